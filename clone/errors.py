@@ -1,0 +1,150 @@
+"""What can go wrong, as one tree. Raised low, translated once at each edge (page, API, command line).
+
+TimbreError                 anything we say to a person
+├── Refused                 a limit or rule of the contract refuses the request (exit status 2)
+│   ├── AudioError          the recording itself: too short, too long, too big, not audio, silent …
+│   ├── PromptError         the prompt clip or its transcript
+│   ├── TextError           the text to speak, or its model
+│   ├── ConsentError        nobody confirmed that the speaker agreed
+│   └── FetchError          a URL that may not or could not be downloaded
+├── VoiceError              unknown, somebody else's, or expired voice
+├── BusyError               the queue is full, or a quota is used up
+├── WeightsError            a model's weights are missing or not what they should be
+└── CancelledError          the person asked to stop
+
+Names in capitals are the hosted service's own (``reason``), numbers in ``service_code`` MiniMax's.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AudioError",
+    "BusyError",
+    "CancelledError",
+    "ConsentError",
+    "FetchError",
+    "PromptError",
+    "PromptMismatch",
+    "Refused",
+    "TextError",
+    "TimbreError",
+    "VoiceError",
+    "WeightsError",
+]
+
+
+class TimbreError(Exception):
+    """Something a person is told about.
+
+    Args:
+        message: one sentence: what happened, with the measured value and the limit in it.
+        code: short machine name, for example ``too_short``.
+        field: the input it belongs to: ``audio``, ``prompt_audio``, ``prompt_text``, ``text``,
+            ``model``, ``accuracy``, ``consent`` or ``voice_id``; None when it belongs to none.
+        measured: the measured value, with its unit in ``code``'s documentation or as text.
+        limit: the limit it broke.
+        advice: one sentence: what to do.
+    """
+
+    reason = "TASK_FAILED"
+    status = 500
+    service_code: int | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "failed",
+        field: str | None = None,
+        measured: float | str | None = None,
+        limit: float | str | None = None,
+        advice: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.field = field
+        self.measured = measured
+        self.limit = limit
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".strip()
+
+
+class Refused(TimbreError, ValueError):
+    """A limit or rule refuses the request; also a ValueError, so that pydantic carries it."""
+
+    reason = "INVALID_REQUEST_BODY"
+    status = 400
+
+
+class AudioError(Refused):
+    """The recording can't be used."""
+
+    reason = "INVALID_AUDIO_FILE"
+
+
+class PromptError(Refused):
+    """The prompt clip or its transcript can't be used."""
+
+    reason = "ILLEGAL_PROMPT"
+
+
+class PromptMismatch(PromptError):
+    """The prompt clip does not say what its transcript says (the service's code 1044)."""
+
+    service_code = 1044
+
+
+class TextError(Refused):
+    """The text to speak, or the model to speak it with, can't be used."""
+
+
+class ConsentError(Refused):
+    """Nobody confirmed that the person recorded agreed to be cloned."""
+
+    reason = "FEATURE_NOT_ALLOWED"
+    status = 403
+
+
+class FetchError(Refused):
+    """A URL may not be downloaded, or could not be."""
+
+    reason = "INVALID_AUDIO_FILE"
+
+
+class VoiceError(TimbreError):
+    """There is no such voice for this owner, or it has expired."""
+
+    reason = "INVALID_REQUEST_BODY"
+    status = 404
+    service_code = 2054
+
+
+class BusyError(TimbreError):
+    """Too much is going on: the queue is full or a quota is used up.
+
+    ``retry_after_s`` says when to try again.
+    """
+
+    reason = "RATE_LIMIT_EXCEEDED"
+    status = 429
+
+    def __init__(self, message: str, *, retry_after_s: int = 10, **rest: str | None) -> None:
+        super().__init__(message, **rest)  # type: ignore[arg-type]
+        self.retry_after_s = retry_after_s
+
+
+class WeightsError(TimbreError):
+    """A model's weights can't be found or are not the file they should be."""
+
+    reason = "SERVICE_NOT_AVAILABLE"
+    status = 503
+
+
+class CancelledError(TimbreError):
+    """The person asked to stop."""
+
+    reason = "TASK_FAILED"
+    status = 499

@@ -1,0 +1,71 @@
+"""What can be set from outside, read once. The only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+SPACE_DATA = Path("/data")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Frozen settings; ``Settings.from_environment()`` reads them, tests build them directly.
+
+    Attributes:
+        home: folder of Timbre's own data (TIMBRE_HOME).
+        database_url: SQLAlchemy URL of the library (TIMBRE_DATABASE_URL).
+        store_url: where audio lies: a folder or any fsspec URL (TIMBRE_STORE_URL).
+        public_url: base of links given out, no slash at the end; "" when there is none (TIMBRE_PUBLIC_URL, SPACE_HOST).
+        allow_private_urls: let a URL to fetch point at loopback or private addresses (TIMBRE_ALLOW_PRIVATE_URLS).
+        server_name: address to bind (GRADIO_SERVER_NAME).
+        server_port: port to bind (GRADIO_SERVER_PORT).
+    """
+
+    home: Path
+    database_url: str
+    store_url: str
+    public_url: str = ""
+    allow_private_urls: bool = False
+    server_name: str = "127.0.0.1"
+    server_port: int = 7860
+
+    @classmethod
+    def at(cls, home: Path, **changes: object) -> Settings:
+        """Settings that keep everything below one folder."""
+        values: dict[str, object] = {
+            "home": home,
+            "database_url": f"sqlite:///{home / 'library.db'}",
+            "store_url": str(home / "audio"),
+        }
+        return cls(**(values | changes))  # type: ignore[arg-type]
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings; unset and empty variables take their defaults."""
+        given = {name: value for name, value in environ.items() if value.strip()}
+        on_space = "SPACE_ID" in given
+        home = Path(given.get("TIMBRE_HOME") or _default_home(on_space)).expanduser().absolute()
+        changes: dict[str, object] = {
+            "public_url": (given.get("TIMBRE_PUBLIC_URL") or _space_url(given)).rstrip("/"),
+            "allow_private_urls": given.get("TIMBRE_ALLOW_PRIVATE_URLS", "0") == "1",
+            "server_name": given.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else cls.server_name),
+            "server_port": int(given.get("GRADIO_SERVER_PORT", cls.server_port)),
+        }
+        for name, variable in (("database_url", "TIMBRE_DATABASE_URL"), ("store_url", "TIMBRE_STORE_URL")):
+            if variable in given:
+                changes[name] = given[variable]
+        return cls.at(home, **changes)
+
+
+def _default_home(on_space: bool) -> Path:
+    return SPACE_DATA / "timbre" if on_space and SPACE_DATA.is_dir() else user_data_path("timbre")
+
+
+def _space_url(given: Mapping[str, str]) -> str:
+    host = given.get("SPACE_HOST", "").split(",")[0].strip()
+    return f"https://{host}" if host else ""
