@@ -1,0 +1,109 @@
+# Timbre. `make run` starts the app, `make test` runs every test; both set up what they need first.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BENCH_VENV := .venv-bench
+BIN := $(VENV)/bin
+SPEAKERS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+# Each candidate is run, not only looked up: a version manager's stub may exist and start nothing.
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+
+# Debian's python3 has neither pip nor ensurepip: then venv comes from apt, or virtualenv stands in for it.
+# $(call install,FOLDER,REQUIREMENTS) makes the environment if it is missing or broken, and fills it.
+define install
+[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed, and none was found. On Debian: apt-get install python3" >&2; exit 1; }; \
+if ! $(1)/bin/python -m pip --version >/dev/null 2>&1; then \
+	$(MAKE) -s python-venv; \
+	echo "Making $(1) with $$($(PYTHON) --version)"; \
+	if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv --clear $(1); \
+	else $(PYTHON) -m virtualenv -q --clear $(1); fi; \
+fi; \
+echo "Installing $(2) into $(1): once, this takes some minutes"; \
+$(1)/bin/python -m pip install -q $(foreach file,$(2),-r $(file))
+endef
+
+# $(call apt,PACKAGE) installs a Debian package if we may; fails quietly if not.
+define apt
+command -v apt-get >/dev/null && { \
+	if [ "$$(id -u)" = 0 ]; then asroot=; else asroot="sudo -n"; $$asroot true 2>/dev/null; fi && \
+	$$asroot apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$asroot apt-get -qq install -y $(1) >/dev/null; }
+endef
+
+.PHONY: help
+help:  ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+
+.PHONY: run
+run: $(VENV)/.run  ## set up and start the app at http://127.0.0.1:7860 (GRADIO_SERVER_PORT changes the port)
+	@exec $(BIN)/python app.py
+
+.PHONY: test
+test: $(VENV)/.dev chromium  ## set up and run all tests, the browser's too (TESTS="tests/test_cli.py -x" chooses)
+	@$(BIN)/python -m pytest $(TESTS)
+
+.PHONY: check
+check: $(VENV)/.dev  ## format (only checked), lint and types
+	@$(BIN)/ruff format --check --quiet . || { echo "Run: make format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --strict clone
+
+.PHONY: format
+format: $(VENV)/.dev  ## format, and fix what the linter can fix
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench:  ## measure likeness, errors, quality and time: make bench SPEAKERS=folder
+	@[ -n "$(SPEAKERS)" ] || { echo "Which recordings? make bench SPEAKERS=folder (one folder per speaker)" >&2; exit 1; }
+	@[ -d "$(SPEAKERS)" ] || { echo "There is no folder $(SPEAKERS)" >&2; exit 1; }
+	@$(MAKE) $(BENCH_VENV)/.bench
+	@$(BENCH_VENV)/bin/python -m bench "$(SPEAKERS)"
+
+.PHONY: screenshots
+screenshots: $(VENV)/.dev chromium  ## take the pictures in assets/screenshots/ anew
+	@$(BIN)/python scripts/screenshots.py
+
+.PHONY: clean
+clean:  ## remove environments and caches (voices kept in TIMBRE_HOME stay)
+	@rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are newer than the requirements they were installed from.
+$(VENV)/.run: requirements.txt
+	@$(call install,$(VENV),requirements.txt)
+	@touch $@
+
+$(VENV)/.dev: requirements.txt requirements-dev.txt
+	@$(call install,$(VENV),requirements-dev.txt)
+	@touch $(VENV)/.run $@
+
+$(BENCH_VENV)/.bench: requirements.txt requirements-bench.txt
+	@$(call install,$(BENCH_VENV),requirements.txt requirements-bench.txt)
+	@touch $@
+
+.PHONY: python-venv
+python-venv:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null && exit 0; \
+	echo "$(PYTHON) has no venv module; looking for another way"; \
+	version=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	{ $(call apt,$$version); } && $(PYTHON) -c 'import ensurepip' 2>/dev/null && exit 0; \
+	$(PYTHON) -m virtualenv --version >/dev/null 2>&1 && exit 0; \
+	$(PYTHON) -m pip install -q --user virtualenv 2>/dev/null && exit 0; \
+	echo "An environment can't be made with $(PYTHON). On Debian, as root: apt-get install $$version" >&2; exit 1
+
+.PHONY: chromium
+chromium:
+	@[ -x /usr/bin/chromium ] && exit 0; \
+	echo "Installing chromium for the browser's tests"; \
+	{ $(call apt,chromium); } && exit 0; \
+	echo "The browser's tests need /usr/bin/chromium. On Debian, as root: apt-get install chromium" >&2; exit 1

@@ -1,0 +1,40 @@
+"""What every test gets: a home of its own, and nothing from the machine's environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from clone.settings import Settings
+
+EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
+
+_PREFIXES = ("TIMBRE_", "NOVITA_", "GRADIO_", "SPACE_", "HF_")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """TIMBRE_HOME of this one test; every other setting of the machine is taken away."""
+    for name in list(os.environ):
+        if name.startswith(_PREFIXES) or name.lower() in _PROXIES:
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    monkeypatch.setenv("TIMBRE_HOME", str(folder))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    return folder
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    """Settings that keep everything in this test's home."""
+    return Settings.at(home)
+
+
+@pytest.fixture(scope="session")
+def examples() -> list[Path]:
+    """The example voices of assets/, sorted by name."""
+    return sorted(path for path in EXAMPLES.iterdir() if path.suffix in {".mp3", ".m4a", ".wav"})
