@@ -46,8 +46,11 @@ ACCURACY_DEFAULT = 0.7
 NOISE_REDUCTION_DEFAULT = False
 VOLUME_NORMALIZATION_DEFAULT = False
 
-_CLOSING = {"Pe", "Pf"}
-_NOT_ENDING = set("@#%&*/\\'\"")
+# What may follow the last mark of a sentence: closing quotes and brackets (German closes with what others open
+# with, hence Pi), and invisible marks of writing direction.
+_CLOSING = {"Pe", "Pf", "Pi", "Cf"}
+# Unicode counts these as punctuation, but no sentence ends with them.
+_NOT_ENDING = set("@#%&*/\\§¶†‡•‰")
 
 
 def tier(model: str) -> Tier:
@@ -62,8 +65,9 @@ def check_duration(duration_s: float) -> None:
         AudioError: ``too_short`` or ``too_long``, measured and limit in seconds.
     """
     if duration_s < REFERENCE_MIN_S:
+        length = _beyond(duration_s, REFERENCE_MIN_S)
         raise AudioError(
-            f"The recording is {duration_s:.1f} s long; at least {REFERENCE_MIN_S:.0f} s are needed.",
+            f"The recording is {length} s long; at least {REFERENCE_MIN_S:.0f} s are needed.",
             code="too_short",
             field="audio",
             measured=round(duration_s, 2),
@@ -71,8 +75,11 @@ def check_duration(duration_s: float) -> None:
             advice="Record a little more; one to two minutes of natural speech is best.",
         )
     if duration_s > REFERENCE_MAX_S:
+        length = clock(duration_s)
+        if length == clock(REFERENCE_MAX_S):
+            length += _beyond(duration_s % 1, 0.0).removeprefix("0")
         raise AudioError(
-            f"The recording is {clock(duration_s)} min long; at most {clock(REFERENCE_MAX_S)} min are accepted.",
+            f"The recording is {length} min long; at most {clock(REFERENCE_MAX_S)} min are accepted.",
             code="too_long",
             field="audio",
             measured=round(duration_s, 2),
@@ -88,8 +95,9 @@ def check_size(n_bytes: int) -> None:
         AudioError: ``too_big``, measured and limit in bytes.
     """
     if n_bytes > REFERENCE_MAX_BYTES:
+        size = _beyond(n_bytes / 1e6, REFERENCE_MAX_BYTES / 1e6)
         raise AudioError(
-            f"The file is {n_bytes / 1e6:.1f} MB; at most {REFERENCE_MAX_BYTES / 1e6:.0f} MB are accepted.",
+            f"The file is {size} MB; at most {REFERENCE_MAX_BYTES / 1e6:.0f} MB are accepted.",
             code="too_big",
             field="audio",
             measured=n_bytes,
@@ -141,7 +149,8 @@ def check_prompt_pair(has_audio: bool, prompt_text: str | None) -> bool:
 
 def ends_with_punctuation(text: str) -> bool:
     """Tell whether a text ends in sentence punctuation of any script, closing quotes and brackets aside."""
-    bare = text.rstrip()
+    # NFKC turns full-width forms into the plain ones
+    bare = unicodedata.normalize("NFKC", text).rstrip()
     while bare and (unicodedata.category(bare[-1]) in _CLOSING or bare[-1] in "\"'"):
         bare = bare[:-1].rstrip()
     return bool(bare) and unicodedata.category(bare[-1]) in {"Po", "Pd"} and bare[-1] not in _NOT_ENDING
@@ -180,14 +189,15 @@ def check_text(text: str) -> str:
     Raises:
         TextError: ``text_too_long`` (measured and limit in characters) or ``text_no_letter``.
     """
-    if len(text) > TEXT_MAX_CHARS:
+    excess = len(text) - TEXT_MAX_CHARS
+    if excess > 0:
         raise TextError(
             f"The text has {len(text):,} characters; at most {TEXT_MAX_CHARS:,} are accepted.",
             code="text_too_long",
             field="text",
             measured=len(text),
             limit=TEXT_MAX_CHARS,
-            advice=f"Shorten it by {len(text) - TEXT_MAX_CHARS:,} characters.",
+            advice=f"Shorten it by {excess:,} character{'' if excess == 1 else 's'}.",
         )
     if not any(c.isalpha() for c in text):
         raise TextError(
@@ -222,6 +232,14 @@ def check_model(model: str) -> str:
 def clock(duration_s: float) -> str:
     """Return seconds as minutes and seconds, for example 312.4 as ``5:12``."""
     return f"{int(duration_s) // 60}:{int(duration_s) % 60:02d}"
+
+
+def _beyond(value: float, limit: float) -> str:
+    """Round just finely enough that a refused value does not read as the limit it broke."""
+    decimals = 1
+    while round(value, decimals) == limit and decimals < 6:
+        decimals += 1
+    return f"{value:.{decimals}f}"
 
 
 class _Body(BaseModel):
@@ -302,5 +320,44 @@ def parse(body: type[Body], values: Mapping[str, Any]) -> Body:
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, Refused):
             raise cause from None
-        field = ".".join(str(part) for part in first["loc"])
-        raise Refused(f"{field}: {first['msg']}.", code="invalid", field=field or None) from None
+        raise _refusal(first["type"], ".".join(map(str, first["loc"])), first["input"]) from None
+
+
+_EXPECTED = {
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "model_type": "an object",
+    "dict_type": "an object",
+    "model_attributes_type": "an object",
+}
+
+
+def _refusal(kind: str, field: str, value: Any) -> Refused:
+    if field == "accuracy":
+        return _accuracy_refusal(kind, _shown(value))
+    error = PromptError if "prompt" in field else Refused
+    if kind in {"missing", "string_too_short"}:
+        code = "prompt_half" if error is PromptError else "missing"
+        return error(f"{field} is {'missing' if kind == 'missing' else 'empty'}.", code=code, field=field)
+    expected = _EXPECTED.get(kind, "as the contract describes it")
+    message = f"{field} is {_shown(value)}; it must be {expected}."
+    return error(message, code="invalid", field=field, measured=_shown(value), limit=expected)
+
+
+def _accuracy_refusal(kind: str, shown: str) -> Refused:
+    limits = f"{ACCURACY_MIN:.0f} and {ACCURACY_MAX:.0f}"
+    what = "lie" if kind.endswith("_equal") else "be a number"
+    return Refused(
+        f"Accuracy is {shown}; it must {what} between {limits}.",
+        code="accuracy",
+        field="accuracy",
+        measured=shown,
+        limit=limits,
+        advice=f"Leave it at {ACCURACY_DEFAULT} unless a correct transcript is refused.",
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"“{value[:40]}”" if isinstance(value, str) else str(value)[:40]
