@@ -1,0 +1,1 @@
+"""What the numbers in README come from: ``python -m bench FOLDER --json FILE``."""
