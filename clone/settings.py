@@ -9,7 +9,10 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from clone.errors import TimbreError
+
 SPACE_DATA = Path("/data")
+MAX_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,11 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read the settings; unset and empty variables take their defaults."""
+        """Read the settings; unset and empty variables take their defaults.
+
+        Raises:
+            TimbreError: a variable's value can't be used.
+        """
         given = {name: value for name, value in environ.items() if value.strip()}
         on_space = "SPACE_ID" in given
         home = Path(given.get("TIMBRE_HOME") or _default_home(on_space)).expanduser().absolute()
@@ -54,7 +61,7 @@ class Settings:
             "public_url": (given.get("TIMBRE_PUBLIC_URL") or _space_url(given)).rstrip("/"),
             "allow_private_urls": given.get("TIMBRE_ALLOW_PRIVATE_URLS", "0") == "1",
             "server_name": given.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else cls.server_name),
-            "server_port": int(given.get("GRADIO_SERVER_PORT", cls.server_port)),
+            "server_port": _port(given["GRADIO_SERVER_PORT"]) if "GRADIO_SERVER_PORT" in given else cls.server_port,
         }
         for name, variable in (("database_url", "TIMBRE_DATABASE_URL"), ("store_url", "TIMBRE_STORE_URL")):
             if variable in given:
@@ -69,3 +76,14 @@ def _default_home(on_space: bool) -> Path:
 def _space_url(given: Mapping[str, str]) -> str:
     host = given.get("SPACE_HOST", "").split(",")[0].strip()
     return f"https://{host}" if host else ""
+
+
+def _port(text: str) -> int:
+    if not (text.strip().isdecimal() and int(text) <= MAX_PORT):
+        raise TimbreError(
+            f"GRADIO_SERVER_PORT is “{text[:20]}”; it must be a number from 0 to {MAX_PORT}.",
+            code="bad_setting",
+            measured=text[:20],
+            limit=MAX_PORT,
+        )
+    return int(text)
