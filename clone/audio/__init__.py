@@ -1,0 +1,1 @@
+"""Recordings: reading, writing, measuring and cleaning them. Pure functions on mono float32."""

@@ -1,0 +1,89 @@
+"""Writing a recording: wav and mp3, and the file that a voice is cloned from."""
+
+from __future__ import annotations
+
+import io
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+
+from clone.audio.read import Recording, resample
+from clone.contract import AUDIO_FORMATS, REFERENCE_MAX_BYTES
+
+MP3_BIT_RATE = 128_000
+MP3_SAMPLE_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+"""All that mp3 knows (MPEG 1, 2 and 2.5); other rates are resampled to the next higher one."""
+
+_CHUNK = 1 << 16
+
+
+def wav_bytes(samples: np.ndarray, sample_rate: int) -> bytes:
+    """Return a recording as a wav file.
+
+    Args:
+        samples: float32, shape (n_samples,), mono; clipped to [-1, 1].
+        sample_rate: Hz.
+
+    Returns:
+        16-bit PCM, mono.
+    """
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes(_pcm16(samples).tobytes())
+    return out.getvalue()
+
+
+def mp3_bytes(samples: np.ndarray, sample_rate: int, bit_rate: int = MP3_BIT_RATE) -> bytes:
+    """Return a recording as an mp3 file.
+
+    Args:
+        samples: float32, shape (n_samples,), mono; clipped to [-1, 1].
+        sample_rate: Hz; resampled to the next of MP3_SAMPLE_RATES if it is none of them.
+        bit_rate: bits per second, lowered to what the rate allows.
+
+    Returns:
+        A constant-rate mono mp3. Its LAME header tells the exact length, so that decoders return as many
+        samples as went in.
+    """
+    rate = next((r for r in MP3_SAMPLE_RATES if r >= sample_rate), MP3_SAMPLE_RATES[-1])
+    sound = _pcm16(resample(samples, sample_rate, rate))
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp3") as container:
+        stream = container.add_stream("libmp3lame", rate=rate, layout="mono", format="s16p")
+        stream.bit_rate = bit_rate
+        for start in range(0, len(sound), _CHUNK):
+            frame = av.AudioFrame.from_ndarray(sound[np.newaxis, start : start + _CHUNK], format="s16p", layout="mono")
+            frame.sample_rate, frame.pts = rate, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return out.getvalue()
+
+
+def accepted(recording: Recording, original: bytes | Path) -> tuple[bytes, str]:
+    """Return the file to clone from, in a format of the contract.
+
+    Args:
+        recording: what ``read`` made of the file.
+        original: the file itself.
+
+    Returns:
+        The file untouched, with its format, where the contract takes that format; a wav over the contract's
+        size (a browser's take) and every other format become an mp3. The size of what comes back is still to
+        be checked.
+    """
+    too_big_wav = recording.format == "wav" and recording.n_bytes > REFERENCE_MAX_BYTES
+    if recording.format in AUDIO_FORMATS and not too_big_wav:
+        return (original if isinstance(original, bytes) else original.read_bytes()), recording.format
+    return mp3_bytes(recording.samples, recording.sample_rate), "mp3"
+
+
+def _pcm16(samples: np.ndarray) -> np.ndarray:
+    """Return samples as int16, clipped; the inverse of how ``read`` scales them."""
+    assert samples.ndim == 1, "mono"
+    assert np.isfinite(samples).all(), "read lets nothing else in, and nothing of ours makes it"
+    return np.clip(np.round(samples * np.float32(32768.0)), -32768, 32767).astype(np.int16)

@@ -1,0 +1,163 @@
+"""Sounds for tests, made with numpy and encoded with PyAV: no recording of anybody is needed."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+CODECS = {
+    "mp3": ("mp3", "libmp3lame"),
+    "m4a": ("ipod", "aac"),
+    "wav": ("wav", "pcm_s16le"),
+    "webm": ("webm", "libopus"),
+    "ogg": ("ogg", "libopus"),
+    "flac": ("flac", "flac"),
+}
+"""Format → (FFmpeg's muxer, encoder)."""
+
+
+def tone(duration_s: float, rate: int = 44_100, hz: float = 440.0, level: float = 0.3) -> np.ndarray:
+    """A sine: float32, shape (n_samples,)."""
+    t = np.arange(round(duration_s * rate)) / rate
+    return (level * np.sin(2 * np.pi * hz * t)).astype(np.float32)
+
+
+def silence(duration_s: float, rate: int = 44_100) -> np.ndarray:
+    return np.zeros(round(duration_s * rate), np.float32)
+
+
+def noise(duration_s: float, rate: int = 44_100, level: float = 0.05, seed: int = 1) -> np.ndarray:
+    """White noise of a given RMS."""
+    rng = np.random.default_rng(seed)
+    return (level * rng.standard_normal(round(duration_s * rate))).astype(np.float32)
+
+
+def speechlike(duration_s: float, rate: int = 24_000, f0_hz: float = 120.0, seed: int = 0) -> np.ndarray:
+    """Something a voice detector could take for speech: a gliding pulse train through three moving formants,
+    in syllables of about 0.2 s, with a pause of 0.3 s after every eighth. float32, shape (n_samples,), peak 0.5."""
+    rng = np.random.default_rng(seed)
+    n = round(duration_s * rate)
+    t = np.arange(n) / rate
+    n_syllables = int(duration_s / 0.2) + 2
+    glide = np.interp(t, np.arange(n_syllables) * 0.2, rng.normal(0.0, 1.0, n_syllables))
+    phase = np.cumsum(f0_hz * 2 ** (glide * 2 / 12)) / rate
+    centres = [
+        np.interp(t, np.arange(n_syllables) * 0.2, rng.uniform(lo, hi, n_syllables))
+        for lo, hi in ((300, 800), (900, 2300), (2400, 3200))
+    ]
+    sound = np.zeros(n)
+    for k in range(1, int(min(rate / 2, 5_000) / (f0_hz * 1.6))):  # harmonics, weighted by formants
+        hz = k * f0_hz
+        weight = sum(
+            g / (1 + ((hz - c) / w) ** 2) for g, c, w in zip((1, 0.5, 0.25), centres, (80, 120, 180), strict=True)
+        )
+        sound += weight * np.sin(2 * np.pi * k * phase)
+    syllable = 0.5 - 0.5 * np.cos(2 * np.pi * np.clip(t % 0.2 / 0.2, 0, 1))
+    pause = (t % 1.9) < 1.6
+    sound *= syllable * pause
+    return (0.5 * sound / max(np.abs(sound).max(), 1e-9)).astype(np.float32)
+
+
+def pauses(duration_s: float, rate: int = 24_000) -> np.ndarray:
+    """Where ``speechlike`` is silent: bool, shape (n_samples,)."""
+    t = np.arange(round(duration_s * rate)) / rate
+    return (t % 1.9) >= 1.6
+
+
+def encode(
+    samples: np.ndarray,
+    rate: int,
+    fmt: str,
+    *,
+    codec: str | None = None,
+    bit_rate: int | None = None,
+    options: dict[str, str] | None = None,
+    cover: bool = False,
+) -> bytes:
+    """Encode mono (n_samples,) or multichannel (n_channels, n_samples) float32 as a file.
+
+    Args:
+        fmt: ``mp3``, ``m4a``, ``wav``, ``webm``, ``ogg`` or ``flac``; another name is taken as FFmpeg's muxer.
+        codec: FFmpeg's encoder, instead of the format's usual one.
+        options: the muxer's, for example ``{"movflags": "faststart"}``.
+        cover: put a picture beside the sound.
+    """
+    muxer, usual = CODECS.get(fmt, (fmt, codec or ""))
+    if cover and fmt == "m4a":
+        muxer = "mp4"  # the ipod muxer takes no pictures
+    sound = np.atleast_2d(samples).astype(np.float32)
+    if codec == "vorbis" and len(sound) == 1:
+        sound = np.repeat(sound, 2, axis=0)  # FFmpeg's own encoder knows stereo only
+    layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[len(sound)]
+    opus = (codec or usual) == "libopus"
+    with (
+        tempfile.NamedTemporaryFile() as file,  # a path, because some muxers open it a second time
+        av.open(file.name, "w", format=muxer, container_options=options or {}) as container,
+    ):
+        context: dict[str, Any] = {"strict": "experimental"} if codec == "vorbis" else {}
+        stream = container.add_stream(codec or usual, rate=48_000 if opus else rate, layout=layout, options=context)
+        if bit_rate:
+            stream.bit_rate = bit_rate
+        picture = _add_cover(container) if cover else None
+        resampler = av.AudioResampler(stream.format.name, layout, stream.rate, frame_size=None)
+        for start in range(0, sound.shape[1], 1 << 16):
+            part = np.ascontiguousarray(sound[:, start : start + (1 << 16)])
+            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
+            frame.sample_rate, frame.pts = rate, start
+            for resampled in resampler.resample(frame):
+                container.mux(stream.encode(resampled))
+        for resampled in resampler.resample(None):
+            container.mux(stream.encode(resampled))
+        container.mux(stream.encode(None))
+        if picture is not None:
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")
+            container.mux(picture.encode(frame.reformat(format="yuvj420p")))
+            container.mux(picture.encode(None))
+        container.close()
+        return Path(file.name).read_bytes()
+
+
+def _add_cover(container: Any) -> Any:
+    picture = container.add_stream("mjpeg", rate=1)
+    picture.width = picture.height = 64
+    picture.pix_fmt = "yuvj420p"
+    picture.disposition = av.stream.Disposition.attached_pic
+    return picture
+
+
+def picture_file(path: Path) -> Path:
+    """Write a jpeg, whatever the path is named."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="mjpeg") as container:
+        stream = _add_cover(container)
+        frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")
+        container.mux(stream.encode(frame.reformat(format="yuvj420p")))
+        container.mux(stream.encode(None))
+    path.write_bytes(out.getvalue())
+    return path
+
+
+def video_file(path: Path, *, sound: np.ndarray | None = None, rate: int = 24_000) -> Path:
+    """Write an mp4 of one second of grey, with or without sound."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        voice = container.add_stream("aac", rate=rate, layout="mono") if sound is not None else None
+        for _ in range(10):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame.reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+        if voice is not None and sound is not None:
+            frame = av.AudioFrame.from_ndarray(sound[np.newaxis], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = rate, 0
+            container.mux(voice.encode(frame))
+            container.mux(voice.encode(None))
+    path.write_bytes(out.getvalue())
+    return path
