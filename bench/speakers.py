@@ -12,6 +12,7 @@ SAMPLE_RATE = 16_000
 N_REFERENCE = 5
 N_HELD_OUT = 5
 REFERENCE_S = 30.0
+PIECE_S = 10.0
 SUFFIXES = (".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav", ".webm")
 
 
@@ -21,23 +22,26 @@ class Speaker:
 
     Attributes:
         name: the folder's.
-        clips: the first five files, float32 mono 16 kHz each.
-        held_out: the last five files.
+        recording: the first five files joined and cut to 30 s, float32 mono at the first file's own rate.
+        recording_rate: that rate in Hz.
+        true_voice: the last five files joined, float32 mono 16 kHz.
     """
 
     name: str
-    clips: tuple[np.ndarray, ...]
-    held_out: tuple[np.ndarray, ...]
+    recording: np.ndarray
+    recording_rate: int
+    true_voice: np.ndarray
 
     @property
     def reference(self) -> np.ndarray:
-        """The first five files joined and cut to 30 s."""
-        return np.concatenate(self.clips)[: int(REFERENCE_S * SAMPLE_RATE)]
+        """The recording at 16 kHz, as the measurements hear it."""
+        return to_rate(self.recording, self.recording_rate)
 
-    @property
-    def true_voice(self) -> np.ndarray:
-        """The last five files joined."""
-        return np.concatenate(self.held_out)
+    def pieces(self, n_pieces: int) -> list[np.ndarray]:
+        """Return the first pieces of the true voice, each as long as a clone's text: 10 s."""
+        length = int(PIECE_S * SAMPLE_RATE)
+        starts = range(0, max(1, len(self.true_voice) - length + 1), length)
+        return [self.true_voice[start : start + length] for start in starts][:n_pieces]
 
 
 def load(folder: Path, n_speakers: int | None = None) -> list[Speaker]:
@@ -73,10 +77,15 @@ def _speaker(folder: Path) -> Speaker:
     paths = _recordings(folder)
     if len(paths) < N_REFERENCE + N_HELD_OUT:
         raise SystemExit(f"{folder} has {len(paths)} recordings; {N_REFERENCE + N_HELD_OUT} are needed.")
-    clips = tuple(_read(path) for path in paths[:N_REFERENCE])
-    return Speaker(folder.name, clips, tuple(_read(path) for path in paths[-N_HELD_OUT:]))
+    rate = _read(paths[0])[1]
+    recording = _joined(paths[:N_REFERENCE], rate)[: int(REFERENCE_S * rate)]
+    return Speaker(folder.name, recording, rate, _joined(paths[-N_HELD_OUT:], SAMPLE_RATE))
 
 
-def _read(path: Path) -> np.ndarray:
+def _joined(paths: list[Path], rate: int) -> np.ndarray:
+    return np.concatenate([to_rate(*_read(path), rate) for path in paths])
+
+
+def _read(path: Path) -> tuple[np.ndarray, int]:
     samples, sample_rate = librosa.load(path, sr=None, mono=True)
-    return to_rate(samples, int(sample_rate))
+    return samples, int(sample_rate)
