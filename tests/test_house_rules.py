@@ -29,14 +29,14 @@ MAY_IMPORT = {
     "fetch": FOUNDATION,
     "store": FOUNDATION,
     "voice": FOUNDATION,
-    "database": FOUNDATION | {"voice"},
+    "database": FOUNDATION | {"store", "voice"},
     "library": FOUNDATION | {"store", "voice", "database"},
     "engine": FOUNDATION | {"audio", "fetch"},
     "novita": FOUNDATION | {"audio"},
     "studio": FOUNDATION | PARTS,
     "server": FOUNDATION | {"studio"},
     "ui": FOUNDATION | {"studio"},
-    "cli": FOUNDATION | {"studio"},
+    "cli": FOUNDATION | {"studio", "audio"},  # a preview is written as mp3 or wav
     "__main__": {"cli"},
     "app": FOUNDATION | {"studio", "server", "ui"},
 }

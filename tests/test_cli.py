@@ -1,0 +1,289 @@
+"""The command line, by its real commands: what it prints, where, and with which exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clone.audio.read import read
+from clone.cli import main
+from tests.sounds import encode, speechlike, tone
+
+ROOT = Path(__file__).parent.parent
+TURBO = "speech-2.8-turbo"
+TEXT = "The train to the coast leaves at nine."
+PREVIEW = ["--text", TEXT, "--model", TURBO]
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    path = tmp_path / "short.wav"
+    path.write_bytes(encode(speechlike(6.0), 24_000, "wav"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def kept(examples: list[Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """A home with one voice in it, its preview, and what cloning it printed."""
+    folder = tmp_path_factory.mktemp("kept")
+    preview = folder / "preview.wav"
+    words = ["clone", str(examples[0]), "--text", TEXT, "--model", TURBO, "--consent", "--out", str(preview), "--json"]
+    done = command(words, folder / "home")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return folder / "home", preview, done.stdout
+
+
+def command(words: list[str], home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "clone", *words],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "TIMBRE_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def said(capsys: Output) -> tuple[str, str]:
+    """Return stdout and the one line on stderr."""
+    out, err = capsys.readouterr()
+    assert err.count("\n") == (1 if err else 0), err
+    assert "Traceback" not in err
+    return out, err.strip()
+
+
+# the whole walk
+
+
+def test_clone_prints_the_voice(kept: tuple[Path, Path, str]) -> None:
+    answer = json.loads(kept[2])
+    assert answer["voice_id"]
+    assert 0 < answer["likeness"] <= 1
+    assert answer["likeness"] <= answer["ceiling"] + 0.1
+    assert answer["expires_at"].endswith("+00:00")
+    assert answer["replayed"] is False
+    assert answer["preview"] == str(kept[1])
+
+
+def test_the_preview_is_speech_of_a_plausible_length(kept: tuple[Path, Path, str]) -> None:
+    preview = read(kept[1])
+    assert preview.format == "wav"
+    assert 1 < preview.duration_s < 6
+    assert np.sqrt(np.mean(preview.samples**2)) > 0.01
+
+
+def test_the_voice_lives_on(
+    kept: tuple[Path, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    voice_id = json.loads(kept[2])["voice_id"]
+    monkeypatch.setenv("TIMBRE_HOME", str(kept[0]))
+
+    assert main(["voices", "--json"]) == 0
+    (voice,) = json.loads(said(capsys)[0])["voices"]
+    assert (voice["voice_id"], voice["model"], voice["permanent"]) == (voice_id, TURBO, False)
+    assert voice["expires_at"]
+
+    out = tmp_path / "speech.mp3"
+    assert main(["speak", voice_id, "See you there.", "--model", TURBO, "--out", str(out)]) == 0
+    assert "permanent" in said(capsys)[0]
+    assert read(out).format == "mp3"
+
+    assert main(["voices"]) == 0
+    assert f"{voice_id}  {TURBO}  permanent" in said(capsys)[0]
+
+    assert main(["forget", voice_id]) == 0
+    said(capsys)
+    assert main(["voices"]) == 0
+    assert said(capsys) == ("", "")
+    assert main(["forget", voice_id]) == 1
+    assert said(capsys)[1]
+    assert main(["speak", voice_id, "Hello.", "--model", TURBO, "--out", str(out)]) == 1
+
+
+# check
+
+
+def test_check_of_a_good_recording(examples: list[Path], capsys: Output) -> None:
+    assert main(["check", str(examples[0]), "--json"]) == 0
+    out, err = said(capsys)
+    assert err == ""
+    findings = json.loads(out)["findings"]
+    assert all(set(each) == {"code", "severity", "measured", "limit", "advice"} for each in findings)
+    assert "refuse" not in {each["severity"] for each in findings}
+
+
+def test_check_of_a_short_recording(short: Path, capsys: Output) -> None:
+    assert main(["check", str(short), "--json"]) == 2
+    out, err = said(capsys)
+    assert "6.0 s long; at least 10 s" in err
+    (finding,) = [each for each in json.loads(out)["findings"] if each["severity"] == "refuse"]
+    assert (finding["code"], finding["measured"], finding["limit"]) == ("too_short", 6.0, 10.0)
+
+
+def test_check_in_words(short: Path, capsys: Output) -> None:
+    assert main(["check", str(short)]) == 2
+    assert "refuse" in said(capsys)[0]
+
+
+def test_check_of_what_is_no_recording(tmp_path: Path, capsys: Output) -> None:
+    path = tmp_path / "letter.mp3"
+    path.write_text("Dear all,\n" * 500)
+    assert main(["check", str(path), "--json"]) == 2
+    out, err = said(capsys)
+    (finding,) = json.loads(out)["findings"]
+    assert finding["severity"] == "refuse"
+    assert finding["advice"]
+    assert err
+
+
+def test_check_of_a_url(short: Path, settings: object, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    handler = partial(_Silent, directory=str(short.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/short.wav"
+        assert main(["check", url]) == 2
+        assert "10 s" not in said(capsys)[1]  # refused for its address, before it is looked at
+        monkeypatch.setenv("TIMBRE_ALLOW_PRIVATE_URLS", "1")
+        assert main(["check", url]) == 2
+        assert "at least 10 s" in said(capsys)[1]
+        server.shutdown()
+
+
+class _Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Leave stderr to what is tested."""
+
+
+# refusals by a limit: 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--text", TEXT], "no model to speak it with"),
+        (["--text", TEXT, "--model", "speech-01-hd"], "no model named “speech-01-hd”"),
+        (["--text", "1 2 3", "--model", TURBO], "no letter"),
+        (["--text", "a" * 2001, "--model", TURBO], "2,001 characters; at most 2,000"),
+        (["--accuracy", "1.2"], "Accuracy is 1.2; it must lie between 0 and 1"),
+        (["--accuracy", "nan"], "Accuracy is nan"),
+        (["--prompt-text", "Hello."], "no prompt clip"),
+    ],
+)
+def test_clone_refuses(examples: list[Path], words: list[str], expected: str, capsys: Output) -> None:
+    assert main(["clone", str(examples[0]), "--consent", *words]) == 2
+    out, err = said(capsys)
+    assert expected in err
+    assert out == ""
+
+
+def test_clone_refuses_without_consent(examples: list[Path], capsys: Output) -> None:
+    assert main(["clone", str(examples[0]), "--text", TEXT, "--model", TURBO]) == 2
+    assert "agree" in said(capsys)[1]
+
+
+def test_clone_refuses_what_has_no_speech(tmp_path: Path, capsys: Output) -> None:
+    path = tmp_path / "tone.wav"
+    path.write_bytes(encode(tone(12.0, 16_000), 16_000, "wav"))
+    assert main(["clone", str(path), "--consent"]) == 2
+    assert said(capsys)[1]
+
+
+def test_a_refusal_of_the_real_process_is_one_line(short: Path, home: Path) -> None:
+    done = command(["clone", str(short), "--consent"], home)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "at least 10 s" in done.stderr
+
+
+# anything else: 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["sing"],
+        ["clone"],
+        ["speak", "some-voice"],
+        ["clone", "a.mp3", "--accuracy", "much"],
+        ["speak", "some-voice", "Hello.", "--model", TURBO],
+    ],
+)
+def test_a_wrong_use_is_no_refusal(words: list[str], capsys: Output) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 1
+    assert "--help" in said(capsys)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["clone", "missing.mp3", "--consent"], "There is no file missing.mp3"),
+        (["check", "."], "There is no file ."),
+        (["clone", "AUDIO", "--consent", "--out", "preview.wav"], "none without --text"),
+        (["clone", "AUDIO", "--consent", *PREVIEW, "--out", "no/such/a.wav"], "no folder no/such"),
+        (["clone", "AUDIO", "--consent", *PREVIEW, "--out", "a.flac"], "must end in .mp3 or .wav"),
+        (["speak", "nobody", "Hello.", "--model", TURBO, "--out", "no/such/a.wav"], "no folder no/such"),
+        (["speak", "nobody", "Hello.", "--model", TURBO, "--out", "a.wav"], "nobody"),
+        (["forget", "nobody"], "nobody"),
+    ],
+)
+def test_failures(examples: list[Path], words: list[str], expected: str, capsys: Output) -> None:
+    assert main([str(examples[0]) if word == "AUDIO" else word for word in words]) == 1
+    out, err = said(capsys)
+    assert expected in err
+    assert out == ""
+
+
+def test_a_bad_setting_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "many")
+    assert main(["voices"]) == 1
+    assert "GRADIO_SERVER_PORT is “many”" in said(capsys)[1]
+
+
+def test_a_home_that_is_a_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TIMBRE_HOME", str(tmp_path / "file"))
+    assert main(["voices"]) == 1
+    assert said(capsys)[1]
+
+
+def test_help_is_no_failure(capsys: Output) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["clone", "--help"])
+    assert left.value.code == 0
+    assert "--consent" in capsys.readouterr().out
+
+
+def test_an_interrupt_ends_it_cleanly(examples: list[Path], home: Path) -> None:
+    words = ["clone", str(examples[0]), "--text", f"{TEXT} " * 40, "--model", "speech-2.8-hd", "--consent"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "clone", *words],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "TIMBRE_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not home.exists() and process.poll() is None:  # it has begun
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode in {1, 130}
+    assert (out, err) == ("", "Stopped.\n")
