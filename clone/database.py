@@ -1,0 +1,139 @@
+"""The library's database: how it is opened, and its schema as ordered migrations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, make_url, text
+
+from clone.errors import TimbreError
+from clone.store import make_private_folder
+
+_BUSY_MS = 10_000
+
+
+def open_database(url: str) -> Engine:
+    """Return an engine on a database; an SQLite file is made with mode 600, in write-ahead mode.
+
+    Transactions of an engine with the execution option ``writes=True`` take SQLite's write lock at their start.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    in_memory = parsed.database in (None, "", ":memory:")
+    if not in_memory and not str(parsed.database).startswith("file:"):
+        _make_private_file(Path(str(parsed.database)))
+    # A database in memory is its connection, so there is exactly one, and threads take turns.
+    pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 0} if in_memory else {}
+    engine = create_engine(url, poolclass=QueuePool, connect_args={"check_same_thread": False}, **pool)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _make_private_file(path: Path) -> None:
+    """SQLite gives its -wal and -shm files the mode of the database itself."""
+    make_private_folder(path.absolute().parent)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    path.chmod(0o600)
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout = {_BUSY_MS}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "secure_delete = ON",  # what is deleted is overwritten, not only unlinked
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(db: Connection) -> None:
+    db.exec_driver_sql("BEGIN IMMEDIATE" if db.get_execution_options().get("writes") else "BEGIN")
+
+
+def truncate_log(engine: Engine) -> None:
+    """Empty SQLite's write-ahead log, which still holds deleted rows; left for later where a reader is in it."""
+    if engine.dialect.name != "sqlite":
+        return
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+
+
+def migrate(db: Connection) -> None:
+    """Bring a database to the newest schema, within the caller's transaction.
+
+    Raises:
+        TimbreError: ``library_newer``, a later version of Timbre has written it.
+    """
+    db.execute(text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
+    version = db.execute(text("SELECT version FROM schema_version")).scalar()
+    if version is None:
+        version = 0
+        db.execute(text("INSERT INTO schema_version (version) VALUES (0)"))
+    if version > len(MIGRATIONS):
+        raise TimbreError(
+            f"The library has schema {version}; this version of Timbre knows {len(MIGRATIONS)} at most.",
+            code="library_newer",
+            measured=version,
+            limit=len(MIGRATIONS),
+            advice="Update Timbre, or set TIMBRE_HOME to another folder.",
+        )
+    for migration in MIGRATIONS[version:]:
+        migration(db)
+    db.execute(text("UPDATE schema_version SET version = :version"), {"version": len(MIGRATIONS)})
+
+
+def _m001_voices(db: Connection) -> None:
+    db.execute(
+        text("""
+        CREATE TABLE voices (
+            voice_id VARCHAR(200) PRIMARY KEY,
+            owner VARCHAR(200) NOT NULL,
+            name TEXT NOT NULL,
+            backend VARCHAR(20) NOT NULL,
+            model VARCHAR(100),
+            settings TEXT NOT NULL,
+            reference_sha256 VARCHAR(64) NOT NULL,
+            request_key VARCHAR(200) NOT NULL,
+            consent_at VARCHAR(32) NOT NULL,
+            consent_by TEXT NOT NULL,
+            created_at VARCHAR(32) NOT NULL,
+            expires_at VARCHAR(32),
+            permanent_at VARCHAR(32),
+            likeness DOUBLE PRECISION,
+            ceiling DOUBLE PRECISION,
+            engine_version TEXT NOT NULL,
+            files TEXT NOT NULL,
+            n_bytes BIGINT NOT NULL,
+            CHECK ((expires_at IS NULL) = (permanent_at IS NOT NULL))
+        )""")
+    )
+    db.execute(text("CREATE INDEX voices_by_owner ON voices (owner, created_at)"))
+    db.execute(text("CREATE INDEX voices_by_request ON voices (owner, request_key)"))
+    db.execute(text("CREATE INDEX voices_by_expiry ON voices (expires_at)"))
+
+
+def _m002_expired_voices(db: Connection) -> None:
+    """Remember of a purged voice that it was there, and of nobody else's business more than that."""
+    db.execute(
+        text("""
+        CREATE TABLE expired_voices (
+            voice_id VARCHAR(200) PRIMARY KEY,
+            owner VARCHAR(200) NOT NULL,
+            expired_at VARCHAR(32) NOT NULL
+        )""")
+    )
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_m001_voices, _m002_expired_voices)

@@ -1,0 +1,297 @@
+"""The voices kept: rows by SQLAlchemy Core (SQLite by default), files in the store, retention enforced.
+
+A row and its files agree, whatever is killed when. Every change happens under one lock file in the home
+folder, which the operating system releases when its holder dies. Adding writes the files first and then the
+row; removing takes the row first and then the files. So a kill leaves at most files without a row, and those
+go at the next ``reconcile()``. One home, one database and one store belong together: two libraries that
+shared a store would take each other's files for leftovers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from sqlalchemy import Connection, RowMapping, text
+
+from clone.contract import RETENTION
+from clone.database import migrate, open_database, truncate_log
+from clone.errors import VoiceError
+from clone.settings import Settings
+from clone.store import Store, make_private_folder
+from clone.voice import COLUMNS, Voice, expired, folder_of, from_row, parse_time, sayable, stamp, to_row, unknown
+
+__all__ = ["EXPIRED_KNOWN_FOR", "Library", "Voice", "utc_now"]
+
+EXPIRED_KNOWN_FOR = timedelta(days=90)
+"""How long a purged voice's id and owner, nothing else, are remembered, to say that it expired."""
+
+REFERENCE = "reference."
+"""What the name of a voice's reference begins with. Every other file can be made again from it."""
+
+_ROOT = "voices"
+_UPDATABLE = {"name", "likeness", "ceiling", "engine_version"}
+_LIVE = "(expires_at IS NULL OR expires_at > :now)"
+
+
+def utc_now() -> datetime:
+    """Return the time, aware."""
+    return datetime.now(UTC)
+
+
+class Library:
+    """The voices of every owner; safe to share between threads, and between processes with the same home.
+
+    Args:
+        settings: home and database_url are used.
+        store: where the files lie.
+        now: the clock; tests bring their own.
+    """
+
+    def __init__(self, settings: Settings, store: Store, now: Callable[[], datetime] = utc_now) -> None:
+        make_private_folder(settings.home)
+        self._store = store
+        self._now = now
+        self._lock = FileLock(settings.home / "library.lock", mode=0o600, poll_interval=0.01)
+        self._reading = open_database(settings.database_url)
+        self._writing = self._reading.execution_options(writes=True)
+        with self._changing() as db:
+            migrate(db)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._reading.dispose()
+
+    def add(self, voice: Voice, files: Mapping[str, bytes]) -> Voice:
+        """Keep a new voice: temporary for the contract's retention, unless ``permanent_at`` is set.
+
+        Raises:
+            VoiceError: ``voice_exists``, the id is taken.
+        """
+        voice = replace(
+            voice,
+            expires_at=None if voice.permanent else voice.created_at + RETENTION,
+            files=tuple(sorted(files)),
+            n_bytes=sum(map(len, files.values())),
+        )
+        if not sayable(voice.voice_id):
+            raise ValueError(f"not a voice_id: {voice.voice_id!r}")
+        with self._changing() as db:
+            if _row(db, voice.voice_id):
+                raise VoiceError("This voice_id is taken.", code="voice_exists", field="voice_id")
+            self._store.delete(_key(voice.voice_id))
+            self._put(voice.voice_id, files)  # should it fail halfway, they have no row, and go at the next purge
+            names = ", ".join(COLUMNS)
+            values = ", ".join(f":{name}" for name in COLUMNS)
+            db.execute(text(f"INSERT INTO voices ({names}) VALUES ({values})"), to_row(voice))
+            db.execute(text("DELETE FROM expired_voices WHERE voice_id = :id"), {"id": voice.voice_id})
+        return voice
+
+    def get(self, voice_id: str, owner: str) -> Voice:
+        """Return an owner's voice.
+
+        Raises:
+            VoiceError: ``expired_voice`` when its time is over, purged or not; ``unknown_voice`` when there is none or
+                it belongs to somebody else.
+        """
+        with self._reading.begin() as db:
+            return self._live(db, voice_id, owner)
+
+    def find(self, request_key: str, owner: str) -> Voice | None:
+        """Return the newest living voice that came of the same request, if there is one."""
+        query = f"SELECT * FROM voices WHERE request_key = :key AND owner = :owner AND {_LIVE} ORDER BY created_at DESC"
+        with self._reading.begin() as db:
+            row = db.execute(text(query), {"key": request_key, "owner": owner, "now": stamp(self._now())}).first()
+        return from_row(row._mapping) if row else None
+
+    def voices(self, owner: str) -> list[Voice]:
+        """Return an owner's living voices, newest first."""
+        query = f"SELECT * FROM voices WHERE owner = :owner AND {_LIVE} ORDER BY created_at DESC, voice_id"
+        with self._reading.begin() as db:
+            rows = db.execute(text(query), {"owner": owner, "now": stamp(self._now())}).mappings().all()
+        return [from_row(row) for row in rows]
+
+    def used_bytes(self, owner: str) -> int:
+        """Return how much of the store an owner's voices take."""
+        query = text("SELECT COALESCE(SUM(n_bytes), 0) FROM voices WHERE owner = :owner")
+        with self._reading.begin() as db:
+            return int(db.execute(query, {"owner": owner}).scalar_one())
+
+    def keep(self, voice_id: str, owner: str) -> Voice:
+        """Make a voice permanent; one that is already stays as it is.
+
+        Raises:
+            VoiceError: as ``get``.
+        """
+        with self._changing() as db:
+            voice = self._live(db, voice_id, owner)
+            if voice.permanent:
+                return voice
+            return _update(db, replace(voice, permanent_at=self._now(), expires_at=None))
+
+    def forget(self, voice_id: str, owner: str) -> None:
+        """Delete a voice, expired or not: its row, then its files.
+
+        Raises:
+            VoiceError: as ``get``, when there is nothing left to delete.
+        """
+        with self._lock:
+            with self._changing() as db:
+                row = _row(db, voice_id)
+                if not row or row["owner"] != owner:
+                    raise self._missing(db, voice_id, owner)
+                db.execute(text("DELETE FROM voices WHERE voice_id = :id"), {"id": voice_id})
+            self._store.delete(_key(voice_id))
+            truncate_log(self._reading)
+
+    def update_files(self, voice_id: str, owner: str, files: Mapping[str, bytes], **columns: Any) -> Voice:
+        """Replace or add files other than the reference, and with them name, likeness, ceiling or engine_version.
+
+        A kill in the middle can leave some of the files new and the row old: what must match a file belongs in it.
+
+        Raises:
+            VoiceError: as ``get``.
+        """
+        if any(name.startswith(REFERENCE) for name in files) or not columns.keys() <= _UPDATABLE:
+            raise ValueError(f"not to be changed: {sorted(files)} {sorted(columns)}")
+        with self._changing() as db:
+            voice = self._live(db, voice_id, owner)
+            self._put(voice_id, files)
+            names = tuple(sorted({*voice.files, *files}))
+            n_bytes = self._store.size(_key(voice_id))
+            return _update(db, replace(voice, **columns, files=names, n_bytes=n_bytes))
+
+    def read(self, voice: Voice, name: str) -> bytes:
+        """Return the bytes of one of a voice's files.
+
+        Raises:
+            VoiceError: ``unknown_voice``, it has gone meanwhile; ``no_file``, it has none of that name.
+        """
+        with self._file_of(voice, name) as key:
+            return self._store.get(key)
+
+    def path(self, voice: Voice, name: str) -> Path:
+        """Return a local file to read one of a voice's files from; not to be changed, nor kept.
+
+        Raises:
+            VoiceError: as ``read``.
+        """
+        with self._file_of(voice, name) as key:
+            return self._store.path(key)
+
+    def purge(self) -> int:
+        """Delete every voice whose time is over, with all its files; return how many."""
+        now = self._now()
+        with self._lock:
+            with self._changing() as db:
+                db.execute(
+                    text(
+                        "INSERT INTO expired_voices (voice_id, owner, expired_at)"
+                        " SELECT voice_id, owner, expires_at FROM voices WHERE expires_at <= :now"
+                    ),
+                    {"now": stamp(now)},
+                )
+                gone = db.execute(text("DELETE FROM voices WHERE expires_at <= :now"), {"now": stamp(now)}).rowcount
+                old = {"limit": stamp(now - EXPIRED_KNOWN_FOR)}
+                db.execute(text("DELETE FROM expired_voices WHERE expired_at <= :limit"), old)
+            self._delete_orphans()
+            if gone:
+                truncate_log(self._reading)
+        return int(gone)
+
+    def reconcile(self) -> int:
+        """Put right at start what a kill, or somebody in the folders, left behind; return how many things.
+
+        Half-written files and folders without a row go. A voice of this machine without its reference goes too. A
+        hosted voice stays, for this row is the only record of it. Where another file is missing the voice lives on
+        without it: the engine makes its own again, a preview is simply no longer there.
+        """
+        with self._lock:
+            changed = self._store.sweep() + self._delete_orphans()
+            present: dict[str, set[str]] = {}
+            for key in self._store.keys(_ROOT):
+                folder, _, name = key.rpartition("/")
+                present.setdefault(folder, set()).add(name)
+            with self._changing() as db:
+                for row in db.execute(text("SELECT * FROM voices")).mappings().all():
+                    changed += self._match_files(db, from_row(row), present)
+            return changed + self._delete_orphans()
+
+    def _match_files(self, db: Connection, voice: Voice, present: Mapping[str, set[str]]) -> bool:
+        folder = _key(voice.voice_id)
+        there = present.get(folder, set())
+        for unnamed in there - {*voice.files}:  # an update was killed
+            self._store.delete(f"{folder}/{unnamed}")
+        names = tuple(name for name in voice.files if name in there)
+        if names == voice.files:
+            return bool(there - {*names})
+        if voice.backend == "local" and not any(name.startswith(REFERENCE) for name in names):
+            db.execute(text("DELETE FROM voices WHERE voice_id = :id"), {"id": voice.voice_id})
+        else:
+            _update(db, replace(voice, files=names, n_bytes=self._store.size(folder)))
+        return True
+
+    def _delete_orphans(self) -> int:
+        """Delete folders without a row; the lock must be held, or an add in progress would be one."""
+        with self._reading.begin() as db:
+            known = {folder_of(voice_id) for voice_id in db.execute(text("SELECT voice_id FROM voices")).scalars()}
+        orphans = [name for name in self._store.folders(_ROOT) if name not in known]
+        for name in orphans:
+            self._store.delete(f"{_ROOT}/{name}")
+        return len(orphans)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        """The lock, and in it one transaction: all of what happens in it, or nothing."""
+        with self._lock, self._writing.begin() as db:
+            yield db
+
+    def _put(self, voice_id: str, files: Mapping[str, bytes]) -> None:
+        for name, data in files.items():
+            self._store.put(f"{_key(voice_id)}/{name}", data)
+
+    @contextmanager
+    def _file_of(self, voice: Voice, name: str) -> Iterator[str]:
+        if name not in voice.files:
+            raise VoiceError("This voice has no such file.", code="no_file", field="voice_id", measured=name)
+        try:
+            yield f"{_key(voice.voice_id)}/{name}"
+        except FileNotFoundError:
+            raise unknown() from None
+
+    def _live(self, db: Connection, voice_id: str, owner: str) -> Voice:
+        row = _row(db, voice_id)
+        if not row or row["owner"] != owner:
+            raise self._missing(db, voice_id, owner)
+        voice = from_row(row)
+        if voice.expires_at and voice.expires_at <= self._now():
+            raise expired(voice.expires_at)
+        return voice
+
+    def _missing(self, db: Connection, voice_id: str, owner: str) -> VoiceError:
+        if not sayable(voice_id):
+            return unknown()
+        query = text("SELECT expired_at FROM expired_voices WHERE voice_id = :id AND owner = :owner")
+        expired_at = db.execute(query, {"id": voice_id, "owner": owner}).scalar()
+        return expired(parse_time(expired_at)) if expired_at else unknown()
+
+
+def _row(db: Connection, voice_id: str) -> RowMapping | None:
+    if not sayable(voice_id):
+        return None
+    return db.execute(text("SELECT * FROM voices WHERE voice_id = :id"), {"id": voice_id}).mappings().first()
+
+
+def _key(voice_id: str) -> str:
+    return f"{_ROOT}/{folder_of(voice_id)}"
+
+
+def _update(db: Connection, voice: Voice) -> Voice:
+    changes = ", ".join(f"{name} = :{name}" for name in COLUMNS if name != "voice_id")
+    db.execute(text(f"UPDATE voices SET {changes} WHERE voice_id = :voice_id"), to_row(voice))
+    return voice

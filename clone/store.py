@@ -1,0 +1,185 @@
+"""Where audio lies: files under keys such as ``voices/<id>/reference.mp3``, in a folder or at any fsspec URL.
+
+In a local folder a file is there whole or not at all, also after a kill or a power cut, and only the
+owner of the process can read it. Elsewhere the file system's own put is as whole as that service makes it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+PARTIAL = ".partial"
+"""Folder of files that are still being written; what lies there after a kill is a leftover."""
+
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_FOLDER_MODE = 0o700
+_COPY_TAKES_AT_MOST_S = 3600
+
+
+class Store:
+    """Files under keys, at one URL.
+
+    Args:
+        url: a local folder (made with mode 700 if missing) or any fsspec URL, for example ``memory://`` or ``s3://…``.
+        copies: folder for the local copies of a remote store's files; a temporary one of this object if None.
+    """
+
+    def __init__(self, url: str, copies: Path | None = None) -> None:
+        self.url = url
+        self._fs: Any
+        self._fs, root = fsspec.core.url_to_fs(url)
+        self._root = str(root).rstrip("/")
+        self._local = Path(root) if isinstance(self._fs, LocalFileSystem) else None
+        self._own_copies = None if self._local or copies else tempfile.TemporaryDirectory(prefix="timbre-")
+        self._copies = Path(self._own_copies.name) if self._own_copies else copies
+        if self._local:
+            make_private_folder(self._local)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write a file whole, over what was there."""
+        place = self._place(key)
+        if self._local:
+            self._write(self._local, key, data)
+            return
+        self._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
+        self._fs.pipe_file(place, data)
+
+    def get(self, key: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            FileNotFoundError: there is none under this key.
+        """
+        data: bytes = self._fs.cat_file(self._place(key))
+        return data
+
+    def path(self, key: str) -> Path:
+        """Return a local file with a key's bytes: the file itself, or a fresh copy of a remote one.
+
+        Raises:
+            FileNotFoundError: there is none under this key.
+        """
+        if self._local:
+            path = Path(self._place(key))
+            if not path.is_file():
+                raise FileNotFoundError(key)
+            return path
+        assert self._copies
+        make_private_folder(self._copies)
+        return self._write(self._copies, key, self.get(key))
+
+    def delete(self, prefix: str) -> None:
+        """Remove a file, or a folder with all that is in it, and its local copies; nothing there is no error."""
+        place = self._place(prefix)
+        if self._copies:
+            _remove_tree(self._copies / prefix)
+        if self._local:
+            _remove_tree(Path(place))
+            return
+        self._fs.invalidate_cache()
+        if self._fs.exists(place):
+            self._fs.rm(place, recursive=True)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys of all files in a folder (everything by default), sorted."""
+        self._fs.invalidate_cache()
+        place = self._place(prefix) if prefix else self._root
+        try:
+            found = self._fs.find(place)
+        except FileNotFoundError:
+            return []
+        keys = (str(path)[len(self._root) :].lstrip("/") for path in found)
+        return sorted(key for key in keys if not key.startswith(PARTIAL))
+
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names of the folders directly in one, empty ones and those of local copies too, sorted."""
+        self._fs.invalidate_cache()
+        try:
+            entries = self._fs.ls(self._place(prefix), detail=True)
+        except FileNotFoundError:
+            entries = []
+        names = {str(e["name"]).rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "directory"}
+        copies = self._copies / prefix if self._copies else None
+        if copies and copies.is_dir():
+            names |= {path.name for path in copies.iterdir() if path.is_dir()}
+        return sorted(names)
+
+    def size(self, prefix: str) -> int:
+        """Return how many bytes a file, or all files in a folder, take; 0 if there is none."""
+        self._fs.invalidate_cache()
+        place = self._place(prefix)
+        if self._fs.isfile(place):
+            return int(self._fs.size(place))
+        return sum(int(self._fs.size(self._place(key))) for key in self.keys(prefix))
+
+    def sweep(self) -> int:
+        """Remove what a kill left half written; return how many. Call it only while nobody puts."""
+        leftovers = list((self._local / PARTIAL).glob("*")) if self._local else []
+        if self._copies:  # another process may be making a copy just now, so only what is old goes
+            oldest = time.time() - _COPY_TAKES_AT_MOST_S
+            leftovers += [path for path in (self._copies / PARTIAL).glob("*") if path.stat().st_mtime < oldest]
+        for leftover in leftovers:
+            leftover.unlink(missing_ok=True)
+        return len(leftovers)
+
+    def _place(self, key: str) -> str:
+        parts = key.split("/")
+        if not all(_PART.fullmatch(part) for part in parts):
+            raise ValueError(f"not a key: {key!r}")
+        return f"{self._root}/{key}"
+
+    @staticmethod
+    def _write(root: Path, key: str, data: bytes) -> Path:
+        """Write ``root/key`` by way of a partial file beside it, on the same disk, so that the rename is atomic."""
+        target, partial = root / key, root / PARTIAL
+        make_private_folder(partial)
+        make_private_folder(target.parent)
+        handle, name = tempfile.mkstemp(dir=partial)  # made with mode 600
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _sync_folder(target.parent)
+        return target
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that only its owner can open, and so every missing one above it; existing ones stay as they are."""
+    if folder.is_dir():
+        return
+    make_private_folder(folder.parent)
+    folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in a folder outlast a power cut; Windows has no such call and needs none."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_tree(place: Path) -> None:
+    """Remove a file or a folder, or nothing."""
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)

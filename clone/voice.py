@@ -1,0 +1,124 @@
+"""A voice as the library keeps it: the value, its row, its folder, and what is said when it is not there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from clone.contract import RETENTION
+from clone.errors import VoiceError
+
+_FOLDER = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_ID_MAX_CHARS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """A cloned voice as the library knows it; every time is UTC and aware.
+
+    Attributes:
+        settings: the options it was cloned with, as JSON would hold them; text and prompt text included.
+        reference_sha256: of the reference's bytes, in hex.
+        request_key: hash of everything that was asked for, to find the same request again.
+        expires_at: None once permanent; set by ``Library.add``.
+        permanent_at: None while temporary.
+        likeness: similarity of clone and reference; ``ceiling`` that of the reference's own two halves.
+        files: names of its files; ``n_bytes`` their size together; both set by the library.
+    """
+
+    voice_id: str
+    owner: str
+    backend: str
+    reference_sha256: str
+    request_key: str
+    consent_at: datetime
+    consent_by: str
+    created_at: datetime
+    name: str = ""
+    model: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    expires_at: datetime | None = None
+    permanent_at: datetime | None = None
+    likeness: float | None = None
+    ceiling: float | None = None
+    engine_version: str = ""
+    files: tuple[str, ...] = ()
+    n_bytes: int = 0
+
+    @property
+    def permanent(self) -> bool:
+        """Whether it is kept for good."""
+        return self.permanent_at is not None
+
+
+COLUMNS = tuple(f.name for f in fields(Voice))
+_TIMES = {"consent_at", "created_at", "expires_at", "permanent_at"}
+_JSON = {"settings", "files"}
+
+
+def to_row(voice: Voice) -> dict[str, Any]:
+    """Return a voice as values of its columns."""
+    row = {name: getattr(voice, name) for name in COLUMNS}
+    row |= {name: stamp(row[name]) for name in _TIMES if row[name]}
+    return row | {name: json.dumps(row[name], ensure_ascii=False, sort_keys=True) for name in _JSON}
+
+
+def from_row(row: Mapping[Any, Any]) -> Voice:
+    """Return the voice of a row."""
+    values = {name: row[name] for name in COLUMNS}
+    values |= {name: parse_time(values[name]) for name in _TIMES if values[name]}
+    values |= {name: json.loads(values[name]) for name in _JSON}
+    return Voice(**values | {"files": tuple(values["files"])})
+
+
+def stamp(time: datetime) -> str:
+    """Return a time as text of one width, so that text order is time order in every database."""
+    if time.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def parse_time(text: str) -> datetime:
+    """Return the time of a stamp, aware."""
+    return datetime.fromisoformat(text)
+
+
+def sayable(voice_id: str) -> bool:
+    """Whether it can be an id at all: what a database can't take (lone surrogates, NUL) is none."""
+    return 0 < len(voice_id) <= _ID_MAX_CHARS and voice_id.isprintable()
+
+
+def folder_of(voice_id: str) -> str:
+    """Return a voice's folder: its id where any disk can hold it as it is, a hash of it otherwise.
+
+    A hosted id is opaque: it may have a slash in it, or differ from another by case alone.
+    """
+    plain = _FOLDER.fullmatch(voice_id) and not voice_id.startswith("sha256-") and not voice_id.endswith(".")
+    return voice_id if plain else f"sha256-{sha256(voice_id.encode()).hexdigest()}"
+
+
+def unknown() -> VoiceError:
+    """What is said of a voice that is not there, or somebody else's."""
+    return VoiceError(
+        "There is no voice with this voice_id.",
+        code="unknown_voice",
+        field="voice_id",
+        advice="Check the voice_id, or clone the voice again.",
+    )
+
+
+def expired(at: datetime) -> VoiceError:
+    """What is said of a voice whose time is over."""
+    return VoiceError(
+        f"This voice expired on {at.day} {at:%B %Y at %H:%M} UTC; expired voices are deleted.",
+        code="expired_voice",
+        field="voice_id",
+        measured=at.isoformat(timespec="seconds"),
+        advice="Clone it again from the recording. "
+        f"A voice stays if it is used within {RETENTION // timedelta(hours=1)} hours.",
+    )
