@@ -99,6 +99,10 @@ class Judge:
         different, same = self.scale(encoder)
         return (value - different) / (same - different)
 
+    def scales(self) -> dict[str, dict[str, float]]:
+        """Return both ends of every encoder's scale."""
+        return {name: dict(zip(("different", "same"), self.scale(name), strict=True)) for name in ENCODERS}
+
     def transcribe(self, sound: np.ndarray) -> str:
         """Return what Whisper tiny.en hears in a sound (16 kHz); the engine listens with another model."""
         segments, _ = self._whisper.transcribe(

@@ -8,6 +8,8 @@ from pathlib import Path
 import librosa
 import numpy as np
 
+from clone.audio.read import read
+
 SAMPLE_RATE = 16_000
 N_REFERENCE = 5
 N_HELD_OUT = 5
@@ -77,15 +79,11 @@ def _speaker(folder: Path) -> Speaker:
     paths = _recordings(folder)
     if len(paths) < N_REFERENCE + N_HELD_OUT:
         raise SystemExit(f"{folder} has {len(paths)} recordings; {N_REFERENCE + N_HELD_OUT} are needed.")
-    rate = _read(paths[0])[1]
+    rate = read(paths[0]).sample_rate
     recording = _joined(paths[:N_REFERENCE], rate)[: int(REFERENCE_S * rate)]
     return Speaker(folder.name, recording, rate, _joined(paths[-N_HELD_OUT:], SAMPLE_RATE))
 
 
 def _joined(paths: list[Path], rate: int) -> np.ndarray:
-    return np.concatenate([to_rate(*_read(path), rate) for path in paths])
-
-
-def _read(path: Path) -> tuple[np.ndarray, int]:
-    samples, sample_rate = librosa.load(path, sr=None, mono=True)
-    return samples, int(sample_rate)
+    recordings = [read(path) for path in paths]
+    return np.concatenate([to_rate(one.samples, one.sample_rate, rate) for one in recordings])

@@ -1,17 +1,20 @@
-"""What is said: five texts of 8 to 12 s, fixed so that figures of different days can be compared."""
+"""What is said: five texts of 8 to 12 s, fixed so that figures of different days can be compared.
+
+Words that sound like others (ferry and fairy, whole and hole) are left out: no recogniser could tell them apart.
+"""
 
 TEXTS = (
-    "The old ferry left the harbor before sunrise, carrying bread, letters, and three very sleepy musicians "
-    "who had missed the evening train home.",
+    "The old boat left the harbor before sunrise, carrying bread, letters, and three very sleepy musicians who had "
+    "missed the evening train home, and nobody on board said a word.",
     "On March 3rd, 2024, the museum sold 1,250 tickets at $18.50 each, and 27% of the visitors stayed for more "
     "than 4 hours.",
-    "Why would anybody choose yellow paint for a kitchen that already catches the whole afternoon sun? Just open "
-    "a window, and enjoy the view.",
-    "A thick fog rolled over the valley during the night, so the shepherd rang a small bell until every lamb "
-    "had found its way back to the path.",
-    "Please check your messages tomorrow. We should finish the budget, measure the garage, and decide which oak "
-    "table goes to the new office.",
+    "Why would anybody choose yellow paint for a kitchen that already catches the warm afternoon sun? Just open "
+    "a window, enjoy the view, and put the money into a good chair.",
+    "A thick fog rolled over the valley during the night, so the shepherd rang a small bell until every lamb had "
+    "found its way back to the path, and then he slept.",
+    "Please check your messages tomorrow. We should finish the budget, measure the garage, and decide which of "
+    "these oak tables goes to the new office on the third floor.",
 )
 
-PREVIEW = TEXTS[0] + " Nobody minded."
+PREVIEW = TEXTS[0]
 """About 10 s of speech: what cloning is timed with."""

@@ -1,0 +1,105 @@
+"""The systems compared: clones as a person gets them from Studio, the nearest stock voice, the real recordings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from bench.speakers import SAMPLE_RATE, Speaker
+from clone.contract import CloneOptions
+from clone.engine import speech, styles
+from clone.engine.speaker import SpeakerEncoder
+from clone.jobs import Stage
+from clone.studio import CloneOrder, SpeakOrder, Studio
+
+MODELS = {"hd": "speech-2.6-hd", "turbo": "speech-2.6-turbo"}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One thing said: by whom it should sound, by which system, and how long it took to make (None: not made)."""
+
+    speaker: str
+    system: str
+    text: str | None
+    samples: np.ndarray
+    sample_rate: int
+    took_s: float | None = None
+
+
+class Kokoro:
+    """Kokoro alone, in one of its stock voices, nothing converted."""
+
+    def __init__(self, cache: Path) -> None:
+        self._turbo, self._hd, self._encoder = speech.Turbo(cache), speech.Hd(cache), SpeakerEncoder(cache)
+
+    def nearest(self, speaker: Speaker) -> np.ndarray:
+        """Return the style of the stock voice nearest to a speaker's recording by d-vector."""
+        stock = styles.table()
+        return stock.styles[int((stock.embeddings @ self._encoder.embed(speaker.reference)).argmax())]
+
+    def style(self, voice: str) -> np.ndarray:
+        """Return the style of a stock voice by name."""
+        stock = styles.table()
+        return stock.styles[list(stock.names).index(voice)]
+
+    def speak(self, text: str, style: np.ndarray) -> np.ndarray:
+        """Return a text in a style: float32, shape (n_samples,), 24 kHz."""
+        return np.concatenate([self._sentence(phonemes, style) for phonemes in self._turbo.phonemes(text)])
+
+    def _sentence(self, phonemes: str, style: np.ndarray) -> np.ndarray:
+        tokens = self._turbo.tokens(phonemes)
+        return self._hd.speak(tokens, styles.row_for(style, tokens.shape[1] - 2), 1.0)
+
+
+def follow(steps: Iterator[Any]) -> tuple[Any, dict[str, float]]:
+    """Run a job of Studio's to its end; return its result and the seconds of each stage."""
+    stages: dict[str, float] = {}
+    name, begun, item = "Accepting the request", time.perf_counter(), None
+    for item in steps:
+        now = time.perf_counter()
+        stages[name] = stages.get(name, 0.0) + now - begun
+        name, begun = item.name if isinstance(item, Stage) else "Waiting", now
+    return item, stages
+
+
+def clone_order(speaker: Speaker, recording: Path, owner: str, **options: str) -> CloneOrder:
+    """Return the order to clone a speaker, their recording written to a wav file first."""
+    if not recording.exists():
+        soundfile.write(recording, speaker.recording, speaker.recording_rate)
+    return CloneOrder(owner=owner, audio=recording, options=CloneOptions(**options), consent=True, name=speaker.name)
+
+
+def clones(studio: Studio, speaker: Speaker, texts: tuple[str, ...], folder: Path) -> Iterator[Clip]:
+    """Clone a speaker once, then speak every text with both kinds of model."""
+    owner = f"bench-{speaker.name}"
+    cloned, _ = follow(studio.clone(clone_order(speaker, folder / f"{speaker.name}.wav", owner)))
+    for system, model in MODELS.items():
+        for text in texts:
+            begun = time.perf_counter()
+            order = SpeakOrder(owner=owner, voice_id=cloned.voice.voice_id, text=text, model=model)
+            spoken, _ = follow(studio.speak(order))
+            took_s = time.perf_counter() - begun
+            yield Clip(speaker.name, system, text, spoken.samples, spoken.sample_rate, took_s)
+
+
+def stock(kokoro: Kokoro, speaker: Speaker, texts: tuple[str, ...]) -> Iterator[Clip]:
+    """Speak every text with the stock voice nearest to a speaker."""
+    style = kokoro.nearest(speaker)
+    for text in texts:
+        begun = time.perf_counter()
+        samples = kokoro.speak(text, style)
+        took_s = time.perf_counter() - begun
+        yield Clip(speaker.name, "stock", text, samples, speech.SAMPLE_RATE, took_s)
+
+
+def real(speaker: Speaker, n_pieces: int) -> Iterator[Clip]:
+    """Give pieces of the held-out recordings themselves."""
+    for piece in speaker.pieces(n_pieces):
+        yield Clip(speaker.name, "real", None, piece, SAMPLE_RATE)
