@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BENCH_VENV := .venv-bench
 BIN := $(VENV)/bin
+# virtualenv, where Python can't make environments itself; PYTHONPATH lets it be found
+TOOL := .venv-tool
 SPEAKERS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -15,8 +17,10 @@ export PIP_NO_INPUT := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 # Each candidate is run, not only looked up: a version manager's stub may exist and start nothing.
-PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
+ifndef PYTHON
+PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+endif
 
 # Debian's python3 has neither pip nor ensurepip: then venv comes from apt, or virtualenv stands in for it.
 # $(call install,FOLDER,REQUIREMENTS) makes the environment if it is missing or broken, and fills it.
@@ -26,7 +30,7 @@ if ! $(1)/bin/python -m pip --version >/dev/null 2>&1; then \
 	$(MAKE) -s python-venv; \
 	echo "Making $(1) with $$($(PYTHON) --version)"; \
 	if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv --clear $(1); \
-	else $(PYTHON) -m virtualenv -q --clear $(1); fi; \
+	else PYTHONPATH=$(TOOL) $(PYTHON) -m virtualenv -q --clear $(1); fi; \
 fi; \
 echo "Installing $(2) into $(1): once, this takes some minutes"; \
 $(1)/bin/python -m pip install -q $(foreach file,$(2),-r $(file))
@@ -75,7 +79,7 @@ screenshots: $(VENV)/.dev chromium  ## take the pictures in assets/screenshots/ 
 
 .PHONY: clean
 clean:  ## remove environments and caches (voices kept in TIMBRE_HOME stay)
-	@rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(BENCH_VENV) $(TOOL) .mypy_cache .ruff_cache .pytest_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than the requirements they were installed from.
@@ -97,8 +101,8 @@ python-venv:
 	echo "$(PYTHON) has no venv module; looking for another way"; \
 	version=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
 	{ $(call apt,$$version); } && $(PYTHON) -c 'import ensurepip' 2>/dev/null && exit 0; \
-	$(PYTHON) -m virtualenv --version >/dev/null 2>&1 && exit 0; \
-	$(PYTHON) -m pip install -q --user virtualenv 2>/dev/null && exit 0; \
+	PYTHONPATH=$(TOOL) $(PYTHON) -m virtualenv --version >/dev/null 2>&1 && exit 0; \
+	$(PYTHON) -m pip install -q --target $(TOOL) virtualenv 2>/dev/null && exit 0; \
 	echo "An environment can't be made with $(PYTHON). On Debian, as root: apt-get install $$version" >&2; exit 1
 
 .PHONY: chromium

@@ -180,6 +180,8 @@ def test_what_readme_shows_and_names_is_there() -> None:
         path = line.split()[0]
         folder = folder if line.startswith(" ") else Path(path)
         assert (ROOT / (folder / path if line.startswith(" ") else path)).exists(), path
+    modules = {path.name for path in (ROOT / "clone").glob("[a-z]*.py")}
+    assert modules <= {line.split()[0] for line in layout.splitlines() if line}
 
 
 # make
