@@ -206,7 +206,7 @@ def _answer(as_json: bool, **answer: object) -> None:
     if as_json:
         _print_json(answer)
         return
-    _print_table([(name, _shown(value)) for name, value in answer.items() if value is not None])
+    _print_table([(name, _shown(value)) for name, value in answer.items() if value not in (None, False)])
     if "expires_at" in answer and answer["expires_at"] is None:
         print("The voice is permanent.")
 
