@@ -106,8 +106,8 @@ def encode(
         picture = _add_cover(container) if cover else None
         resampler = av.AudioResampler(stream.format.name, layout, stream.rate, frame_size=None)
         for start in range(0, sound.shape[1], 1 << 16):
-            part = np.ascontiguousarray(sound[:, start : start + (1 << 16)])
-            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
+            part = np.ascontiguousarray(sound[:, start : start + (1 << 16)].T).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(part, format="flt", layout=layout)
             frame.sample_rate, frame.pts = rate, start
             for resampled in resampler.resample(frame):
                 container.mux(stream.encode(resampled))

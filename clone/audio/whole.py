@@ -23,11 +23,13 @@ class Extent:
         missing_bytes: bytes that the structure promises beyond those there; 0 when the file is whole.
         untold_bytes: bytes of sound there that the header does not speak of.
         promised_s: length in seconds where the structure tells it better than FFmpeg estimates it.
+        contradiction: what the header says against itself; empty when it does not.
     """
 
     missing_bytes: int = 0
     untold_bytes: int = 0
     promised_s: float | None = None
+    contradiction: str = ""
 
 
 def extent(data: Data, kind: str) -> Extent:
@@ -38,10 +40,17 @@ def extent(data: Data, kind: str) -> Extent:
         kind: as ``formats.kind`` gave it; flac says nothing until it is decoded.
     """
     walkers = {"wav": _wav, "mp3": _mp3, "mp4": _mp4, "ogg": _ogg, "webm": _webm}
-    return walkers[kind](data) if kind in walkers else Extent()
+    try:
+        return walkers[kind](data) if kind in walkers else Extent()
+    except (struct.error, IndexError):  # cut in the middle of a header
+        return Extent(missing_bytes=1)
 
 
 # --- wav ---------------------------------------------------------------------------------------------
+
+
+_WAV_PCM = (1, 3, 0xFFFE)
+"""Format tags of whole numbers, of floats, and of either with more said about it."""
 
 
 def _is_placeholder(size: int) -> bool:
@@ -60,19 +69,14 @@ def _wav(data: Data) -> Extent:
         if name == b"ds64":
             ds64_size = struct.unpack("<Q", data[at + 16 : at + 24])[0]
         elif name == b"fmt ":
-            bytes_per_s = _wav_bytes_per_s(data[at + 8 : at + 8 + min(size, 40)])
+            tag, _, rate, bytes_per_s = struct.unpack("<HHII", data[at + 8 : at + 20])
+            if tag in _WAV_PCM and rate and bytes_per_s % rate:  # careless writers get the factor wrong, not the rate
+                return Extent(contradiction=f"its header says {rate:,} Hz, but {bytes_per_s:,} bytes a second")
         elif name == b"data":
             size = ds64_size if ds64_size is not None and size == 0xFFFFFFFF else size
             return _wav_data(data, at + 8, size, bytes_per_s)
         at += 8 + size + (size & 1)
     return Extent(missing_bytes=max(at - len(data), 1))  # cut before the sound began
-
-
-def _wav_bytes_per_s(fmt: bytes) -> int:
-    if len(fmt) < 16:
-        return 0
-    _, _, sample_rate, _, block_bytes, _ = struct.unpack("<HHIIHH", fmt[:16])
-    return int(sample_rate * block_bytes)
 
 
 def _wav_data(data: Data, start: int, size: int, bytes_per_s: int) -> Extent:
