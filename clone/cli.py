@@ -19,9 +19,8 @@ from clone.audio.read import read
 from clone.contract import CloneOptions, parse
 from clone.errors import Refused, TimbreError
 from clone.jobs import Stage
-from clone.library import Voice
 from clone.settings import Settings
-from clone.studio import Cloned, CloneOrder, SpeakOrder, Spoken, Studio
+from clone.studio import Cloned, CloneOrder, SpeakOrder, Spoken, Studio, Voice, Waiting
 
 OWNER = "local"
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
@@ -187,12 +186,17 @@ def _follow(steps: Iterator[object], kind: type[Result]) -> Result:
             if isinstance(step, kind):
                 return step
             if shown:
-                name = step.name if isinstance(step, Stage) else f"Waiting at place {getattr(step, 'position', 1)}"
-                print(f"\r\x1b[K{name}", end="", file=sys.stderr, flush=True)
+                print(f"\r\x1b[K{_told(step)}", end="", file=sys.stderr, flush=True)
     finally:
         if shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     raise TimbreError("The work ended without a result.")
+
+
+def _told(step: object) -> str:
+    if isinstance(step, Waiting):
+        return f"Waiting at place {step.position}"
+    return step.name if isinstance(step, Stage) else ""
 
 
 # what comes out
