@@ -1,11 +1,14 @@
-"""A stop that is obeyed."""
+"""A stop that is obeyed, and a queue that is bounded, in order and fair."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+
 import pytest
 
-from clone.errors import CancelledError
-from clone.jobs import Stop
+from clone.errors import AudioError, BusyError, CancelledError
+from clone.jobs import Queue, Stage, Stop, Tell, Waiting
 
 
 def test_nothing_happens_until_asked() -> None:
@@ -31,3 +34,126 @@ def test_what_is_interruptible_is_told_at_once() -> None:
     assert told == ["running"]
     stop.on_stop(lambda: told.append("late"))
     assert told == ["running", "late"]
+
+
+# the queue
+
+
+class Held:
+    """Work that stays in its first stage until it is let go or stopped."""
+
+    def __init__(self) -> None:
+        self.begun, self.go, self.stopped = threading.Event(), threading.Event(), threading.Event()
+
+    def __call__(self, tell: Tell, stop: Stop) -> str:
+        stop.on_stop(self.go.set)
+        tell(Stage("Holding", 0, 1))
+        self.begun.set()
+        self.go.wait(30)
+        if stop.asked:
+            self.stopped.set()
+        stop.check()
+        return "done"
+
+
+def begin(queue: Queue, owner: str, work: Held) -> Iterator[object]:
+    """Put work in and return its news once it runs."""
+    news = queue.run(owner, work)
+    while not work.begun.is_set():
+        next(news)
+    return news
+
+
+def test_stages_then_the_result() -> None:
+    def work(tell: Tell, stop: Stop) -> str:
+        for i in range(3):
+            tell(Stage(f"step {i}", i, 3))
+        return "result"
+
+    news = [item for item in Queue().run("ann", work) if not isinstance(item, Waiting)]
+    assert list(dict.fromkeys(news)) == [Stage("step 0", 0, 3), Stage("step 1", 1, 3), Stage("step 2", 2, 3), "result"]
+
+
+def test_a_long_stage_is_told_again_and_again() -> None:
+    work = Held()
+    news = begin(Queue(), "ann", work)
+    assert [next(news) for _ in range(2)] == [Stage("Holding", 0, 1)] * 2
+    work.go.set()
+    assert list(news)[-1] == "done"
+
+
+def test_an_error_reaches_the_caller_and_the_queue_goes_on() -> None:
+    def work(tell: Tell, stop: Stop) -> str:
+        raise AudioError("It is 3 s long.", code="too_short")
+
+    queue = Queue()
+    with pytest.raises(AudioError, match="3 s"):
+        list(queue.run("ann", work))
+    assert list(queue.run("ann", lambda tell, stop: 7))[-1] == 7
+
+
+def test_jobs_run_one_at_a_time_in_order() -> None:
+    queue, first, second = Queue(), Held(), Held()
+    a = begin(queue, "ann", first)
+    b = queue.run("ben", second)
+    c = queue.run("cyd", lambda tell, stop: "third")
+    assert next(b) == Waiting(1)
+    assert next(c) == Waiting(2)
+    assert not second.begun.is_set()
+    first.go.set()
+    assert list(a)[-1] == "done"
+    second.go.set()
+    assert list(b)[-1] == "done"
+    assert list(c)[-1] == "third"
+
+
+def test_leaving_a_running_job_stops_it() -> None:
+    queue, work = Queue(), Held()
+    news = begin(queue, "ann", work)
+    news.close()  # type: ignore[attr-defined]
+    assert work.stopped.wait(30)
+    assert list(queue.run("ann", lambda tell, stop: "next"))[-1] == "next"
+
+
+def test_leaving_the_line_gives_the_place_away() -> None:
+    queue, first, never = Queue(max_waiting=1), Held(), Held()
+    a = begin(queue, "ann", first)
+    waiting = queue.run("ben", never)
+    assert next(waiting) == Waiting(1)
+    waiting.close()  # type: ignore[attr-defined]
+    after = queue.run("cyd", lambda tell, stop: "after")
+    assert next(after) == Waiting(1)
+    first.go.set()
+    assert list(a)[-1] == "done"
+    assert list(after)[-1] == "after"
+    assert not never.begun.is_set()
+
+
+def test_the_line_is_bounded() -> None:
+    queue, first = Queue(max_waiting=1), Held()
+    a = begin(queue, "ann", first)
+    b = queue.run("ben", lambda tell, stop: "b")
+    next(b)
+    with pytest.raises(BusyError, match="at most 1 may wait") as busy:
+        next(queue.run("cyd", lambda tell, stop: "c"))
+    assert busy.value.code == "queue_full"
+    first.go.set()
+    assert list(a)[-1] == "done"
+    assert list(b)[-1] == "b"
+
+
+def test_one_owner_has_a_quota_and_others_do_not_feel_it() -> None:
+    queue, first = Queue(max_per_owner=2), Held()
+    a = begin(queue, "ann", first)
+    more = queue.run("ann", lambda tell, stop: "more")
+    next(more)
+    with pytest.raises(BusyError, match="2 jobs going on already") as busy:
+        next(queue.run("ann", lambda tell, stop: "too many"))
+    assert busy.value.code == "quota_work"
+    b = queue.run("ben", lambda tell, stop: "b")
+    next(b)
+    first.go.set()
+    assert list(a)[-1] == "done"
+    assert list(more)[-1] == "more"
+    assert list(b)[-1] == "b"
+    assert list(queue.run("ann", lambda tell, stop: "again"))[-1] == "again"
