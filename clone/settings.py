@@ -69,6 +69,12 @@ class Settings:
         return cls.at(home, **changes)
 
 
+def prepare_gradio(temporary_folder: Path) -> None:
+    """Tell Gradio, before it is imported, to report nothing to anybody and where to keep files on their way."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(temporary_folder)
+
+
 def _default_home(on_space: bool) -> Path:
     return SPACE_DATA / "timbre" if on_space and SPACE_DATA.is_dir() else user_data_path("timbre")
 

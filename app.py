@@ -1,0 +1,71 @@
+"""Timbre: clone a voice from one recording, in the browser. ``python app.py`` serves the page.
+
+The page is put together from clone/ui and wired to one Studio; everything is served on one port.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from starlette.middleware import Middleware
+
+from clone.settings import Settings, prepare_gradio
+from clone.ui.files import temporary_folder, wipe
+
+SETTINGS = Settings.from_environment()
+prepare_gradio(temporary_folder(SETTINGS.home))
+
+import gradio as gr
+
+from clone.studio import Studio
+from clone.ui import page, theme
+from clone.ui.cache import PageCache
+
+UPLOAD_LIMIT = "200mb"
+
+
+def launch_options(settings: Settings) -> dict[str, Any]:
+    """Return how the page is served: nothing of a visitor is kept, shown to others or sent anywhere else."""
+    return {
+        "server_name": settings.server_name,
+        "server_port": settings.server_port,
+        "theme": theme.theme(),
+        "css": theme.css(),
+        "head": theme.head(),
+        "ssr_mode": False,  # Node in front of the app would answer for routes it does not know
+        "footer_links": [],
+        "run_history": False,  # it would keep recordings in the browser
+        "max_file_size": UPLOAD_LIMIT,
+        "show_error": False,
+        "pwa": False,
+        "share": False,
+        "inbrowser": False,
+        "quiet": True,
+        "app_kwargs": {"middleware": [Middleware(PageCache)]},
+    }
+
+
+def build(studio: Studio, settings: Settings) -> gr.Blocks:
+    """Return the page of a studio."""
+    return page.build(studio, settings)
+
+
+def main() -> None:
+    """Serve until stopped."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    wipe(temporary_folder(SETTINGS.home))
+    studio = Studio(SETTINGS)
+    demo = build(studio, SETTINGS)
+    try:
+        demo.launch(**launch_options(SETTINGS), prevent_thread_lock=True)
+        studio.start()
+        print(f"Timbre is at {demo.local_url}", flush=True)
+        demo.block_thread()
+    finally:
+        studio.close()
+
+
+if __name__ == "__main__":
+    main()

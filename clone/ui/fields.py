@@ -1,0 +1,48 @@
+"""The kinds of fields the page is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from clone import contract
+from clone.ui import words
+from clone.ui.theme import wave
+
+
+def card(visible: bool = True, elem_id: str | None = None) -> gr.Column:
+    """Build a section of the page."""
+    return gr.Column(visible=visible, elem_id=elem_id, elem_classes="tb-card")
+
+
+def recorder(elem_id: str, label: str, sources: list[Any]) -> gr.Audio:
+    """Build an input for a recording."""
+    # No format: what comes in is passed on as it is, and only the reader decides what it is.
+    return gr.Audio(sources=sources, type="filepath", label=label, buttons=[], waveform_options=wave(), elem_id=elem_id)
+
+
+def player(elem_id: str, label: str, visible: bool = True, autoplay: bool = False) -> gr.Audio:
+    """Build a player."""
+    return gr.Audio(
+        type="filepath",
+        label=label,
+        interactive=False,
+        buttons=["download"],
+        visible=visible,
+        autoplay=autoplay,
+        waveform_options=wave(),
+        elem_id=elem_id,
+    )
+
+
+def model_choice(elem_id: str) -> gr.Dropdown:
+    """Build the choice among the contract's models, the best first."""
+    by_tier = sorted(contract.MODELS, key=lambda name: contract.tier(name) != "hd")
+    choices = [(f"{name} · {words.MODEL_LABELS[contract.tier(name)]}", name) for name in by_tier]
+    return gr.Dropdown(choices, value=words.MODEL_START, label=words.MODEL, info=words.MODEL_HINT, elem_id=elem_id)
+
+
+def slot(elem_id: str) -> gr.HTML:
+    """Build the place of the message that belongs to the input above it."""
+    return gr.HTML(elem_id=elem_id, elem_classes="tb-slot")

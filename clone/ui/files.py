@@ -1,0 +1,73 @@
+"""Audio files on their way through the page: below the home folder, per visit, and never for long."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+from pathlib import Path
+
+KEPT_FOR_S = 3600
+"""Age after which a file of a visit is removed even though the visitor is still there."""
+LOOKED_AT_EVERY_S = 300
+_VISITS_LIMIT = 10_000
+
+
+def temporary_folder(home: Path) -> Path:
+    """Return the folder for files on their way through the page."""
+    return home / "page"
+
+
+def wipe(folder: Path) -> None:
+    """Empty the folder: what an earlier run left belongs to nobody."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+
+
+class VisitFiles:
+    """Which files belong to which visit, so that they go when the visitor goes.
+
+    Args:
+        folder: the temporary folder; nothing outside is ever removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._lock = threading.Lock()
+        self._files: dict[str, set[Path]] = {}
+
+    def remember(self, visit: str | None, *paths: str | Path | None) -> None:
+        """Note files a visit brought in or was given."""
+        inside = {Path(path) for path in paths if path and self._is_ours(Path(path))}
+        if not visit or not inside:
+            return
+        with self._lock:
+            if visit not in self._files and len(self._files) >= _VISITS_LIMIT:
+                self._files.pop(next(iter(self._files)))
+            self._files.setdefault(visit, set()).update(inside)
+
+    def forget(self, visit: str | None) -> None:
+        """Remove a visit's files, except those that another visit holds too."""
+        with self._lock:
+            gone = self._files.pop(visit or "", set())
+            held = set().union(*self._files.values()) if self._files else set()
+        for path in gone - held:
+            path.unlink(missing_ok=True)
+
+    def copy(self, visit: str | None, source: Path, name: str) -> Path:
+        """Copy a file into the temporary folder, under a path nobody can guess."""
+        path = self.new(visit, name)
+        shutil.copyfile(source, path)
+        return path
+
+    def new(self, visit: str | None, name: str) -> Path:
+        """Return a path for a new file, in a folder of its own that nobody can guess."""
+        folder = self._folder / secrets.token_hex(16)
+        folder.mkdir(parents=True, mode=0o700)
+        path = folder / name
+        self.remember(visit, path)
+        return path
+
+    def _is_ours(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self._folder)

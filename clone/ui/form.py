@@ -1,0 +1,144 @@
+"""What a visitor filled in, and what is wrong with it before any work begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from clone import contract
+from clone.errors import AudioError, ConsentError, PromptError, TimbreError
+from clone.studio import CloneOrder
+from clone.ui import words
+from clone.ui.examples import example
+
+_NAME_LIMIT = 60
+
+
+@dataclass(frozen=True)
+class Given:
+    """The recording, by whichever way it was given: only the way that is chosen counts."""
+
+    source: str
+    recorded: str | None
+    uploaded: str | None
+    link: str | None
+    example: str | None
+
+    def audio(self) -> Path | str | None:
+        """Return the file or the URL to clone from; None when there is none yet."""
+        if self.source == words.LINK:
+            return (self.link or "").strip() or None
+        if self.source == words.EXAMPLE:
+            chosen = example(self.example)
+            return chosen.path if chosen else None
+        path = self.recorded if self.source == words.RECORD else self.uploaded
+        return Path(path) if path else None
+
+    def check(self) -> Path | str:
+        """Return the recording.
+
+        Raises:
+            AudioError: ``no_recording``, or ``recording_gone`` when the file was removed meanwhile.
+        """
+        audio = self.audio()
+        if audio is None:
+            message, advice = words.NO_RECORDING.get(self.source, words.NO_RECORDING[words.UPLOAD])
+            raise AudioError(message, code="no_recording", field="audio", advice=advice)
+        return _still_there(audio)
+
+    def name(self) -> str:
+        """Return what to call the voice."""
+        audio = self.audio()
+        if self.source == words.EXAMPLE:
+            return self.example or words.UNNAMED
+        if self.source == words.RECORD or audio is None:
+            return words.RECORDING
+        if isinstance(audio, str):
+            place = urlsplit(audio)
+            audio = Path(unquote(place.path).rpartition("/")[2] or place.netloc)
+        return " ".join(audio.stem.replace("_", " ").split())[:_NAME_LIMIT] or words.UNNAMED
+
+
+@dataclass(frozen=True)
+class Form:
+    """Everything filled in; the order of fields is the order of the page's inputs."""
+
+    source: str
+    recorded: str | None
+    uploaded: str | None
+    link: str | None
+    example: str | None
+    prompt_audio: str | None
+    prompt_text: str | None
+    text: str | None
+    model: str | None
+    accuracy: float
+    noise: bool
+    volume: bool
+    consent: bool
+
+    @property
+    def given(self) -> Given:
+        """The recording."""
+        return Given(*(getattr(self, each.name) for each in fields(Given)))
+
+    def faults(self) -> list[TimbreError]:
+        """Return everything that can be seen to be wrong at once, in the order of the page."""
+        checks = (
+            self.given.check,
+            self._check_prompt,
+            lambda: contract.check_text(self.text or ""),
+            lambda: contract.check_model(self.model or ""),
+            self._check_consent,
+        )
+        return [fault for check in checks if (fault := _fault(check)) is not None]
+
+    def order(self, owner: str) -> CloneOrder:
+        """Return the order to clone.
+
+        Raises:
+            Refused: by the contract.
+        """
+        options = contract.parse(
+            contract.CloneOptions,
+            {
+                "text": self.text,
+                "model": self.model,
+                "accuracy": float(self.accuracy),
+                "need_noise_reduction": bool(self.noise),
+                "need_volume_normalization": bool(self.volume),
+            },
+        )
+        return CloneOrder(
+            owner=owner,
+            audio=self.given.check(),
+            options=options,
+            consent=self.consent is True,
+            prompt_audio=Path(self.prompt_audio) if self.prompt_audio else None,
+            prompt_text=(self.prompt_text or "").strip() or None,
+            name=self.given.name(),
+        )
+
+    def _check_prompt(self) -> None:
+        if contract.check_prompt_pair(bool(self.prompt_audio), self.prompt_text):
+            contract.check_prompt_text(self.prompt_text or "")
+            _still_there(Path(self.prompt_audio or ""), PromptError, "prompt_audio")
+
+    def _check_consent(self) -> None:
+        if self.consent is not True:
+            raise ConsentError(words.NO_CONSENT, code="no_consent", field="consent", advice=words.NO_CONSENT_ADVICE)
+
+
+def _still_there(audio: Path | str, error: type[TimbreError] = AudioError, field: str = "audio") -> Path | str:
+    if isinstance(audio, Path) and not audio.is_file():
+        raise error(words.RECORDING_GONE, code="recording_gone", field=field, advice=words.RECORDING_GONE_ADVICE)
+    return audio
+
+
+def _fault(check: object) -> TimbreError | None:
+    try:
+        check()  # type: ignore[operator]
+    except TimbreError as error:
+        return error
+    return None

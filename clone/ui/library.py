@@ -1,0 +1,157 @@
+"""The visitor's voices: the list, playing, speaking with one, forgetting one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from clone import contract
+from clone.errors import CancelledError, VoiceError
+from clone.studio import SpeakOrder, Spoken
+from clone.ui import parts, words
+from clone.ui.outcomes import LibraryPanel
+from clone.ui.running import Desk, Progress, explain
+from clone.ui.visitors import is_token, new_token
+from clone.voice import Voice
+
+Updates = dict[Any, Any]
+
+
+class Library:
+    """The handlers of the lower part of the page.
+
+    Args:
+        desk: studio, settings and files.
+        panel: the components.
+    """
+
+    def __init__(self, desk: Desk, panel: LibraryPanel) -> None:
+        self._desk = desk
+        self.panel = panel
+
+    def outputs(self) -> list[Any]:
+        """Return everything the handlers may change."""
+        p = self.panel
+        return [p.listed, p.note, p.chosen, p.card, p.title, p.player, *self.controls(), p.spoken]
+
+    def controls(self) -> list[Any]:
+        """Return what ``cancelled`` changes."""
+        return [self.panel.speak, self.panel.cancel, self.panel.progress]
+
+    def open(self, request: gr.Request, token: str) -> tuple[str, str]:
+        """Give a new visitor a token, and return it with the list of voices."""
+        token = token if is_token(token) else new_token()
+        try:
+            listed = self._listed(self._desk.owner(token, request))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            listed = parts.refusal(explain(error))
+        return token, listed
+
+    def play(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+        """Choose a voice and play its preview; only now is its audio read."""
+        try:
+            owner = self._desk.owner(token, request)
+            voice = self._voice(event, owner)
+            source = self._desk.studio.audio(voice.voice_id, owner, "preview")
+            name = f"timbre-{voice.voice_id}-preview{source.suffix}"
+            path = self._desk.files.copy(request.session_hash, source, name)
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return {self.panel.note: parts.refusal(explain(error))}
+        return self._chosen(voice) | {self.panel.player: gr.update(value=str(path), visible=True)}
+
+    def select(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+        """Choose a voice to speak with."""
+        try:
+            voice = self._voice(event, self._desk.owner(token, request))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return {self.panel.note: parts.refusal(explain(error))}
+        return self._chosen(voice) | {self.panel.player: gr.update(value=None, visible=False)}
+
+    def forget(self, request: gr.Request, token: str, chosen: str | None, event: gr.EventData) -> Updates:
+        """Forget a voice."""
+        voice_id = _voice_id(event)
+        try:
+            owner = self._desk.owner(token, request)
+            self._desk.studio.forget(voice_id, owner)
+            updates: Updates = {self.panel.listed: self._listed(owner)}
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return {self.panel.note: parts.refusal(explain(error))}
+        updates[self.panel.note] = parts.note("info", words.FORGOTTEN)
+        if chosen == voice_id:
+            updates |= {self.panel.chosen: None, self.panel.card: gr.update(visible=False)}
+        return updates
+
+    def speak(
+        self, request: gr.Request, token: str, chosen: str | None, text: str | None, model: str | None
+    ) -> Iterator[Updates]:
+        """Speak with the chosen voice; closing this closes the studio's work too."""
+        p, progress = self.panel, Progress()
+        yield {
+            p.speak: gr.update(visible=False),
+            p.cancel: gr.update(visible=True),
+            p.progress: progress.told(),
+        }
+        try:
+            owner = self._desk.owner(token, request)
+            order = SpeakOrder(
+                owner, _chosen(chosen), contract.check_text(text or ""), contract.check_model(model or "")
+            )
+            with closing(self._desk.studio.speak(order)) as steps:  # type: ignore[type-var]
+                for step in steps:
+                    if isinstance(step, Spoken):
+                        yield self._idle() | self._heard(step, owner, request.session_hash)
+                    else:
+                        yield {p.progress: progress.told(step)}
+        except CancelledError:
+            yield self.cancelled()
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            yield self._idle() | {p.progress: parts.refusal(explain(error))}
+
+    def cancelled(self) -> Updates:
+        """Return the card to rest after a cancel."""
+        return self._idle() | {self.panel.progress: parts.note("info", words.STOPPED)}
+
+    def _idle(self) -> Updates:
+        p = self.panel
+        return {p.speak: gr.update(visible=True), p.cancel: gr.update(visible=False), p.progress: ""}
+
+    def _heard(self, spoken: Spoken, owner: str, visit: str | None) -> Updates:
+        path = self._desk.files.new(visit, f"timbre-{spoken.voice.voice_id}.wav")
+        self._desk.studio.write_speech(spoken, path)
+        return {self.panel.spoken: gr.update(value=str(path), visible=True), self.panel.listed: self._listed(owner)}
+
+    def _listed(self, owner: str) -> str:
+        return parts.voices(self._desk.studio.voices(owner))
+
+    def _voice(self, event: gr.EventData, owner: str) -> Voice:
+        voice_id = _voice_id(event)
+        for voice in self._desk.studio.voices(owner):
+            if voice.voice_id == voice_id:
+                return voice
+        raise VoiceError(words.VOICE_GONE, code="unknown_voice", field="voice_id", advice=words.VOICE_GONE_ADVICE)
+
+    def _chosen(self, voice: Voice) -> Updates:
+        title = f'<h3 class="tb-title">{escape(voice.name or words.UNNAMED)}</h3>'
+        return {
+            self.panel.note: "",
+            self.panel.chosen: voice.voice_id,
+            self.panel.card: gr.update(visible=True),
+            self.panel.title: title,
+            self.panel.spoken: gr.update(value=None, visible=False),
+        } | self._idle()
+
+
+def _voice_id(event: gr.EventData) -> str:
+    # What a browser sends along with a click may be anything.
+    data = event._data if isinstance(event._data, dict) else {}
+    return str(data.get("voice", ""))[:200]
+
+
+def _chosen(voice_id: str | None) -> str:
+    if not voice_id:
+        raise VoiceError(words.NO_VOICE, code="no_voice", field="voice_id", advice=words.NO_VOICE_ADVICE)
+    return voice_id

@@ -1,0 +1,58 @@
+/* What the framework leaves unnamed for people who listen to the page, and the ready sentences. */
+(() => {
+  const name = (element) => {
+    for (const empty of element.querySelectorAll(".empty[aria-label]")) empty.setAttribute("role", "img");
+    for (const wrong of element.querySelectorAll(".upload-container[aria-label], .playback[aria-label]"))
+      wrong.removeAttribute("aria-label");
+    for (const text of element.querySelectorAll("textarea:not([aria-label]), input:not([aria-label])")) {
+      const info = text.closest(".block")?.querySelector("[data-testid=block-info]");
+      if (info && !text.labels?.length) text.setAttribute("aria-label", info.textContent.trim());
+    }
+    // A button inside a link: one of the two is enough to reach by keyboard.
+    for (const inner of element.querySelectorAll("a.download-link button:not([tabindex])"))
+      inner.setAttribute("tabindex", "-1");
+    for (const button of element.querySelectorAll("button.label-wrap")) {
+      const open = String(button.classList.contains("open"));
+      if (button.getAttribute("aria-expanded") !== open) button.setAttribute("aria-expanded", open);
+    }
+  };
+  let waiting = false;
+  const later = () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; name(document.body); });
+  };
+  const start = () => {
+    document.documentElement.lang = "en";
+    new MutationObserver(later).observe(document.body,
+      { childList: true, subtree: true, attributes: true, attributeFilter: ["class", "aria-label"] });
+    later();
+  };
+  // The framework may put this script in before or after the page is there.
+  if (document.body) start();
+  else document.addEventListener("DOMContentLoaded", start);
+
+  // The server says how long a run took when its stage began; here the seconds go on.
+  const seen = new WeakMap();
+  setInterval(() => {
+    for (const time of document.querySelectorAll(".tb-time")) {
+      if (!seen.has(time)) seen.set(time, Date.now() - 1000 * Number(time.dataset.elapsed));
+      time.textContent = `${Math.round((Date.now() - seen.get(time)) / 1000)} s`;
+    }
+  }, 500);
+
+  // Characters are counted as Python counts them: by code point.
+  window.tbCount = (text, limit) => {
+    const n = [...(text || "")].length;
+    const said = `${n.toLocaleString("en-US")} of ${limit.toLocaleString("en-US")} characters`;
+    return `<p class="tb-count${n > limit ? " tb-over" : ""}">${said}</p>`;
+  };
+
+  // When a run ends, what it led to is brought into view: the first refusal, or the new voice.
+  window.tbShowOutcome = () => setTimeout(() => {
+    const smooth = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    const refusal = document.querySelector(".tb-refuse");
+    const place = refusal || (document.querySelector("#progress .tb-note") ? null : document.querySelector("#result"));
+    if (place) place.scrollIntoView({ block: refusal ? "center" : "nearest", behavior: smooth });
+  }, 80);
+})();

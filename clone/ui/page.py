@@ -1,0 +1,122 @@
+"""Put the panels together and wire them. Every event is private: the page is no API."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gradio as gr
+
+from clone import contract
+from clone.settings import Settings
+from clone.studio import Studio
+from clone.ui import outcomes, panels, parts, words
+from clone.ui.cloning import Cloning
+from clone.ui.files import KEPT_FOR_S, LOOKED_AT_EVERY_S, VisitFiles, temporary_folder
+from clone.ui.library import Library
+from clone.ui.running import Desk
+from clone.ui.visitors import STORAGE_KEY, browser_secret, is_loopback
+
+# The studio has its own queue; this only bounds how many visitors are told where they stand in it.
+_RUNS_AT_ONCE = 12
+_CHECKS_AT_ONCE = 4
+_QUICK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
+_IN_BROWSER: dict[str, Any] = {"fn": None, "api_visibility": "private", "show_progress": "hidden", "queue": False}
+
+_SHOW_SOURCE_JS = (
+    "(source) => "
+    + json.dumps(list(words.SOURCES))
+    + ".map((each) => ({visible: each === source, __type__: 'update'}))"
+)
+_COUNT_JS = f"(text) => window.tbCount(text, {contract.TEXT_MAX_CHARS})"
+_SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
+
+
+def build(studio: Studio, settings: Settings) -> gr.Blocks:
+    """Return the page, wired to a studio."""
+    on_loopback = is_loopback(settings.server_name) and not settings.public_url
+    desk = Desk(studio, settings, VisitFiles(temporary_folder(settings.home)))
+    with gr.Blocks(title=words.TITLE, delete_cache=(LOOKED_AT_EVERY_S, KEPT_FOR_S), analytics_enabled=False) as page:
+        token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=browser_secret(settings.home))
+        gr.HTML(parts.header())
+        with gr.Row(elem_classes="tb-columns"):
+            with gr.Column(min_width=340):
+                voice, closer = panels.voice_panel()
+            with gr.Column(min_width=340):
+                preview = panels.preview_panel()
+        run = panels.run_panel(on_loopback)
+        result = outcomes.result_panel()
+        listed = outcomes.library_panel()
+        cloning = Cloning(desk, (voice, closer, preview, run), (result, listed))
+        _wire_voice(cloning, token)
+        _wire_clone(cloning, token)
+        _wire_library(page, Library(desk, listed), token)
+        page.unload(_forget_files(desk))
+    return page  # type: ignore[no-any-return]
+
+
+def _wire_voice(cloning: Cloning, token: gr.BrowserState) -> None:
+    voice, preview = cloning.voice, cloning.preview
+    voice.source.change(js=_SHOW_SOURCE_JS, inputs=voice.source, outputs=list(voice.by_source), **_IN_BROWSER)
+    preview.text.input(js=_COUNT_JS, inputs=preview.text, outputs=preview.counter, **_IN_BROWSER)
+    gr.on(
+        [
+            voice.source.change,
+            voice.recorded.change,
+            voice.uploaded.change,
+            voice.example.change,
+            voice.link.submit,
+            voice.link_button.click,
+        ],
+        cloning.check,
+        [token, *cloning.given()],
+        voice.note,
+        api_visibility="private",
+        show_progress="hidden",
+        trigger_mode="always_last",
+        concurrency_id="check",
+        concurrency_limit=_CHECKS_AT_ONCE,
+    )
+    voice.example.change(cloning.listen, voice.example, voice.example_player, **_QUICK)
+
+
+def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
+    run = cloning.run
+    running = run.clone.click(
+        cloning.clone,
+        [token, *cloning.filled()],
+        cloning.outputs(),
+        api_visibility="private",
+        show_progress="hidden",
+        trigger_mode="once",
+        concurrency_id="clone",
+        concurrency_limit=_RUNS_AT_ONCE,
+    )
+    running.then(js=_SHOW_OUTCOME_JS, **_IN_BROWSER)
+    run.cancel.click(cloning.cancelled, None, cloning.controls(), cancels=[running], **_QUICK)
+
+
+def _wire_library(page: gr.Blocks, library: Library, token: gr.BrowserState) -> None:
+    p = library.panel
+    page.load(library.open, token, [token, p.listed], **_QUICK)
+    p.listed.play(library.play, token, library.outputs(), **_QUICK)
+    p.listed.select(library.select, token, library.outputs(), **_QUICK)
+    p.listed.delete(library.forget, [token, p.chosen], library.outputs(), **_QUICK)
+    speaking = p.speak.click(
+        library.speak,
+        [token, p.chosen, p.text, p.model],
+        library.outputs(),
+        api_visibility="private",
+        show_progress="hidden",
+        trigger_mode="once",
+        concurrency_id="speak",
+        concurrency_limit=_RUNS_AT_ONCE,
+    )
+    p.cancel.click(library.cancelled, None, library.controls(), cancels=[speaking], **_QUICK)
+
+
+def _forget_files(desk: Desk) -> Any:
+    def leave(request: gr.Request) -> None:
+        desk.files.forget(request.session_hash)
+
+    return leave

@@ -1,0 +1,157 @@
+"""The inputs of the page, in the order a visitor meets them. What they do is wired in page.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from clone import contract
+from clone.ui import fields, parts, words
+from clone.ui.examples import examples
+
+_CHIPS_JS = """
+element.addEventListener('click', (event) => {
+  const chip = event.target.closest('[data-text]');
+  const box = document.querySelector('#text textarea');
+  if (!chip || !box) return;
+  const ready = [...element.querySelectorAll('[data-text]')].map((each) => each.dataset.text);
+  const typed = box.value.trim();
+  box.value = !typed || ready.includes(typed) ? chip.dataset.text : box.value.trimEnd() + ' ' + chip.dataset.text;
+  box.dispatchEvent(new Event('input', { bubbles: true }));
+});
+"""
+
+
+@dataclass(frozen=True)
+class VoicePanel:
+    """1 Your voice."""
+
+    source: gr.Radio
+    recorded: gr.Audio
+    uploaded: gr.Audio
+    link: gr.Textbox
+    link_button: gr.Button
+    example: gr.Radio
+    example_player: gr.Audio
+    note: gr.HTML
+    by_source: tuple[gr.Column, ...]
+
+
+@dataclass(frozen=True)
+class CloserPanel:
+    """2 Prompt clip and transcript."""
+
+    drawer: gr.Accordion
+    audio: gr.Audio
+    text: gr.Textbox
+    note: gr.HTML
+
+
+@dataclass(frozen=True)
+class PreviewPanel:
+    """3 Preview text and model, 4 advanced."""
+
+    text: gr.Textbox
+    counter: gr.HTML
+    model: gr.Dropdown
+    note: gr.HTML
+    drawer: gr.Accordion
+    accuracy: gr.Slider
+    noise: gr.Checkbox
+    volume: gr.Checkbox
+    advanced_note: gr.HTML
+
+
+@dataclass(frozen=True)
+class RunPanel:
+    """5 Consent, button, progress."""
+
+    consent: gr.Checkbox
+    consent_note: gr.HTML
+    clone: gr.Button
+    cancel: gr.Button
+    progress: gr.HTML
+
+
+def voice_panel() -> tuple[VoicePanel, CloserPanel]:
+    """Build: record, upload, link or example, and what the check found; beneath it prompt clip and transcript."""
+    with fields.card():
+        gr.HTML(parts.heading(1, words.VOICE, words.VOICE_ADVICE))
+        source = gr.Radio(
+            list(words.SOURCES), value=words.UPLOAD, label=words.SOURCE, show_label=False, elem_id="source"
+        )
+        with gr.Column(visible=False, elem_id="by-record") as by_record:
+            recorded = fields.recorder("recorded", words.RECORD_LABEL, ["microphone"])
+            gr.HTML(parts.script())
+        with gr.Column(elem_id="by-upload") as by_upload:
+            uploaded = fields.recorder("uploaded", words.UPLOAD_LABEL, ["upload"])
+        with gr.Column(visible=False, elem_id="by-link") as by_link:
+            link = gr.Textbox(
+                label=words.LINK_LABEL, info=words.LINK_HINT, placeholder=words.LINK_PLACEHOLDER, elem_id="link"
+            )
+            link_button = gr.Button(words.LINK_BUTTON, elem_id="link-check")
+        with gr.Column(visible=False, elem_id="by-example") as by_example:
+            choices = [(each.label, each.name) for each in examples()]
+            example = gr.Radio(choices, label=words.EXAMPLE_LABEL, info=words.EXAMPLE_HINT, elem_id="examples")
+            example_player = fields.player("example-player", words.EXAMPLE_PLAYER, visible=False)
+        note = fields.slot("voice-note")
+        closer = _closer_panel()
+    by_source = (by_record, by_upload, by_link, by_example)
+    voice = VoicePanel(source, recorded, uploaded, link, link_button, example, example_player, note, by_source)
+    return voice, closer
+
+
+def _closer_panel() -> CloserPanel:
+    with gr.Accordion(words.CLOSER, open=False, elem_id="closer", elem_classes="tb-drawer") as drawer:
+        gr.HTML(f'<p class="tb-advice">{words.CLOSER_ADVICE}</p>')
+        audio = fields.recorder("prompt-audio", words.PROMPT_AUDIO, ["upload", "microphone"])
+        text = gr.Textbox(label=words.PROMPT_TEXT, info=words.PROMPT_TEXT_HINT, lines=2, elem_id="prompt-text")
+        note = fields.slot("prompt-note")
+    return CloserPanel(drawer, audio, text, note)
+
+
+def preview_panel() -> PreviewPanel:
+    """Build: text, counter, ready sentences, model; advanced settings, closed."""
+    with fields.card():
+        gr.HTML(parts.heading(2, words.PREVIEW))
+        text = gr.Textbox(
+            words.TEXT_START, label=words.TEXT, info=words.TEXT_HINT, lines=3, max_lines=12, elem_id="text"
+        )
+        counter = gr.HTML(parts.counter(len(words.TEXT_START)), elem_id="text-count")
+        gr.HTML(parts.sentences(), js_on_load=_CHIPS_JS, elem_id="sentences")
+        model = fields.model_choice("model")
+        note = fields.slot("text-note")
+        with gr.Accordion(words.ADVANCED, open=False, elem_id="advanced", elem_classes="tb-drawer") as drawer:
+            accuracy = gr.Slider(
+                contract.ACCURACY_MIN,
+                contract.ACCURACY_MAX,
+                contract.ACCURACY_DEFAULT,
+                step=0.05,
+                label=words.ACCURACY,
+                info=words.ACCURACY_HINT,
+                elem_id="accuracy",
+            )
+            noise = gr.Checkbox(
+                contract.NOISE_REDUCTION_DEFAULT, label=words.NOISE, info=words.NOISE_HINT, elem_id="noise"
+            )
+            volume = gr.Checkbox(
+                contract.VOLUME_NORMALIZATION_DEFAULT, label=words.VOLUME, info=words.VOLUME_HINT, elem_id="volume"
+            )
+            advanced_note = fields.slot("advanced-note")
+    return PreviewPanel(text, counter, model, note, drawer, accuracy, noise, volume, advanced_note)
+
+
+def run_panel(on_loopback: bool) -> RunPanel:
+    """Build: consent, the one primary button, progress."""
+    with fields.card():
+        gr.HTML(parts.heading(3, words.CONSENT_TITLE))
+        with gr.Row(elem_classes="tb-go"):
+            with gr.Column(scale=3, min_width=300):
+                consent = gr.Checkbox(label=words.CONSENT, info=words.receiver(on_loopback), elem_id="consent")
+                consent_note = fields.slot("consent-note")
+            with gr.Column(scale=2, min_width=240):
+                clone = gr.Button(words.CLONE, variant="primary", size="lg", elem_id="clone")
+                cancel = gr.Button(words.CANCEL, variant="stop", size="lg", visible=False, elem_id="cancel")
+        progress = fields.slot("progress")
+    return RunPanel(consent, consent_note, clone, cancel, progress)

@@ -1,0 +1,151 @@
+"""Small pieces of HTML. Every value that comes from outside is escaped here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from html import escape
+
+from clone import contract
+from clone.errors import TimbreError
+from clone.ui import words
+from clone.voice import Voice
+
+_MARK = (
+    '<svg class="tb-mark" viewBox="0 0 40 40" width="40" height="40" aria-hidden="true" focusable="false">'
+    '<rect width="40" height="40" rx="10"/><path d="M9 17v6M14.5 12v16M20 7.5v25M25.5 13v14M31 17v6"/></svg>'
+)
+
+
+def header() -> str:
+    """Return the head of the page."""
+    return f'<header class="tb-head">{_MARK}<div><h1>{words.TITLE}</h1><p>{escape(words.TAGLINE)}</p></div></header>'
+
+
+def heading(number: int | None, title: str, advice: str = "") -> str:
+    """Return a section's heading, with its number in the order of steps."""
+    step = f'<span class="tb-step" aria-hidden="true">{number}</span>' if number else ""
+    below = f'<p class="tb-advice">{escape(advice)}</p>' if advice else ""
+    return f'<h2 class="tb-h2">{step}{escape(title)}</h2>{below}'
+
+
+def note(kind: str, message: str, advice: str = "") -> str:
+    """Return a message for the slot beneath an input.
+
+    Args:
+        kind: ``refuse``, ``warn``, ``info``, ``ok`` or ``busy``.
+        message: what happened.
+        advice: what to do.
+    """
+    role = "alert" if kind == "refuse" else "status"
+    more = f" <span>{escape(advice)}</span>" if advice else ""
+    return f'<div class="tb-said tb-note tb-{kind}" role="{role}"><p><strong>{escape(message)}</strong>{more}</p></div>'
+
+
+def refusal(error: TimbreError) -> str:
+    """Return an error as the message at its field."""
+    return note("refuse", error.message, error.advice)
+
+
+def findings(found: Iterable[tuple[str, str, str]]) -> str:
+    """Return what the check of a recording found: (severity, message, advice) of each finding."""
+    return "".join(note(severity, message, advice) for severity, message, advice in found)
+
+
+def counter(n_chars: int) -> str:
+    """Return the count of characters beneath a text; page.js says the same while somebody types."""
+    over = " tb-over" if n_chars > contract.TEXT_MAX_CHARS else ""
+    return f'<p class="tb-count{over}">{n_chars:,} of {contract.TEXT_MAX_CHARS:,} characters</p>'
+
+
+def sentences() -> str:
+    """Return the ready sentences as buttons."""
+    buttons = "".join(
+        f'<button type="button" class="tb-chip" data-text="{escape(text, quote=True)}">{escape(name)}</button>'
+        for name, text in words.SENTENCES.items()
+    )
+    return f'<div class="tb-chips"><span>{escape(words.SENTENCES_LABEL)}</span>{buttons}</div>'
+
+
+def script() -> str:
+    """Return the text to read aloud."""
+    return f'<div class="tb-script"><h3>{escape(words.SCRIPT_TITLE)}</h3><p>{escape(words.SCRIPT)}</p></div>'
+
+
+def progress(stage: str, done: int = 0, total: int = 0, elapsed_s: float = 0.0) -> str:
+    """Return the progress of a job: its stage, a bar, and the seconds that went by, which page.js counts on."""
+    percent = round(100 * min(done, total) / total) if total > 0 else 0
+    return (
+        '<div class="tb-said tb-progress">'
+        f'<p><span class="tb-stage" role="status">{escape(stage)}</span>'
+        f'<span class="tb-time" data-elapsed="{elapsed_s:.1f}">{elapsed_s:.0f} s</span></p>'
+        f'<div class="tb-bar" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-valuenow="{percent}" aria-valuetext="{escape(stage, quote=True)}">'
+        f'<div style="width:{max(percent, 2)}%"></div></div></div>'
+    )
+
+
+def result(voice: Voice, replayed: bool) -> str:
+    """Return what is to be said about a new voice: its likeness, its model, how long it stays."""
+    said = [note("info", words.REPLAYED)] if replayed else []
+    if voice.likeness is not None:
+        said.append(gauge(voice.likeness, voice.ceiling))
+    facts = [expiry(voice)]
+    if voice.model:
+        facts.insert(0, voice.model)
+    said.append(f'<p class="tb-said tb-facts">{escape(" · ".join(facts))}</p>')
+    return "".join(said)
+
+
+def gauge(likeness: float, ceiling: float | None) -> str:
+    """Return the likeness as a sentence and a small bar with the ceiling marked."""
+    mark = f'<i style="left:{_percent(ceiling):.1f}%"></i>' if ceiling else ""
+    return (
+        f'<div class="tb-likeness"><h3>{words.LIKENESS}</h3>'
+        f'<div class="tb-gauge" aria-hidden="true"><div style="width:{_percent(likeness):.1f}%"></div>{mark}</div>'
+        f"<p>{escape(words.likeness(likeness, ceiling))}</p>"
+        f'<p class="tb-facts">{escape(words.LIKENESS_NOTE)}</p></div>'
+    )
+
+
+def expiry(voice: Voice, now: datetime | None = None) -> str:
+    """Say until when a voice stays."""
+    if voice.expires_at is None:
+        return words.KEPT
+    left = voice.expires_at - (now or datetime.now(UTC))
+    hours = max(0, round(left.total_seconds() / 3600))
+    span = words.span(hours)
+    day = voice.expires_at
+    return f"Removed in {span}, on {day.day} {day:%B %Y, %H:%M} UTC"
+
+
+def voices(owned: list[Voice]) -> str:
+    """Return the list of voices; the buttons in it say what they do in ``data-do`` and to whom in ``data-voice``."""
+    if not owned:
+        return f'<p class="tb-empty">{escape(words.VOICES_EMPTY)}</p>'
+    return f'<ul class="tb-voices">{"".join(_row(voice) for voice in owned)}</ul>'
+
+
+def _row(voice: Voice) -> str:
+    name = escape(voice.name or words.UNNAMED, quote=True)
+    key = escape(voice.voice_id, quote=True)
+    facts = " · ".join([voice.model or "", expiry(voice)]).strip(" ·")
+    return (
+        f'<li data-voice="{key}"><div class="tb-who"><strong>{name}</strong><code>{key}</code>'
+        f'<span class="tb-facts">{escape(facts)}</span></div>'
+        f'<div class="tb-does">{_button("play", words.PLAY, name)}{_button("speak", words.SPEAK, name)}'
+        f"{_button('ask', words.FORGET, name)}</div>"
+        f'<div class="tb-sure" role="group" aria-label="{words.FORGET}: {name}" hidden>'
+        f"<span>{escape(words.FORGET_ASK)}</span>"
+        f'<button type="button" class="tb-button tb-danger" data-do="forget">{words.FORGET_YES}</button>'
+        f'<button type="button" class="tb-button" data-do="keep">{words.FORGET_NO}</button></div></li>'
+    )
+
+
+def _button(does: str, label: str, name: str) -> str:
+    whose = f'<span class="tb-only-heard"> {name}</span>'
+    return f'<button type="button" class="tb-button" data-do="{does}">{label}{whose}</button>'
+
+
+def _percent(value: float) -> float:
+    return 100 * max(0.0, min(1.0, value))

@@ -1,0 +1,65 @@
+"""What every handler of the page shares: who asks, how far a job is, and what to say when it fails."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from dataclasses import dataclass
+
+import gradio as gr
+
+from clone.errors import TimbreError
+from clone.jobs import Stage
+from clone.settings import Settings
+from clone.studio import Studio, Waiting
+from clone.ui import parts, words
+from clone.ui.files import VisitFiles
+from clone.ui.visitors import header_pairs, owner_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the handlers work with."""
+
+    studio: Studio
+    settings: Settings
+    files: VisitFiles
+
+    def owner(self, token: object, request: gr.Request) -> str:
+        """Return whom a request speaks for."""
+        return owner_of(token, header_pairs(request.headers), self.settings)
+
+
+class Progress:
+    """The progress of one run, worded once per step: what stays the same is not shown, or read aloud, again."""
+
+    def __init__(self) -> None:
+        self._started_s = time.monotonic()
+        self._step: Stage | Waiting | None = None
+        self._told = parts.progress(words.STARTING)
+
+    def told(self, step: Stage | Waiting | None = None) -> str:
+        """Return a step as the progress to show; without one, that the run starts."""
+        if step is not None and step != self._step:
+            self._step = step
+            elapsed_s = time.monotonic() - self._started_s
+            if isinstance(step, Waiting):
+                self._told = parts.progress(words.waiting(step.position), elapsed_s=elapsed_s)
+            else:
+                self._told = parts.progress(step.name, step.done, step.total, elapsed_s)
+        return self._told
+
+
+def explain(error: Exception) -> TimbreError:
+    """Return what a person is told about an error; what we did not expect is logged, without its message.
+
+    The message of an unexpected exception may hold a path or what somebody typed: only its kind and place are kept.
+    """
+    if isinstance(error, TimbreError):
+        return error
+    places = "".join(traceback.format_tb(error.__traceback__))
+    log.error("Unexpected %s\n%s", type(error).__name__, places)
+    return TimbreError(words.UNEXPECTED, code="unexpected", advice=words.UNEXPECTED_ADVICE)

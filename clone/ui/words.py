@@ -1,0 +1,164 @@
+"""Every word of the page, in one place. Numbers of the contract are taken from it, never typed here."""
+
+from __future__ import annotations
+
+from clone import contract
+
+_MIN_S = f"{contract.REFERENCE_MIN_S:.0f} seconds"
+_MAX_S = f"{contract.REFERENCE_MAX_S / 60:.0f} minutes"
+_PROMPT_S = f"{contract.PROMPT_LIMIT_S:.0f} seconds"
+_DAYS = contract.RETENTION.days
+
+TITLE = "Timbre"
+TAGLINE = "Clone a voice from one recording, then let it say anything you write."
+
+# 1 Your voice
+VOICE = "Your voice"
+VOICE_ADVICE = (
+    f"{_MIN_S[0].upper()}{_MIN_S[1:]} to {_MAX_S} of one person speaking. One to two minutes of varied, natural "
+    "speech without music is best. Files may be mp3, m4a or wav, or what a browser records."
+)
+SOURCE = "How do you want to give the recording?"
+RECORD, UPLOAD, LINK, EXAMPLE = "Record", "Upload", "Link", "Example"
+SOURCES = (RECORD, UPLOAD, LINK, EXAMPLE)
+RECORD_LABEL = "Record with your microphone"
+UPLOAD_LABEL = "Upload a recording"
+LINK_LABEL = "Link to a recording"
+LINK_HINT = "A public http or https address of an audio file. It is downloaded by the machine that runs Timbre."
+LINK_PLACEHOLDER = "https://…"
+LINK_BUTTON = "Check this link"
+EXAMPLE_LABEL = "Example voices"
+EXAMPLE_HINT = "These speakers are synthesised: they are nobody's real voice."
+EXAMPLE_PLAYER = "Listen to the example"
+SCRIPT_TITLE = "Something to read aloud"
+SCRIPT = (
+    "When the sunlight strikes raindrops in the air, they act like a prism and form a rainbow. "
+    "Have you ever wondered why people say there is gold at the end of it? I looked once, on a cold Tuesday in March. "
+    "All I found was a muddy field, two very surprised sheep, and the best joke my brother never told!"
+)
+CHECKING = "Checking the recording"
+RECORDING_GONE = "The recording is no longer here."
+RECORDING_GONE_ADVICE = "Recordings are removed after a while. Please add it again."
+NO_RECORDING = {
+    RECORD: ("There is no recording yet.", "Press Record and read something aloud."),
+    UPLOAD: ("There is no recording yet.", "Choose a file or drop one here."),
+    LINK: ("There is no link yet.", "Paste the address of a recording."),
+    EXAMPLE: ("No example is chosen yet.", "Choose one of the voices."),
+}
+
+# 2 Make it closer
+CLOSER = "Make it closer (optional)"
+CLOSER_ADVICE = (
+    f"A clip of less than {_PROMPT_S} of the same person, with exactly what is said in it. "
+    "It steers the pitch and pace of the clone."
+)
+PROMPT_AUDIO = "Prompt clip"
+PROMPT_TEXT = "Transcript of the clip"
+PROMPT_TEXT_HINT = "Word for word, ending with a full stop, question mark or exclamation mark."
+
+# 3 Preview
+PREVIEW = "What it says first"
+TEXT = "Preview text"
+TEXT_HINT = "English, for now."
+TEXT_START = "Hello! This is my new voice. I hope it sounds familiar to you."
+SENTENCES = {
+    "Greeting": TEXT_START,
+    "Story": (
+        "The old lighthouse had been dark for years. "
+        "Then, one stormy night, somebody climbed the stairs and lit it again."
+    ),
+    "News": "Good evening. Trains are running again on all lines, and the weekend is going to be sunny and warm.",
+}
+SENTENCES_LABEL = "Ready sentences:"
+MODEL = "Model"
+MODEL_LABELS = {"hd": "hd (best quality)", "turbo": "turbo (faster)"}
+MODEL_START = next(name for name in reversed(contract.MODELS) if contract.tier(name) == "hd")
+MODEL_HINT = "On this machine all hd names share one engine, and all turbo names share another."
+
+# 4 Advanced
+ADVANCED = "Advanced"
+ACCURACY = "Transcript match required"
+ACCURACY_HINT = (
+    "How closely the prompt transcript must match what is heard in the prompt clip, from 0 (anything goes) to "
+    "1 (every word). It changes nothing without a prompt clip."
+)
+NOISE = "Reduce noise"
+NOISE_HINT = "For a steady hum, hiss or fan in the recording. Leave it off for a clean one: it would sound worse."
+VOLUME = "Even out the volume"
+VOLUME_HINT = "For a recording that is clearly too quiet or too loud."
+
+# 5 Consent and the button
+CONSENT_TITLE = "Clone"
+CONSENT = "I am the person in the recording, or that person has agreed to have their voice cloned."
+CLONE, CANCEL = "Clone voice", "Cancel"
+NO_CONSENT = "Consent is not confirmed."
+NO_CONSENT_ADVICE = "Tick this box if the person recorded is you or has agreed."
+
+
+def receiver(on_loopback: bool) -> str:
+    """Say who receives the recording."""
+    if on_loopback:
+        return "The recording goes to Timbre on this machine and to nobody else."
+    return "The recording goes to the machine that runs this page and to nobody else."
+
+
+# Progress
+STARTING = "Starting"
+STOPPED = "Stopped. Everything you entered is still here."
+UNEXPECTED = "Something went wrong on our side."
+UNEXPECTED_ADVICE = "Nothing you entered is lost. Please try again."
+NO_VISITOR = "This page has lost its place."
+NO_VISITOR_ADVICE = "Please reload it and try again."
+
+
+def waiting(position: int) -> str:
+    """Say where in the queue a request is."""
+    return "Waiting: you are next" if position <= 1 else f"Waiting: {position - 1} ahead of you"
+
+
+# 6 Result
+RESULT = "The new voice"
+ORIGINAL, CLONED = "Original", "Clone"
+VOICE_ID = "voice_id"
+REPLAYED = "You made this voice before, from the same recording and settings, so here it is again."
+LIKENESS = "Likeness"
+LIKENESS_NOTE = "Likeness compares voices, not words. Two halves of the original set the mark the clone can reach."
+
+
+def likeness(value: float, ceiling: float | None) -> str:
+    """Say how alike clone and original are."""
+    if not ceiling or ceiling <= 0:
+        return f"The clone's likeness to the original is {value:.2f}."
+    share = max(0, min(100, round(100 * value / ceiling)))
+    return (
+        f"The clone's likeness to the original is {value:.2f}. The original compared with itself reaches "
+        f"{ceiling:.2f}, so the clone gets {share} % of the way."
+    )
+
+
+def span(hours: int) -> str:
+    """Say a number of hours as days and hours."""
+    if hours < 48:
+        return "less than an hour" if hours < 1 else f"{hours} h"
+    return f"{hours // 24} days" + (f" {hours % 24} h" if hours % 24 else "")
+
+
+# 7 Voices
+VOICES = "Your voices"
+VOICES_EMPTY = "No voices yet. The ones you clone will be listed here."
+VOICES_ADVICE = f"A voice is removed {_DAYS} days after cloning, unless you speak with it: then it stays."
+PLAY, SPEAK, FORGET = "Play", "Speak", "Forget"
+FORGET_ASK = "Remove this voice and its recording for good?"
+FORGET_YES, FORGET_NO = "Yes, forget it", "No, keep it"
+FORGOTTEN = "The voice and its files are gone."
+SPEAK_TEXT = "Text to speak"
+SPEAK_BUTTON = "Speak"
+SPOKEN = "Spoken"
+PREVIEW_PLAYER = "Preview of the voice"
+NO_VOICE = "No voice is chosen."
+NO_VOICE_ADVICE = "Press Speak beside one of your voices."
+KEPT = "Kept"
+UNNAMED = "Voice"
+RECORDING = "Recording"
+VOICE_GONE = "This voice is no longer here."
+VOICE_GONE_ADVICE = "It was removed or has expired."
