@@ -17,6 +17,8 @@ Names in capitals are the hosted service's own (``reason``), numbers in ``servic
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AudioError",
     "BusyError",
@@ -131,8 +133,8 @@ class BusyError(TimbreError):
     reason = "RATE_LIMIT_EXCEEDED"
     status = 429
 
-    def __init__(self, message: str, *, retry_after_s: int = 10, **rest: str | None) -> None:
-        super().__init__(message, **rest)  # type: ignore[arg-type]
+    def __init__(self, message: str, *, retry_after_s: int = 10, **rest: Any) -> None:
+        super().__init__(message, **rest)
         self.retry_after_s = retry_after_s
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
-from clone.errors import CancelledError
+from clone.errors import BusyError, CancelledError
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,136 @@ class Stop:
         """Raise CancelledError if somebody asked to stop."""
         if self.asked:
             raise CancelledError("Stopped.", code="cancelled")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A job that has not begun; ``position`` 1 is next."""
+
+    position: int
+
+
+Tell = Callable[[Stage], None]
+Work = Callable[[Tell, Stop], object]
+
+MAX_WAITING = 16
+MAX_JOBS_PER_OWNER = 2
+HEARTBEAT_S = 0.2
+"""How often a waiting caller gets a word, and so the chance to leave."""
+
+
+class _Job:
+    def __init__(self, owner: str, work: Work) -> None:
+        self.owner = owner
+        self.work = work
+        self.stop = Stop()
+        self.stage: Stage | None = None
+        self.result: object = None
+        self.error: BaseException | None = None
+        self.news: SimpleQueue[Stage | None] = SimpleQueue()
+        """Every stage as it begins, then None at the end."""
+
+    def run(self) -> None:
+        try:
+            self.stop.check()
+            self.result = self.work(self._tell, self.stop)
+        except BaseException as e:  # noqa: BLE001  whatever it is belongs to the caller, not to the worker
+            self.error = e
+        finally:
+            self.news.put(None)
+
+    def _tell(self, stage: Stage) -> None:
+        self.stop.check()
+        self.stage = stage
+        self.news.put(stage)
+
+
+class Queue:
+    """One worker for every caller: two cores do one clone at a time best. Bounded, fair per owner."""
+
+    def __init__(self, max_waiting: int = MAX_WAITING, max_per_owner: int = MAX_JOBS_PER_OWNER) -> None:
+        self._max_waiting = max_waiting
+        self._max_per_owner = max_per_owner
+        self._changed = threading.Condition()
+        self._waiting: deque[_Job] = deque()
+        self._running: _Job | None = None
+        self._worker: threading.Thread | None = None
+
+    def run(self, owner: str, work: Work) -> Iterator[object]:
+        """Do a piece of work in turn.
+
+        Args:
+            owner: whose it is; each has a quota.
+            work: called with a way to tell a Stage and a Stop to obey; what it returns is the last item.
+
+        Yields:
+            Waiting while in line, Stage while working, at least every ``HEARTBEAT_S``; then the result.
+            Closing the iterator asks the work to stop.
+
+        Raises:
+            BusyError: the queue is full, or the owner's quota is used up.
+        """
+        job = self._enter(_Job(owner, work))
+        try:
+            yield from self._news(job)
+            if job.error is not None:
+                raise job.error
+            yield job.result
+        finally:
+            self._leave(job)
+
+    def _news(self, job: _Job) -> Iterator[Stage | Waiting]:
+        while True:
+            try:
+                stage = job.news.get(timeout=HEARTBEAT_S)
+            except Empty:
+                yield job.stage or Waiting(self._position(job))
+                continue
+            if stage is None:
+                return
+            yield stage
+
+    def _enter(self, job: _Job) -> _Job:
+        with self._changed:
+            mine = [other for other in (*self._waiting, self._running) if other and other.owner == job.owner]
+            if len(mine) >= self._max_per_owner:
+                raise BusyError(
+                    f"You have {len(mine)} jobs going on already; at most {self._max_per_owner} are taken at once.",
+                    code="quota_work",
+                    measured=len(mine),
+                    limit=self._max_per_owner,
+                    advice="Wait for one to end, or cancel it.",
+                )
+            if len(self._waiting) >= self._max_waiting:
+                raise BusyError(
+                    f"{len(self._waiting)} jobs are waiting; at most {self._max_waiting} may wait.",
+                    code="queue_full",
+                    measured=len(self._waiting),
+                    limit=self._max_waiting,
+                    advice="Try again in a minute.",
+                    retry_after_s=60,
+                )
+            self._waiting.append(job)
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._work, name="timbre-worker", daemon=True)
+                self._worker.start()
+            self._changed.notify_all()
+        return job
+
+    def _leave(self, job: _Job) -> None:
+        job.stop.ask()
+        with self._changed:
+            if job in self._waiting:
+                self._waiting.remove(job)
+
+    def _position(self, job: _Job) -> int:
+        with self._changed:
+            return self._waiting.index(job) + 1 if job in self._waiting else 1
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._running = None
+                self._changed.wait_for(lambda: bool(self._waiting))
+                job = self._running = self._waiting.popleft()
+            job.run()

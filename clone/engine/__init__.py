@@ -1,0 +1,1 @@
+"""The embedded engine: a zero-shot clone on two CPU cores, no key and no download."""

@@ -1,0 +1,234 @@
+"""The local backend: learns a voice from a recording and speaks with it, all on this machine."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, cast
+
+import numpy as np
+
+from clone.audio.read import resample
+from clone.contract import tier
+from clone.engine import conversion, speaker, styles
+from clone.engine.conversion import SAMPLE_RATE
+from clone.engine.matching import match
+from clone.engine.profile import Profile
+from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
+from clone.engine.recognizer import Recognizer, speech_spans
+from clone.engine.speaker import SpeakerEncoder
+from clone.engine.speech import Hd, Turbo
+from clone.engine.text import CLAUSE_PAUSE_S, Sentence, check_english, pieces, sentences
+from clone.errors import PromptMismatch, TextError
+from clone.jobs import Stop
+
+MAX_LEARNED_S = 60.0
+"""Speech a voice is learned from; more of it makes a slower voice, not a closer one (bench)."""
+
+MAX_SYMBOLS = 400
+"""Phonemes spoken at once: the networks read 510 at most and slur long before."""
+
+SYMBOLS_PER_S = 17.0
+"""What both networks speak at pace 1, pauses aside (measured on the sentences of scripts/build_styles.py)."""
+
+PACE_MIN, PACE_MAX = 0.8, 1.25
+EDGE_S = 0.03
+EDGE_BELOW_PEAK = 0.01
+PEAK_MAX = 0.97
+
+Spans = list[tuple[float, float]]
+Loaded = TypeVar("Loaded")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A recording and where somebody speaks in it.
+
+    Attributes:
+        samples: float32, shape (n_samples,), mono.
+        sample_rate: Hz.
+        spans: (start, end) of speech in seconds, in order.
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+    spans: Spans
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sentence ready to be spoken: its phonemes, in pieces where it is very long, and the pause after it."""
+
+    text: str
+    phonemes: tuple[str, ...]
+    pause_s: float
+
+
+class LocalBackend:
+    """Models that load once, lazily, and are shared by every caller; a voice is a Profile, never state in here."""
+
+    name = "local"
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._loaded: dict[type, object] = {}
+
+    def warm(self) -> None:
+        """Load every model and run each once, so that nobody's first clone waits for it."""
+        for kind in (Recognizer, SpeakerEncoder, Turbo, Hd):
+            self._get(kind)
+        noise = np.random.default_rng(0).standard_normal(HEARD_RATE).astype(np.float32) * 0.01
+        heard = Heard(noise, HEARD_RATE, [(0.0, 1.0)])
+        profile = self.learn(heard, None)
+        for model in ("hd", "turbo"):
+            self._say(profile, self.script("Ready.")[0], model, None)
+
+    def listen(self, samples: np.ndarray, sample_rate: int) -> Heard:
+        """Return a recording with the spans in which somebody speaks.
+
+        Args:
+            samples: float32, shape (n_samples,), mono.
+            sample_rate: Hz.
+        """
+        return Heard(samples, sample_rate, speech_spans(resample(samples, sample_rate, HEARD_RATE)))
+
+    def check_prompt(self, prompt: Heard, transcript: str, accuracy: float) -> float:
+        """Compare a prompt clip with its transcript; return how well they match, from 0 to 1.
+
+        Raises:
+            PromptMismatch: below ``accuracy``; says what was heard.
+        """
+        heard = self._get(Recognizer).transcribe(resample(prompt.samples, prompt.sample_rate, HEARD_RATE))
+        found = match(transcript, heard)
+        if found < accuracy:
+            raise PromptMismatch(
+                f"The transcript matches the prompt clip by {found:.2f}; at least {accuracy:.2f} is asked for. "
+                f"Heard: “{heard or 'nothing'}”",
+                code="prompt_mismatch",
+                field="prompt_text",
+                measured=round(found, 2),
+                limit=accuracy,
+                advice="Correct the transcript, or choose another clip.",
+            )
+        return found
+
+    def learn(self, reference: Heard, prompt: tuple[Heard, str] | None, stop: Stop | None = None) -> Profile:
+        """Learn a voice.
+
+        Args:
+            reference: the recording, enhanced already if that was asked for.
+            prompt: a prompt clip and its transcript; it joins the reference and steers pitch and pace.
+            stop: obeyed between and inside the steps.
+
+        Returns:
+            Everything that is needed to speak with the voice, now and later.
+        """
+        stop = stop or Stop()
+        spoken = _spoken(reference, MAX_LEARNED_S)
+        steering = spoken if prompt is None else _spoken(prompt[0], MAX_LEARNED_S)
+        if prompt is not None:
+            spoken = np.concatenate([steering, spoken])
+        heard = resample(spoken, SAMPLE_RATE, HEARD_RATE)
+        windows = self._get(SpeakerEncoder).windows(heard, stop)
+        embedding = speaker.mean_direction(windows)
+        pitch = speaker.median_pitch_hz(resample(steering, SAMPLE_RATE, HEARD_RATE))
+        frames, _ = conversion.analyse(spoken, self._get(Recognizer).features(heard, stop))
+        return Profile(
+            embedding=embedding,
+            ceiling=speaker.halves_likeness(windows),
+            pitch_hz=pitch,
+            pace=1.0 if prompt is None else self._pace(len(steering) / SAMPLE_RATE, prompt[1]),
+            style=styles.blend(embedding, pitch),
+            frames=frames,
+        )
+
+    def script(self, text: str) -> list[Line]:
+        """Return a text as the lines to speak, one a sentence.
+
+        Raises:
+            TextError: not English, or nothing in it that can be read.
+        """
+        check_english(text)
+        lines = [self._line(sentence) for sentence in sentences(text)]
+        spoken = [line for line in lines if line.phonemes]
+        if not spoken:
+            raise TextError(
+                "Nothing in the text can be read aloud.",
+                code="text_no_letter",
+                field="text",
+                advice="Write at least one English word.",
+            )
+        return spoken
+
+    def speak(self, profile: Profile, line: Line, model: str, stop: Stop | None = None) -> np.ndarray:
+        """Speak one line with a voice, its pause included.
+
+        Args:
+            profile: the voice.
+            line: one of script()'s.
+            model: one of the contract's eight; its tier chooses the engine.
+            stop: obeyed inside the run.
+
+        Returns:
+            float32, shape (n_samples,), 24 kHz, within [-1, 1].
+        """
+        return self._say(profile, line, tier(model), stop)
+
+    def likeness(self, profile: Profile, samples: np.ndarray) -> float:
+        """Return the cosine between a voice and float32 samples at 24 kHz, as the speaker encoder hears both."""
+        heard = resample(samples, SAMPLE_RATE, HEARD_RATE)
+        return float(profile.embedding @ self._get(SpeakerEncoder).embed(heard))
+
+    def _say(self, profile: Profile, line: Line, kind: str, stop: Stop | None) -> np.ndarray:
+        silence = np.zeros(int(CLAUSE_PAUSE_S * SAMPLE_RATE), np.float32)
+        spoken = [_trimmed(self._base(profile, piece, kind, stop)) for piece in line.phonemes]
+        base = np.concatenate([part for piece in spoken for part in (piece, silence)][:-1])
+        features = self._get(Recognizer).features(resample(base, SAMPLE_RATE, HEARD_RATE), stop)
+        voice = conversion.convert(base, features, profile.frames)
+        peak = float(np.abs(voice).max(initial=0.0))
+        voice = voice * min(1.0, PEAK_MAX / max(peak, 1e-9))
+        return np.concatenate([voice, np.zeros(int(line.pause_s * SAMPLE_RATE), np.float32)]).astype(np.float32)
+
+    def _base(self, profile: Profile, phonemes: str, kind: str, stop: Stop | None) -> np.ndarray:
+        turbo = self._get(Turbo)
+        if kind == "turbo":
+            return turbo.speak(phonemes, profile.pitch_hz, profile.pace, stop)
+        tokens = turbo.tokens(phonemes)
+        return self._get(Hd).speak(tokens, styles.row_for(profile.style, len(phonemes)), profile.pace, stop)
+
+    def _line(self, sentence: Sentence) -> Line:
+        strings = self._get(Turbo).phonemes(sentence.text)
+        cut = tuple(piece for string in strings for piece in pieces(string, MAX_SYMBOLS))
+        return Line(sentence.text, cut, sentence.pause_s)
+
+    def _pace(self, spoken_s: float, transcript: str) -> float:
+        try:
+            n_symbols = sum(len(piece) for line in self.script(transcript) for piece in line.phonemes)
+        except TextError:  # not English: how fast it is can't be told from English phonemes
+            return 1.0
+        return float(np.clip(n_symbols / spoken_s / SYMBOLS_PER_S, PACE_MIN, PACE_MAX)) if spoken_s else 1.0
+
+    def _get(self, kind: type[Loaded]) -> Loaded:
+        with self._lock:
+            if kind not in self._loaded:
+                self._loaded[kind] = kind(self._cache)  # type: ignore[call-arg]
+            return cast(Loaded, self._loaded[kind])
+
+
+def _spoken(heard: Heard, at_most_s: float) -> np.ndarray:
+    """Return the speech of a recording without its pauses, at 24 kHz; all of it when no span is known."""
+    samples = resample(heard.samples, heard.sample_rate, SAMPLE_RATE)
+    cut = [samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)] for start, end in heard.spans]
+    spoken = np.concatenate(cut) if cut else samples
+    return spoken[: int(at_most_s * SAMPLE_RATE)]
+
+
+def _trimmed(samples: np.ndarray) -> np.ndarray:
+    """Return speech without the silence at its edges, but for a little."""
+    loud = np.flatnonzero(np.abs(samples) > EDGE_BELOW_PEAK * np.abs(samples).max(initial=0.0))
+    if not len(loud):
+        return samples
+    edge = int(EDGE_S * SAMPLE_RATE)
+    return samples[max(0, loud[0] - edge) : loud[-1] + edge]

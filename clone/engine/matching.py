@@ -1,0 +1,20 @@
+"""How well a transcript fits what was heard."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from rapidfuzz.distance import Levenshtein
+
+
+def normalised(text: str) -> str:
+    """Return a text as bare words: folded case, no punctuation, single spaces."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    # An apostrophe joins a word, everything else that is no letter or digit parts two.
+    joined = folded.replace("'", "").replace("’", "")
+    return " ".join("".join(c if c.isalnum() or unicodedata.combining(c) else " " for c in joined).split())
+
+
+def match(transcript: str, heard: str) -> float:
+    """Return how alike two texts are as bare words, from 0 to 1 (normalised Levenshtein similarity)."""
+    return float(Levenshtein.normalized_similarity(normalised(transcript), normalised(heard)))

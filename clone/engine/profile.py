@@ -1,0 +1,68 @@
+"""What a voice needs to speak: learned once from its reference, kept as one file."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from clone.engine.conversion import Frames
+
+ENGINE_VERSION = "1"
+"""Raised whenever profiles learned before would sound different: an older voice is learned again."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A voice, as a value.
+
+    Attributes:
+        embedding: float32, shape (256,), unit speaker embedding of the reference.
+        ceiling: cosine between the reference's own two halves.
+        pitch_hz: median pitch to speak at; 0 when unknown.
+        pace: speed relative to the base speech.
+        style: float32, shape (n_rows, 256), Kokoro's style for it.
+        frames: what the reference sounds like, frame by frame.
+    """
+
+    embedding: np.ndarray
+    ceiling: float
+    pitch_hz: float
+    pace: float
+    style: np.ndarray
+    frames: Frames
+
+    def to_bytes(self) -> bytes:
+        """Return the profile as an npz file, features in half precision."""
+        kept = io.BytesIO()
+        values = {name: value for name, value in asdict(self).items() if name != "frames"}
+        np.savez(
+            kept,
+            engine_version=np.array(ENGINE_VERSION),
+            features=self.frames.features.astype(np.float16),
+            envelopes=self.frames.envelopes.astype(np.float16),
+            n_bands=np.array(self.frames.n_bands),
+            **values,  # type: ignore[arg-type]  numpy's stub takes the names for its own options
+        )
+        return kept.getvalue()
+
+    @classmethod
+    def from_bytes(cls, kept: bytes) -> Profile | None:
+        """Read a profile back; None when another version of the engine made it."""
+        with np.load(io.BytesIO(kept), allow_pickle=False) as values:
+            if str(values["engine_version"]) != ENGINE_VERSION:
+                return None
+            frames = Frames(
+                values["features"].astype(np.float32),
+                values["envelopes"].astype(np.float32),
+                int(values["n_bands"]),
+            )
+            return cls(
+                values["embedding"],
+                float(values["ceiling"]),
+                float(values["pitch_hz"]),
+                float(values["pace"]),
+                values["style"],
+                frames,
+            )

@@ -1,0 +1,88 @@
+"""What is said and where: multilingual Whisper base, and the Silero voice activity detector beside it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+from clone.engine import weights
+from clone.engine.sessions import N_THREADS
+from clone.jobs import Stop
+
+SAMPLE_RATE = 16_000
+FRAME_S = 0.02
+"""One encoder frame; Whisper halves its 10 ms mel frames."""
+
+WINDOW_S = 10
+"""The encoder reads up to 30 s; thirds cost less (attention is quadratic) and can be stopped in between."""
+
+_VAD = VadOptions(min_silence_duration_ms=300, speech_pad_ms=60, min_speech_duration_ms=100)
+
+
+class Recognizer:
+    """Whisper base, multilingual, int8 on the CPU. Thread-safe; one run at a time."""
+
+    def __init__(self, cache: Path) -> None:
+        files = {part.name: weights.load(part, cache) for part in weights.WHISPER}
+        self._model = WhisperModel(
+            "base", device="cpu", compute_type="int8", cpu_threads=N_THREADS, num_workers=1, files=files
+        )
+        self._lock = threading.Lock()
+
+    def transcribe(self, samples: np.ndarray, language: str | None = None) -> str:
+        """Return what is said.
+
+        Args:
+            samples: float32, shape (n_samples,), mono, 16 kHz.
+            language: ISO 639-1 code; None to detect it.
+        """
+        with self._lock:
+            segments, _ = self._model.transcribe(
+                samples, language=language, beam_size=5, condition_on_previous_text=False, without_timestamps=True
+            )
+            return " ".join(segment.text.strip() for segment in segments)
+
+    def features(self, samples: np.ndarray, stop: Stop | None = None) -> np.ndarray:
+        """Return what the encoder makes of a recording.
+
+        Args:
+            samples: float32, shape (n_samples,), mono, 16 kHz.
+            stop: obeyed between windows.
+
+        Returns:
+            float32, shape (n_frames, 512), one frame every 20 ms.
+        """
+        window = WINDOW_S * SAMPLE_RATE
+        pieces = []
+        for start in range(0, len(samples), window):
+            if stop is not None:
+                stop.check()
+            pieces.append(self._encode(samples[start : start + window]))
+        return np.concatenate(pieces)
+
+    def _encode(self, samples: np.ndarray) -> np.ndarray:
+        n_frames = int(np.ceil(len(samples) / (SAMPLE_RATE * FRAME_S)))
+        mel = self._model.feature_extractor(samples)
+        # The encoder takes any even number of mel frames up to 30 s, so a short clip costs a short run.
+        n_mel = 2 * n_frames
+        mel = np.pad(mel[:, :n_mel], ((0, 0), (0, max(0, n_mel - mel.shape[1]))), constant_values=mel.min())
+        with self._lock:
+            encoded = np.array(self._model.encode(mel.astype(np.float32)))
+        return encoded.reshape(-1, encoded.shape[-1])[:n_frames].astype(np.float32)
+
+
+def speech_spans(samples: np.ndarray) -> list[tuple[float, float]]:
+    """Return where somebody speaks.
+
+    Args:
+        samples: float32, shape (n_samples,), mono, 16 kHz.
+
+    Returns:
+        (start, end) in seconds, in order.
+    """
+    found = get_speech_timestamps(samples, _VAD, SAMPLE_RATE)
+    return [(span["start"] / SAMPLE_RATE, span["end"] / SAMPLE_RATE) for span in found]

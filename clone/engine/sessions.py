@@ -1,0 +1,44 @@
+"""ONNX sessions that share two cores and obey a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from clone.errors import CancelledError
+from clone.jobs import Stop
+
+N_THREADS = 2
+
+
+def open_session(model: bytes) -> ort.InferenceSession:
+    """Open a model from memory; the session may be shared between threads."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = N_THREADS
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Spinning threads would take the second core from whoever else works while this session idles.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run(session: ort.InferenceSession, inputs: Mapping[str, np.ndarray], stop: Stop | None = None) -> list[Any]:
+    """Run a model; a stop interrupts it inside the run.
+
+    Raises:
+        CancelledError: somebody asked to stop.
+    """
+    if stop is None:
+        return session.run(None, dict(inputs))  # type: ignore[no-any-return]
+    stop.check()
+    options = ort.RunOptions()
+    stop.on_stop(lambda: setattr(options, "terminate", True))
+    try:
+        return session.run(None, dict(inputs), options)  # type: ignore[no-any-return]
+    except Exception as e:
+        if stop.asked:
+            raise CancelledError("Stopped.", code="cancelled") from e
+        raise

@@ -1,0 +1,149 @@
+"""Whose voice: the speaker embedding, used to choose a style and to tell likeness, and the pitch."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import librosa
+import numpy as np
+from scipy.signal import get_window
+
+from clone.engine import weights
+from clone.engine.sessions import open_session, run
+from clone.jobs import Stop
+
+SAMPLE_RATE = 16_000
+N_FFT, N_WINDOW, N_HOP, N_MELS = 512, 400, 160, 40
+"""25 ms Hamming windows every 10 ms, 40 bands. Source: the model's own metadata."""
+
+WINDOW_FRAMES, STRIDE_FRAMES = 80, 40
+BATCH = 32
+
+F0_MIN_HZ, F0_MAX_HZ = 60.0, 400.0
+F0_FRAME_S, F0_HOP_S = 0.05, 0.01
+F0_BAND_HZ = 900.0
+VOICED = 0.6
+"""Normalised autocorrelation from which a frame counts as voiced."""
+
+QUIET = 0.2
+"""Frames below this share of the loud ones' level are not asked for a pitch."""
+
+OCTAVE_COST = 0.03
+F0_SPREAD = 1.8
+"""Frames further than this factor from the median are octave errors."""
+
+
+class SpeakerEncoder:
+    """The d-vector network: 0.8 s windows, averaged. Thread-safe."""
+
+    def __init__(self, cache_folder: Path) -> None:
+        self._session = open_session(weights.load(weights.SPEAKER, cache_folder))
+
+    def windows(self, samples: np.ndarray, stop: Stop | None = None) -> np.ndarray:
+        """Return one unit vector per window.
+
+        Args:
+            samples: float32, shape (n_samples,), mono, 16 kHz.
+            stop: obeyed inside a run.
+
+        Returns:
+            float32, shape (n_windows, 256); one window every 0.4 s, at least one.
+        """
+        frames = _log_mel(samples)
+        if len(frames) < WINDOW_FRAMES:
+            frames = np.pad(frames, ((0, WINDOW_FRAMES - len(frames)), (0, 0)))
+        starts = range(0, len(frames) - WINDOW_FRAMES + 1, STRIDE_FRAMES)
+        stacked = np.stack([frames[start : start + WINDOW_FRAMES] for start in starts])
+        batches = [stacked[i : i + BATCH] for i in range(0, len(stacked), BATCH)]
+        vectors = np.concatenate([run(self._session, {"mel_window": batch}, stop)[0] for batch in batches])
+        return np.asarray(vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12), np.float32)
+
+    def embed(self, samples: np.ndarray, stop: Stop | None = None) -> np.ndarray:
+        """Return the speaker embedding: float32, shape (256,), unit length."""
+        return mean_direction(self.windows(samples, stop))
+
+
+def mean_direction(windows: np.ndarray) -> np.ndarray:
+    """Return the unit vector along the mean of unit vectors, shape (n_windows, 256) to (256,)."""
+    mean = windows.mean(axis=0)
+    return np.asarray(mean / (np.linalg.norm(mean) + 1e-12), np.float32)
+
+
+def halves_likeness(windows: np.ndarray) -> float:
+    """Return the cosine between a recording's two halves: the most that a clone of it could reach."""
+    half = max(1, len(windows) // 2)
+    return float(mean_direction(windows[:half]) @ mean_direction(windows[-half:]))
+
+
+def pitch_hz(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Return the fundamental frequency of each voiced frame.
+
+    Args:
+        samples: float32, shape (n_samples,), mono.
+        sample_rate: Hz.
+
+    Returns:
+        float32, shape (n_voiced_frames,), in Hz; empty when nothing is voiced.
+
+    Source: normalised autocorrelation with the window's own divided out, Boersma (1993).
+    """
+    n_frame, n_hop = int(F0_FRAME_S * sample_rate), int(F0_HOP_S * sample_rate)
+    if len(samples) < n_frame:
+        return np.zeros(0, np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(samples, n_frame)[::n_hop].astype(np.float32)
+    loud = np.sqrt((frames**2).mean(axis=1))
+    frames = frames[loud > QUIET * np.percentile(loud, 95)]
+    if not len(frames):
+        return np.zeros(0, np.float32)
+    window = get_window("hann", n_frame).astype(np.float32)
+    similarity = _autocorrelation((frames - frames.mean(axis=1, keepdims=True)) * window, sample_rate)
+    similarity /= _autocorrelation(window[None], sample_rate) + 1e-9
+    low, high = int(sample_rate / F0_MAX_HZ), int(sample_rate / F0_MIN_HZ)
+    inner = similarity[:, low : high + 1]
+    peak = (inner > similarity[:, low - 1 : high]) & (inner >= similarity[:, low + 1 : high + 2])
+    # A small cost per octave keeps a voice from being heard an octave low.
+    score = np.where(peak, inner - OCTAVE_COST * np.log2(np.arange(low, high + 1) / low), 0.0)
+    lag = score.argmax(axis=1)
+    voiced = np.take_along_axis(score, lag[:, None], 1)[:, 0] > VOICED
+    f0 = sample_rate / (lag[voiced] + low)
+    if not len(f0):
+        return np.zeros(0, np.float32)
+    centre = np.median(f0)
+    return np.asarray(f0[(f0 > centre / F0_SPREAD) & (f0 < centre * F0_SPREAD)], np.float32)
+
+
+def median_pitch_hz(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> float:
+    """Return the median pitch in Hz; 0 when nothing is voiced."""
+    voiced = pitch_hz(samples, sample_rate)
+    return float(np.median(voiced)) if len(voiced) else 0.0
+
+
+def _autocorrelation(frames: np.ndarray, sample_rate: int) -> np.ndarray:
+    n_frame = frames.shape[1]
+    power = np.abs(np.fft.rfft(frames, 2 * n_frame)) ** 2
+    # Breath and sibilants lie above; the pitch and enough of its harmonics below.
+    power[:, np.fft.rfftfreq(2 * n_frame, 1 / sample_rate) > F0_BAND_HZ] = 0.0
+    raw = np.fft.irfft(power)[:, :n_frame]
+    return np.asarray(raw / (raw[:, :1] + 1e-12))
+
+
+def _log_mel(samples: np.ndarray) -> np.ndarray:
+    if len(samples) < N_FFT:
+        samples = np.pad(samples, (0, N_FFT - len(samples)))
+    frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::N_HOP]
+    power = np.abs(np.fft.rfft(frames * _window(), axis=1)) ** 2
+    return np.asarray(np.log10(power @ _mel_basis().T + 1e-10), np.float32)
+
+
+@cache
+def _mel_basis() -> np.ndarray:
+    return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS)
+
+
+@cache
+def _window() -> np.ndarray:
+    window = np.zeros(N_FFT, np.float32)
+    start = (N_FFT - N_WINDOW) // 2
+    window[start : start + N_WINDOW] = get_window("hamming", N_WINDOW)
+    return window

@@ -1,0 +1,83 @@
+"""English text on its way to phonemes: is it English, where are its sentences, how long are the pauses."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+import py3langid
+from hibari import Hibari
+
+from clone.errors import TextError
+
+SENTENCE_PAUSE_S = 0.35
+PARAGRAPH_PAUSE_S = 0.65
+CLAUSE_PAUSE_S = 0.15
+
+MAX_FOREIGN_SHARE = 0.2
+"""Of the letters; a name or two in another script may stand in an English text."""
+
+FOREIGN_MARGIN = 15.0
+"""Log-likelihood by which another language must win: far above what short English texts show, see test_engine_text."""
+
+LANGUAGES = {
+    "ar": "Arabic", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "es": "Spanish", "fi": "Finnish",
+    "fr": "French", "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian", "id": "Indonesian", "it": "Italian",
+    "ja": "Japanese", "ko": "Korean", "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese",
+    "ro": "Romanian", "ru": "Russian", "sv": "Swedish", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian",
+    "vi": "Vietnamese", "zh": "Chinese",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence and the pause after it, in seconds."""
+
+    text: str
+    pause_s: float
+
+
+def check_english(text: str) -> None:
+    """Refuse a text that is plainly not English; what can't be told apart passes.
+
+    Raises:
+        TextError: ``text_language``, measured is the language found.
+    """
+    letters = [c for c in text if c.isalpha()]
+    foreign = sum(not unicodedata.name(c, "").startswith(("LATIN", "FULLWIDTH LATIN")) for c in letters)
+    scores = dict(py3langid.rank(text))
+    best = max(scores, key=lambda code: scores[code])
+    if foreign <= MAX_FOREIGN_SHARE * len(letters) and scores[best] - scores["en"] <= FOREIGN_MARGIN:
+        return
+    language = LANGUAGES.get(best, "another language")
+    raise TextError(
+        f"The text looks like {language}; this machine speaks English only, for now.",
+        code="text_language",
+        field="text",
+        measured=language,
+        limit="English",
+        advice="Write it in English.",
+    )
+
+
+def sentences(text: str) -> list[Sentence]:
+    """Return the sentences of a text with the pauses that belong after them; nothing is left out."""
+    found: list[Sentence] = []
+    for paragraph in re.split(r"\s*\n\s*", text.strip()):
+        parts = Hibari.split_sentences(paragraph)
+        found += [Sentence(part, SENTENCE_PAUSE_S) for part in parts[:-1]]
+        found += [Sentence(part, PARAGRAPH_PAUSE_S) for part in parts[-1:]]
+    return found
+
+
+def pieces(phonemes: str, limit: int) -> list[str]:
+    """Return a phoneme string in pieces of at most ``limit`` symbols, cut between words where there are any."""
+    cut: list[str] = []
+    rest = phonemes
+    while len(rest) > limit:
+        at = rest.rfind(" ", 1, limit + 1)
+        at = at if at > 0 else limit
+        cut.append(rest[:at])
+        rest = rest[at:].lstrip()
+    return [*cut, rest] if rest else cut

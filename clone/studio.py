@@ -1,0 +1,399 @@
+"""The use cases: check, clone, speak, keep, forget. Every step of the way of a recording is strung together here.
+
+Page, command line and API all call Studio; rules of consent, limits, quotas and retention live here or below.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from clone import contract
+from clone.audio import enhance, preflight
+from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
+from clone.audio.write import accepted, mp3_bytes, wav_bytes
+from clone.contract import CloneOptions
+from clone.engine.conversion import SAMPLE_RATE
+from clone.engine.local import Heard, Line, LocalBackend
+from clone.engine.profile import ENGINE_VERSION, Profile
+from clone.errors import BusyError, ConsentError
+from clone.fetch import fetch
+from clone.jobs import Queue, Stage, Stop, Tell, Waiting
+from clone.library import Library
+from clone.settings import Settings
+from clone.store import Store, make_private_folder
+from clone.voice import Voice
+
+__all__ = ["CloneOrder", "Cloned", "SpeakOrder", "Spoken", "Stage", "Studio", "Voice", "Waiting"]
+
+PURGE_EVERY_S = 60.0
+MAX_OWNER_BYTES = 1_000_000_000
+"""Disk that one owner's voices may take."""
+
+MAX_CHECKS = 2
+
+
+@dataclass(frozen=True)
+class CloneOrder:
+    """What is to be cloned, for whom. A recording is a file, or a URL as str."""
+
+    owner: str
+    audio: Path | str
+    options: CloneOptions
+    consent: bool
+    prompt_audio: Path | str | None = None
+    prompt_text: str | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Cloned:
+    """A cloned voice; likeness and ceiling are None without a preview. ``replayed``: it was there already."""
+
+    voice: Voice
+    replayed: bool
+    likeness: float | None
+    ceiling: float | None
+
+
+@dataclass(frozen=True)
+class SpeakOrder:
+    """What a voice is to say."""
+
+    owner: str
+    voice_id: str
+    text: str
+    model: str
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Speech: float32, shape (n_samples,), mono, within [-1, 1]; the voice is permanent now."""
+
+    voice: Voice
+    samples: np.ndarray
+    sample_rate: int
+
+
+class Studio:
+    """One per process; thread-safe. Call start() once, close() at the end."""
+
+    def __init__(self, settings: Settings, backend: LocalBackend | None = None) -> None:
+        make_private_folder(settings.home)
+        self._settings = settings
+        self._library = Library(settings, Store(settings.store_url))
+        self._backend = backend or LocalBackend(settings.home / "weights")
+        self._queue = Queue()
+        self._checks = threading.BoundedSemaphore(MAX_CHECKS)
+        self._closed = threading.Event()
+        self._warm = threading.Event()
+        self._work = settings.home / "work"
+        make_private_folder(self._work)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model is loaded and warm."""
+        return self._warm.is_set()
+
+    def start(self, *, warm: bool = True) -> None:
+        """Tidy up after what was killed, enforce retention from now on, and warm the models, all beside the caller.
+
+        Args:
+            warm: load the models ahead of the first job; a command line that may need none does not.
+        """
+        _sweep_work(self._work)
+        self._library.reconcile()
+        self._library.purge()
+        threading.Thread(target=self._purge_now_and_then, name="timbre-purge", daemon=True).start()
+        if warm:
+            threading.Thread(target=self._warm_up, name="timbre-warm", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop the purge and let go of the library."""
+        self._closed.set()
+        self._library.close()
+
+    def check(self, audio: Path | str, owner: str) -> preflight.Report:
+        """Say whether a recording can be cloned, and why not.
+
+        Raises:
+            AudioError: it can't be read at all.
+            FetchError: its URL can't be downloaded.
+            BusyError: too many are being checked.
+        """
+        if not self._checks.acquire(timeout=10):
+            raise BusyError("Many recordings are being checked.", code="queue_full", advice="Try again in a moment.")
+        try:
+            with self._folder() as folder:
+                path = self._file(audio, folder, "audio", Stop())
+                recording = read(path)
+                return self._report(recording, path)[0]
+        finally:
+            self._checks.release()
+
+    def clone(self, order: CloneOrder) -> Iterator[Stage | Waiting | Cloned]:
+        """Clone a voice; with a text and a model, speak its preview.
+
+        Yields:
+            What is going on, at least every quarter of a second; the last item is the Cloned.
+            Closing the iterator cancels within a second.
+
+        Raises:
+            TimbreError: what refuses or fails, at its field.
+        """
+        if not order.consent:
+            raise ConsentError(
+                "Nobody confirmed that the person in the recording agreed to be cloned.",
+                code="no_consent",
+                field="consent",
+                advice="Ask the person, then tick the box.",
+            )
+        if contract.check_prompt_pair(order.prompt_audio is not None, order.prompt_text):
+            contract.check_prompt_text(order.prompt_text or "")
+        if isinstance(order.audio, Path) and not isinstance(order.prompt_audio, str):
+            stored = self._replay(order, order.audio, order.prompt_audio)
+            if stored is not None:
+                yield stored
+                return
+        script = [] if order.options.text is None else self._backend.script(order.options.text)
+        for event in self._queue.run(order.owner, lambda tell, stop: self._clone(order, script, tell, stop)):
+            yield cast(Stage | Waiting | Cloned, event)
+
+    def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
+        """Say a text with a voice, which makes the voice permanent.
+
+        Yields and raises as clone() does; the last item is the Spoken.
+        """
+        contract.check_model(order.model)
+        contract.check_text(order.text)
+        self._library.get(order.voice_id, order.owner)
+        script = self._backend.script(order.text)
+        for event in self._queue.run(order.owner, lambda tell, stop: self._speak(order, script, tell, stop)):
+            yield cast(Stage | Waiting | Spoken, event)
+
+    def voices(self, owner: str) -> list[Voice]:
+        """Return an owner's voices, newest first."""
+        return self._library.voices(owner)
+
+    def keep(self, voice_id: str, owner: str) -> Voice:
+        """Make a voice permanent."""
+        return self._library.keep(voice_id, owner)
+
+    def forget(self, voice_id: str, owner: str) -> None:
+        """Delete a voice and everything that was kept of it."""
+        self._library.forget(voice_id, owner)
+
+    def audio(self, voice_id: str, owner: str, kind: str) -> Path:
+        """Return the file of a voice's ``reference`` or ``preview``.
+
+        Raises:
+            VoiceError: no such voice, or it has no such audio.
+        """
+        voice = self._library.get(voice_id, owner)
+        name = _named(voice, kind) or kind
+        return self._library.path(voice, name)
+
+    def write_speech(self, spoken: Spoken, path: Path) -> None:
+        """Write speech to a file: mp3 when its name says so, else wav."""
+        encode = mp3_bytes if path.suffix.lower() == ".mp3" else wav_bytes
+        path.write_bytes(encode(spoken.samples, spoken.sample_rate))
+
+    def _clone(self, order: CloneOrder, script: list[Line], tell: Tell, stop: Stop) -> Cloned:
+        step = _steps(tell, 4 + len(script))
+        with self._folder() as folder:
+            step("Reading the recording")
+            path = self._file(order.audio, folder, "audio", stop)
+            clip = order.prompt_audio
+            prompt_path = self._file(clip, folder, "prompt_audio", stop) if clip else None
+            stored = self._replay(order, path, prompt_path)
+            if stored is not None:
+                return stored
+            recording = read(path)
+            step("Checking the recording")
+            report, heard, (kept, suffix) = self._report(recording, path)
+            report.raise_if_refused()
+            prompt = self._prompt(order, prompt_path) if prompt_path else None
+            step("Learning the voice")
+            profile = self._backend.learn(self._enhanced(heard, order.options), prompt, stop)
+            files = {f"reference.{suffix}": kept, "profile.npz": profile.to_bytes()}
+            if prompt_path:
+                files[f"prompt{prompt_path.suffix}"] = prompt_path.read_bytes()
+            samples = self._say(profile, script, order.options.model or "", step, stop)
+            step("Comparing the clone with the original")
+            likeness = self._backend.likeness(profile, samples) if script else None
+            if script:
+                files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE)
+            request_key = self._request_key(order, path, prompt_path)
+        stop.check()
+        voice = self._add(_voice(order, recording, request_key, likeness, profile.ceiling), files)
+        return Cloned(voice, False, likeness, voice.ceiling)
+
+    def _speak(self, order: SpeakOrder, script: list[Line], tell: Tell, stop: Stop) -> Spoken:
+        step = _steps(tell, len(script) + 1)
+        step("Recalling the voice")
+        voice = self._library.get(order.voice_id, order.owner)
+        samples = self._say(self._profile(voice, stop), script, order.model, step, stop)
+        stop.check()
+        return Spoken(self._library.keep(voice.voice_id, voice.owner), samples, SAMPLE_RATE)
+
+    def _say(
+        self, profile: Profile, script: list[Line], model: str, step: Callable[[str], None], stop: Stop
+    ) -> np.ndarray:
+        pieces = []
+        for i, line in enumerate(script, 1):
+            step(f"Speaking sentence {i} of {len(script)}" if len(script) > 1 else "Speaking")
+            pieces.append(self._backend.speak(profile, line, model, stop))
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+    def _report(self, recording: Recording, path: Path) -> tuple[preflight.Report, Heard, tuple[bytes, str]]:
+        """Judge what would be cloned: the file itself, or the mp3 that a browser's recording becomes."""
+        if recording.duration_s > contract.REFERENCE_MAX_S:  # an hour is refused without listening to it
+            heard, kept = Heard(recording.samples, recording.sample_rate, []), (b"", recording.format)
+            report = preflight.check(recording, recording.n_bytes, heard.spans)
+            return preflight.Report(tuple(f for f in report.findings if f.code != "no_speech")), heard, kept
+        kept = accepted(recording, path)
+        heard = self._backend.listen(recording.samples, recording.sample_rate)
+        return preflight.check(recording, len(kept[0]), heard.spans), heard, kept
+
+    def _prompt(self, order: CloneOrder, path: Path) -> tuple[Heard, str]:
+        recording = read(path, field="prompt_audio")
+        contract.check_prompt_duration(recording.duration_s)
+        text = contract.check_prompt_text(order.prompt_text or "")
+        heard = self._backend.listen(recording.samples, recording.sample_rate)
+        preflight.check_prompt(recording, text, heard.spans)
+        self._backend.check_prompt(heard, text, order.options.accuracy)
+        return heard, text
+
+    def _enhanced(self, heard: Heard, options: CloneOptions) -> Heard:
+        samples = heard.samples
+        if options.need_noise_reduction:
+            samples = enhance.reduce_noise(samples, heard.sample_rate)
+        if options.need_volume_normalization:
+            samples = enhance.normalize_volume(samples, heard.sample_rate)
+        return Heard(samples, heard.sample_rate, heard.spans)
+
+    def _profile(self, voice: Voice, stop: Stop) -> Profile:
+        profile = Profile.from_bytes(self._library.read(voice, "profile.npz"))
+        if profile is not None:
+            return profile
+        options = CloneOptions(**{k: v for k, v in voice.settings.items() if k in CloneOptions.model_fields})
+        recording = read(self._library.path(voice, _named(voice, "reference") or ""))
+        prompt, clip = None, _named(voice, "prompt")
+        if clip:
+            spoken = read(self._library.path(voice, clip))
+            prompt = self._backend.listen(spoken.samples, spoken.sample_rate), voice.settings["prompt_text"]
+        heard = self._backend.listen(recording.samples, recording.sample_rate)
+        profile = self._backend.learn(self._enhanced(heard, options), prompt, stop)
+        files = {"profile.npz": profile.to_bytes()}
+        self._library.update_files(voice.voice_id, voice.owner, files, engine_version=ENGINE_VERSION)
+        return profile
+
+    def _replay(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> Cloned | None:
+        voice = self._library.find(self._request_key(order, path, prompt_path), order.owner)
+        return None if voice is None else Cloned(voice, True, voice.likeness, voice.ceiling)
+
+    def _request_key(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> str:
+        asked = {
+            "audio": _sha256(path),
+            "prompt_audio": _sha256(prompt_path) if prompt_path else None,
+            "prompt_text": (order.prompt_text or "").strip(),
+            "options": order.options.model_dump(),
+            "backend": self._backend.name,
+        }
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+    def _add(self, voice: Voice, files: dict[str, bytes]) -> Voice:
+        used = self._library.used_bytes(voice.owner) + sum(map(len, files.values()))
+        if used > MAX_OWNER_BYTES:
+            raise BusyError(
+                f"Your voices would take {used / 1e6:.0f} MB; at most {MAX_OWNER_BYTES / 1e6:.0f} MB are kept for you.",
+                code="quota_disk",
+                measured=used,
+                limit=MAX_OWNER_BYTES,
+                advice="Forget a voice that you no longer need.",
+            )
+        return self._library.add(voice, files)
+
+    def _file(self, audio: Path | str, folder: Path, field: str, stop: Stop) -> Path:
+        if isinstance(audio, Path):
+            return audio
+        allow_private = self._settings.allow_private_urls
+        return fetch(audio, folder, allow_private=allow_private, max_bytes=MAX_INTAKE_BYTES, field=field, stop=stop)
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=self._work) as folder:
+            yield Path(folder)
+
+    def _warm_up(self) -> None:
+        self._backend.warm()
+        self._warm.set()
+
+    def _purge_now_and_then(self) -> None:
+        while not self._closed.wait(PURGE_EVERY_S):
+            self._library.purge()
+
+
+def _voice(order: CloneOrder, recording: Recording, request_key: str, likeness: float | None, ceiling: float) -> Voice:
+    now = datetime.now(UTC)
+    return Voice(
+        voice_id=f"voice_{uuid.uuid4()}",
+        owner=order.owner,
+        name=order.name,
+        backend=LocalBackend.name,
+        model=order.options.model,
+        settings=order.options.model_dump() | {"prompt_text": order.prompt_text},
+        reference_sha256=recording.sha256,
+        request_key=request_key,
+        consent_at=now,
+        consent_by=order.owner,
+        created_at=now,
+        likeness=likeness,
+        ceiling=ceiling if likeness is not None else None,
+        engine_version=ENGINE_VERSION,
+    )
+
+
+def _steps(tell: Tell, total: int) -> Callable[[str], None]:
+    done = iter(range(total))
+    return lambda name: tell(Stage(name, next(done), total))
+
+
+def _named(voice: Voice, kind: str) -> str | None:
+    return next((name for name in voice.files if name.startswith(f"{kind}.")), None)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sweep_work(work: Path) -> None:
+    """Remove what processes that are gone left behind."""
+    for folder in work.iterdir():
+        pid = folder.name.split("-")[0]
+        if not (pid.isdigit() and _alive(int(pid))):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
