@@ -89,10 +89,12 @@ def _measured(judge: Judge, clip: systems.Clip) -> report.Measured:
     sound = speakers.to_rate(clip.samples, clip.sample_rate)
     # A piece of the held-out recordings is compared with the recording that is cloned, never with itself.
     cosines = judge.likeness(clip.speaker, sound, to_reference=clip.system == "real")
-    errors, words = word_errors(clip.text, judge.transcribe(sound)) if clip.text else (0, 0)
+    heard = judge.transcribe(sound) if clip.text else ""
+    errors, words = word_errors(clip.text, heard) if clip.text else (0, 0)
     return report.Measured(
         clip.speaker,
         clip.system,
+        heard,
         {encoder: judge.normalise(encoder, value) for encoder, value in cosines.items()},
         errors,
         words,

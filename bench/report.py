@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class Measured:
 
     speaker: str
     system: str
+    heard: str
     likeness: dict[str, float]
     errors: int
     words: int
@@ -43,7 +44,7 @@ def figures(cells: list[Measured], stages: dict[str, Any]) -> dict[str, Any]:
     for system in CLONES:
         stages = stages | {f"speak_{system}_rtf": systems[system]["rtf"]}
     found: dict[str, Any] = {"systems": systems, "stages_s": stages}
-    return found | {"goals": goals(found)}
+    return found | {"goals": goals(found), "clips": [asdict(cell) for cell in cells]}
 
 
 def goals(found: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from bench import report, speakers
 def cells(system, likeness, **changes):
     values = {"errors": 0, "words": 20, "dnsmos": 3.1, "took_s": 1.0, "duration_s": 10.0} | changes
     return [
-        report.Measured(str(speaker), system, {"resemblyzer": likeness + 0.01 * speaker}, **values)
+        report.Measured(str(speaker), system, "", {"resemblyzer": likeness + 0.01 * speaker}, **values)
         for speaker in range(4)
         for _ in range(5)
     ]
