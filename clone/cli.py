@@ -18,7 +18,6 @@ from typing import Any, NoReturn, TypeVar
 from clone.audio.read import read
 from clone.contract import CloneOptions, parse
 from clone.errors import Refused, TimbreError
-from clone.jobs import Stage
 from clone.settings import Settings
 from clone.studio import Cloned, CloneOrder, SpeakOrder, Spoken, Studio, Voice, Waiting
 
@@ -42,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         with closing(Studio(Settings.from_environment())) as studio:
+            studio.start(warm=False)  # retention holds for who only ever uses the command line, too
             arguments.command(studio, arguments)
         sys.stdout.flush()
     except Refused as e:
@@ -179,24 +179,21 @@ def _target(given: str) -> Path:
 
 
 def _follow(steps: Iterator[object], kind: type[Result]) -> Result:
-    """Show the stages on a terminal and return the result, which comes last."""
-    shown = sys.stderr.isatty()
+    """Show the stages while they run and return the result, which comes last."""
     try:
         for step in steps:
             if isinstance(step, kind):
                 return step
-            if shown:
-                print(f"\r\x1b[K{_told(step)}", end="", file=sys.stderr, flush=True)
+            _show(f"Waiting at place {step.position}" if isinstance(step, Waiting) else getattr(step, "name", ""))
     finally:
-        if shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        _show("")
     raise TimbreError("The work ended without a result.")
 
 
-def _told(step: object) -> str:
-    if isinstance(step, Waiting):
-        return f"Waiting at place {step.position}"
-    return step.name if isinstance(step, Stage) else ""
+def _show(stage: str) -> None:
+    """Replace the stage on the terminal; where stderr is none, stages are nobody's to read."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{stage}", end="", file=sys.stderr, flush=True)
 
 
 # what comes out
