@@ -1,0 +1,166 @@
+"""Cleaning a reference before anything is learned from it: noise reduction and volume normalisation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clone.audio.read import resample
+from clone.errors import AudioError
+
+TARGET_LUFS = -23.0
+"""Programme loudness. Source: EBU R 128 (2020), recommendation h; speech reaches it without a limiter."""
+
+PEAK_CEILING_DBTP = -1.0
+"""Maximum true peak. Source: EBU R 128 (2020), recommendation l."""
+
+TRUE_PEAK_OVERSAMPLING = 4
+"""Source: ITU-R BS.1770-4, annex 2."""
+
+LOUDNESS_BLOCK_S = 0.4
+"""Shortest recording whose loudness is defined. Source: ITU-R BS.1770-4, annex 1."""
+
+NOISE_BLOCK_S = 0.1
+NOISE_SHARE = 0.1
+"""Share of a recording, its quietest blocks, from which the noise is learned; at least NOISE_MIN_BLOCKS of them.
+
+Measured on LibriSpeech speakers with white and pink noise at 10 dB: with the noise learned from pauses the ratio of
+signal to distortion rises by 4 dB and pauses fall by 11 dB; learned from the whole recording, and in non-stationary
+mode, the ratio falls by 1 to 2 dB, and a clean recording comes back at 6 to 8 dB instead of 28 dB."""
+NOISE_MIN_BLOCKS = 5
+
+NOISE_DECREASE = 0.9
+"""How much of what is masked goes: some noise stays, which covers the musical tones that gating leaves."""
+
+NOISE_THRESHOLD_STD = 1.2
+"""Standard deviations above the noise's mean below which a bin is masked; more would eat soft consonants."""
+
+NOISE_WINDOW_S = 0.016
+NOISE_SMOOTHING_HZ = 200
+NOISE_SMOOTHING_MS = 30
+"""Window and smoothing of the mask: shorter and finer than the library's own, which cost 1.7 dB of speech at 10 dB."""
+
+_PEAK_CHUNK = 1 << 18
+_PEAK_MARGIN = 512
+
+
+def reduce_noise(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Return a recording with its steady noise turned down, by spectral gating.
+
+    Args:
+        samples: float32, shape (n_samples,), mono, in [-1, 1].
+        sample_rate: Hz.
+
+    Returns:
+        float32, shape (n_samples,). A recording too short to have a pause to learn from (under half a second)
+        comes back as it was.
+
+    Source: T. Sainburg, noisereduce (stationary mode).
+    """
+    noise = _quietest(samples, sample_rate)
+    if noise is None:
+        return samples.copy()
+    import noisereduce  # takes a while the first time
+
+    cleaned = noisereduce.reduce_noise(
+        samples,
+        sample_rate,
+        stationary=True,
+        y_noise=noise,
+        prop_decrease=NOISE_DECREASE,
+        n_std_thresh_stationary=NOISE_THRESHOLD_STD,
+        n_fft=2 ** round(np.log2(NOISE_WINDOW_S * sample_rate)),
+        freq_mask_smooth_hz=NOISE_SMOOTHING_HZ,
+        time_mask_smooth_ms=NOISE_SMOOTHING_MS,
+    )
+    return np.asarray(cleaned, dtype=np.float32)
+
+
+def normalize_volume(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Return a recording at TARGET_LUFS, or as near to it as PEAK_CEILING_DBTP lets it come.
+
+    Args:
+        samples: float32, shape (n_samples,), mono.
+        sample_rate: Hz.
+
+    Returns:
+        float32, shape (n_samples,): one gain for all of it, nothing clipped or limited. Silence stays silence.
+
+    Raises:
+        AudioError: ``too_short_to_measure`` (s).
+
+    Source: EBU R 128; ITU-R BS.1770-4.
+    """
+    headroom_db = PEAK_CEILING_DBTP - true_peak_dbtp(samples, sample_rate)
+    # measured at the ceiling: the meter's absolute gate would drop most of a very quiet recording
+    loudest = _amplified(samples, headroom_db) if np.isfinite(headroom_db) else samples
+    loudness = integrated_loudness(loudest, sample_rate)
+    return _amplified(loudest, min(TARGET_LUFS - loudness, 0.0)) if np.isfinite(loudness) else samples.copy()
+
+
+def integrated_loudness(samples: np.ndarray, sample_rate: int) -> float:
+    """Return the gated loudness of a recording.
+
+    Args:
+        samples: float32, shape (n_samples,), mono, in [-1, 1].
+        sample_rate: Hz.
+
+    Returns:
+        Loudness in LUFS; -inf for silence.
+
+    Raises:
+        AudioError: ``too_short_to_measure``: shorter than one block of 0.4 s.
+
+    Source: ITU-R BS.1770-4.
+    """
+    duration_s = len(samples) / sample_rate
+    if duration_s < LOUDNESS_BLOCK_S:
+        raise AudioError(
+            f"The recording is {duration_s:.2f} s long; its loudness can be measured from {LOUDNESS_BLOCK_S:g} s on.",
+            code="too_short_to_measure",
+            field="audio",
+            measured=round(duration_s, 2),
+            limit=LOUDNESS_BLOCK_S,
+            advice="Record more, or switch volume normalisation off.",
+        )
+    import pyloudnorm  # brings scipy's filters
+
+    return float(pyloudnorm.Meter(sample_rate).integrated_loudness(samples))
+
+
+def true_peak_dbtp(samples: np.ndarray, sample_rate: int) -> float:
+    """Return the highest level between and at the samples.
+
+    Args:
+        samples: float32, shape (n_samples,).
+        sample_rate: Hz.
+
+    Returns:
+        dB relative to full scale; -inf for silence.
+
+    Source: ITU-R BS.1770-4, annex 2: four times oversampled.
+    """
+    peak = float(np.abs(samples).max(initial=0.0))
+    for start in range(0, len(samples), _PEAK_CHUNK):
+        before = min(_PEAK_MARGIN, start)
+        chunk = samples[start - before : start + _PEAK_CHUNK + _PEAK_MARGIN]
+        dense = resample(chunk, sample_rate, TRUE_PEAK_OVERSAMPLING * sample_rate)
+        own = slice(before * TRUE_PEAK_OVERSAMPLING, (before + _PEAK_CHUNK) * TRUE_PEAK_OVERSAMPLING)
+        peak = max(peak, float(np.abs(dense[own]).max(initial=0.0)))
+    return 20.0 * float(np.log10(peak)) if peak > 0 else float("-inf")
+
+
+def _amplified(samples: np.ndarray, gain_db: float) -> np.ndarray:
+    amplified: np.ndarray = samples * np.float32(10 ** (gain_db / 20))
+    return amplified
+
+
+def _quietest(samples: np.ndarray, sample_rate: int) -> np.ndarray | None:
+    """Return the quietest blocks of a recording, joined: its noise. None if there are too few blocks."""
+    n = round(NOISE_BLOCK_S * sample_rate)
+    blocks = samples[: len(samples) // n * n].reshape(-1, n)
+    if len(blocks) < NOISE_MIN_BLOCKS:
+        return None
+    energy = np.einsum("ij,ij->i", blocks, blocks)
+    n_quiet = max(round(len(blocks) * NOISE_SHARE), NOISE_MIN_BLOCKS)
+    quietest: np.ndarray = blocks[np.sort(np.argsort(energy, kind="stable")[:n_quiet])].reshape(-1)
+    return quietest
