@@ -1,10 +1,21 @@
 """``python -m clone``: the command line."""
 
+import os
+import signal
 import sys
+from typing import NoReturn
 
-try:
-    from clone.cli import main
+INTERRUPTED = 130
 
-    sys.exit(main())
-except KeyboardInterrupt:  # while the libraries are still being imported
-    sys.exit("Stopped.")
+
+def _leave(*_: object) -> NoReturn:
+    os.write(2, b"Stopped.\n")
+    os._exit(INTERRUPTED)
+
+
+# An interrupt inside an import of compiled code comes out as any error at all: while importing, just leave.
+signal.signal(signal.SIGINT, _leave)
+from clone.cli import main  # noqa: E402
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())

@@ -240,8 +240,8 @@ def test_a_wrong_use_is_no_refusal(words: list[str], capsys: Output) -> None:
         (["clone", "AUDIO", "--consent", *PREVIEW, "--out", "no/such/a.wav"], "no folder no/such"),
         (["clone", "AUDIO", "--consent", *PREVIEW, "--out", "a.flac"], "must end in .mp3 or .wav"),
         (["speak", "nobody", "Hello.", "--model", TURBO, "--out", "no/such/a.wav"], "no folder no/such"),
-        (["speak", "nobody", "Hello.", "--model", TURBO, "--out", "a.wav"], "nobody"),
-        (["forget", "nobody"], "nobody"),
+        (["speak", "nobody", "Hello.", "--model", TURBO, "--out", "a.wav"], "no voice with this voice_id"),
+        (["forget", "nobody"], "no voice with this voice_id"),
     ],
 )
 def test_failures(examples: list[Path], words: list[str], expected: str, capsys: Output) -> None:
@@ -271,19 +271,35 @@ def test_help_is_no_failure(capsys: Output) -> None:
     assert "--consent" in capsys.readouterr().out
 
 
-def test_an_interrupt_ends_it_cleanly(examples: list[Path], home: Path) -> None:
-    words = ["clone", str(examples[0]), "--text", f"{TEXT} " * 40, "--model", "speech-2.8-hd", "--consent"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "clone", *words],
+def begin(words: list[str], home: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *options, "-m", "clone", *words],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": str(home), "TIMBRE_HOME": str(home)},
+        env={"PATH": os.environ["PATH"], "HOME": str(home.parent), "TIMBRE_HOME": str(home)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not home.exists() and process.poll() is None:  # it has begun
+
+
+def test_an_interrupt_of_work_ends_it_cleanly(examples: list[Path], home: Path) -> None:
+    words = ["--text", f"{TEXT} " * 40, "--model", "speech-2.8-hd", "--consent"]
+    process = begin(["clone", str(examples[0]), *words], home)
+    while not (home / "library.db").exists():
+        assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) == ("", "Stopped.\n")
+    assert process.returncode == 130
+
+
+def test_an_interrupt_of_the_imports_ends_it_cleanly(home: Path) -> None:
+    process = begin(["voices"], home, "-X", "importtime")
+    assert process.stderr is not None
+    while "numpy" not in process.stderr.readline():  # the interpreter tells each import once it is done
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode in {1, 130}
-    assert (out, err) == ("", "Stopped.\n")
+    assert process.returncode == 130
+    assert out == ""
+    assert [line for line in err.splitlines() if not line.startswith("import time:")] == ["Stopped."]
