@@ -72,6 +72,10 @@ def read(path: Path, *, field: str = "audio") -> Recording:
     except AudioError as e:
         e.field = field
         raise
+    except OSError as e:
+        raise AudioError(
+            "The file can't be opened.", code="no_file", field=field, advice="Choose the recording again."
+        ) from e
 
 
 def resample(samples: np.ndarray, sample_rate: int, to_rate: int) -> np.ndarray:
