@@ -7,14 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -33,9 +28,11 @@ from clone.errors import BusyError, ConsentError
 from clone.fetch import fetch
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting
 from clone.library import Library
+from clone.orders import Cloned, CloneOrder, SpeakOrder, Spoken
 from clone.settings import Settings
 from clone.store import Store, make_private_folder
 from clone.voice import Voice
+from clone.workspace import Workspace
 
 __all__ = ["CloneOrder", "Cloned", "SpeakOrder", "Spoken", "Stage", "Studio", "Voice", "Waiting"]
 
@@ -46,62 +43,19 @@ MAX_OWNER_BYTES = 1_000_000_000
 MAX_CHECKS = 2
 
 
-@dataclass(frozen=True)
-class CloneOrder:
-    """What is to be cloned, for whom. A recording is a file, or a URL as str."""
-
-    owner: str
-    audio: Path | str
-    options: CloneOptions
-    consent: bool
-    prompt_audio: Path | str | None = None
-    prompt_text: str | None = None
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class Cloned:
-    """A cloned voice; likeness and ceiling are None without a preview. ``replayed``: it was there already."""
-
-    voice: Voice
-    replayed: bool
-    likeness: float | None
-    ceiling: float | None
-
-
-@dataclass(frozen=True)
-class SpeakOrder:
-    """What a voice is to say."""
-
-    owner: str
-    voice_id: str
-    text: str
-    model: str
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """Speech: float32, shape (n_samples,), mono, within [-1, 1]; the voice is permanent now."""
-
-    voice: Voice
-    samples: np.ndarray
-    sample_rate: int
-
-
 class Studio:
     """One per process; thread-safe. Call start() once, close() at the end."""
 
     def __init__(self, settings: Settings, backend: LocalBackend | None = None) -> None:
         make_private_folder(settings.home)
         self._settings = settings
-        self._library = Library(settings, Store(settings.store_url))
+        self._library = Library(settings, Store(settings.store_url, settings.home / "copies"))
         self._backend = backend or LocalBackend(settings.home / "weights")
         self._queue = Queue()
         self._checks = threading.BoundedSemaphore(MAX_CHECKS)
         self._closed = threading.Event()
         self._warm = threading.Event()
-        self._work = settings.home / "work"
-        make_private_folder(self._work)
+        self._workspace = Workspace(settings.home / "work")
 
     @property
     def ready(self) -> bool:
@@ -114,7 +68,7 @@ class Studio:
         Args:
             warm: load the models ahead of the first job; a command line that may need none does not.
         """
-        _sweep_work(self._work)
+        self._workspace.sweep()
         self._library.reconcile()
         self._library.purge()
         threading.Thread(target=self._purge_now_and_then, name="timbre-purge", daemon=True).start()
@@ -137,7 +91,7 @@ class Studio:
         if not self._checks.acquire(timeout=10):
             raise BusyError("Many recordings are being checked.", code="queue_full", advice="Try again in a moment.")
         try:
-            with self._folder() as folder:
+            with self._workspace.folder() as folder:
                 path = self._file(audio, folder, "audio", Stop())
                 recording = read(path)
                 return self._report(recording, path)[0]
@@ -168,8 +122,9 @@ class Studio:
             if stored is not None:
                 yield stored
                 return
-        script = [] if order.options.text is None else self._backend.script(order.options.text)
-        for event in self._queue.run(order.owner, lambda tell, stop: self._clone(order, script, tell, stop)):
+        if order.options.text is not None:
+            self._backend.check_text(order.options.text)
+        for event in self._queue.run(order.owner, lambda tell, stop: self._clone(order, tell, stop)):
             yield cast(Stage | Waiting | Cloned, event)
 
     def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
@@ -180,8 +135,8 @@ class Studio:
         contract.check_model(order.model)
         contract.check_text(order.text)
         self._library.get(order.voice_id, order.owner)
-        script = self._backend.script(order.text)
-        for event in self._queue.run(order.owner, lambda tell, stop: self._speak(order, script, tell, stop)):
+        self._backend.check_text(order.text)
+        for event in self._queue.run(order.owner, lambda tell, stop: self._speak(order, tell, stop)):
             yield cast(Stage | Waiting | Spoken, event)
 
     def voices(self, owner: str) -> list[Voice]:
@@ -211,13 +166,13 @@ class Studio:
         encode = mp3_bytes if path.suffix.lower() == ".mp3" else wav_bytes
         path.write_bytes(encode(spoken.samples, spoken.sample_rate))
 
-    def _clone(self, order: CloneOrder, script: list[Line], tell: Tell, stop: Stop) -> Cloned:
+    def _clone(self, order: CloneOrder, tell: Tell, stop: Stop) -> Cloned:
+        script = self._backend.script(order.options.text) if order.options.text is not None else []
         step = _steps(tell, 4 + len(script))
-        with self._folder() as folder:
+        with self._workspace.folder() as folder:
             step("Reading the recording")
             path = self._file(order.audio, folder, "audio", stop)
-            clip = order.prompt_audio
-            prompt_path = self._file(clip, folder, "prompt_audio", stop) if clip else None
+            prompt_path = self._file(order.prompt_audio, folder, "prompt_audio", stop) if order.prompt_audio else None
             stored = self._replay(order, path, prompt_path)
             if stored is not None:
                 return stored
@@ -225,12 +180,12 @@ class Studio:
             step("Checking the recording")
             report, heard, (kept, suffix) = self._report(recording, path)
             report.raise_if_refused()
-            prompt = self._prompt(order, prompt_path) if prompt_path else None
+            clip, prompt = self._prompt(order, prompt_path) if prompt_path else (None, None)
             step("Learning the voice")
             profile = self._backend.learn(self._enhanced(heard, order.options), prompt, stop)
             files = {f"reference.{suffix}": kept, "profile.npz": profile.to_bytes()}
-            if prompt_path:
-                files[f"prompt{prompt_path.suffix}"] = prompt_path.read_bytes()
+            if clip and prompt_path:
+                files[f"prompt.{clip.format}"] = prompt_path.read_bytes()
             samples = self._say(profile, script, order.options.model or "", step, stop)
             step("Comparing the clone with the original")
             likeness = self._backend.likeness(profile, samples) if script else None
@@ -241,7 +196,8 @@ class Studio:
         voice = self._add(_voice(order, recording, request_key, likeness, profile.ceiling), files)
         return Cloned(voice, False, likeness, voice.ceiling)
 
-    def _speak(self, order: SpeakOrder, script: list[Line], tell: Tell, stop: Stop) -> Spoken:
+    def _speak(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
+        script = self._backend.script(order.text)
         step = _steps(tell, len(script) + 1)
         step("Recalling the voice")
         voice = self._library.get(order.voice_id, order.owner)
@@ -268,14 +224,14 @@ class Studio:
         heard = self._backend.listen(recording.samples, recording.sample_rate)
         return preflight.check(recording, len(kept[0]), heard.spans), heard, kept
 
-    def _prompt(self, order: CloneOrder, path: Path) -> tuple[Heard, str]:
+    def _prompt(self, order: CloneOrder, path: Path) -> tuple[Recording, tuple[Heard, str]]:
         recording = read(path, field="prompt_audio")
         contract.check_prompt_duration(recording.duration_s)
         text = contract.check_prompt_text(order.prompt_text or "")
         heard = self._backend.listen(recording.samples, recording.sample_rate)
         preflight.check_prompt(recording, text, heard.spans)
         self._backend.check_prompt(heard, text, order.options.accuracy)
-        return heard, text
+        return recording, (heard, text)
 
     def _enhanced(self, heard: Heard, options: CloneOptions) -> Heard:
         samples = heard.samples
@@ -286,7 +242,9 @@ class Studio:
         return Heard(samples, heard.sample_rate, heard.spans)
 
     def _profile(self, voice: Voice, stop: Stop) -> Profile:
-        profile = Profile.from_bytes(self._library.read(voice, "profile.npz"))
+        """Return what was learned of a voice; learn it again when that is gone or of an older engine."""
+        kept = _named(voice, "profile")
+        profile = Profile.from_bytes(self._library.read(voice, kept)) if kept else None
         if profile is not None:
             return profile
         options = CloneOptions(**{k: v for k, v in voice.settings.items() if k in CloneOptions.model_fields})
@@ -302,6 +260,8 @@ class Studio:
         return profile
 
     def _replay(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> Cloned | None:
+        if not path.is_file() or (prompt_path and not prompt_path.is_file()):
+            return None
         voice = self._library.find(self._request_key(order, path, prompt_path), order.owner)
         return None if voice is None else Cloned(voice, True, voice.likeness, voice.ceiling)
 
@@ -332,11 +292,6 @@ class Studio:
             return audio
         allow_private = self._settings.allow_private_urls
         return fetch(audio, folder, allow_private=allow_private, max_bytes=MAX_INTAKE_BYTES, field=field, stop=stop)
-
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=self._work) as folder:
-            yield Path(folder)
 
     def _warm_up(self) -> None:
         self._backend.warm()
@@ -379,21 +334,3 @@ def _named(voice: Voice, kind: str) -> str | None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sweep_work(work: Path) -> None:
-    """Remove what processes that are gone left behind."""
-    for folder in work.iterdir():
-        pid = folder.name.split("-")[0]
-        if not (pid.isdigit() and _alive(int(pid))):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -34,7 +34,9 @@ MAY_IMPORT = {
     "library": FOUNDATION | {"store", "voice", "database"},
     "engine": FOUNDATION | {"audio", "fetch"},
     "novita": FOUNDATION | {"audio"},
-    "studio": FOUNDATION | PARTS,
+    "orders": FOUNDATION | {"voice"},
+    "workspace": FOUNDATION | {"store"},
+    "studio": FOUNDATION | PARTS | {"orders", "workspace"},
     "server": FOUNDATION | {"studio"},
     "ui": FOUNDATION | {"studio"},
     "cli": FOUNDATION | {"studio", "audio"},  # a preview is written as mp3 or wav

@@ -144,6 +144,14 @@ class LocalBackend:
             frames=frames,
         )
 
+    def check_text(self, text: str) -> None:
+        """Refuse a text this machine can't speak, without loading anything.
+
+        Raises:
+            TextError: it is not English.
+        """
+        check_english(text)
+
     def script(self, text: str) -> list[Line]:
         """Return a text as the lines to speak, one a sentence.
 

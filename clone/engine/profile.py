@@ -43,7 +43,7 @@ class Profile:
             features=self.frames.features.astype(np.float16),
             envelopes=self.frames.envelopes.astype(np.float16),
             n_bands=np.array(self.frames.n_bands),
-            **values,  # type: ignore[arg-type]  numpy's stub takes the names for its own options
+            **values,
         )
         return kept.getvalue()
 

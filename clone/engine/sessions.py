@@ -20,6 +20,8 @@ def open_session(model: bytes) -> ort.InferenceSession:
     options.intra_op_num_threads = N_THREADS
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # The arena never gives back what the longest sentence once took.
+    options.enable_cpu_mem_arena = False
     # Spinning threads would take the second core from whoever else works while this session idles.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
