@@ -14,7 +14,6 @@ import librosa
 import numpy as np
 import scipy.fft
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import get_window
 
 from clone.engine.recognizer import FRAME_S
 
@@ -26,10 +25,11 @@ N_ENVELOPE_HOP = int(FRAME_S * SAMPLE_RATE)
 N_BANDS = 55
 """Mel bands up to 12 kHz, as dense as 48 bands up to 8 kHz."""
 
-N_NEIGHBOURS = 8
+N_NEIGHBOURS = 4
 CONTEXT_WEIGHT = 0.5
 CONTEXT_FRAMES = 2
-SMOOTHING_FRAMES = 3.0
+SMOOTHING_FRAMES = 4.0
+"""Standard deviation, 80 ms: with 50 ms a turbo clone is 0.06 closer and says four words in a hundred wrong."""
 GAIN_LIMIT_DB = 18.0
 SPEECH_BELOW_PEAK_DB = 40.0
 """Frames quieter than this below the loudest count as pauses."""
@@ -167,7 +167,7 @@ def _istft(spectrum: np.ndarray, n_samples: int) -> np.ndarray:
 
 @cache
 def _window() -> np.ndarray:
-    return np.asarray(get_window("hann", N_FFT), np.float32)
+    return np.hanning(N_FFT + 1)[:-1].astype(np.float32)
 
 
 @cache

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import librosa
 import numpy as np
-from scipy.signal import get_window
 
 from clone.engine import weights
 from clone.engine.sessions import open_session, run
@@ -26,7 +25,7 @@ F0_BAND_HZ = 900.0
 VOICED = 0.6
 """Normalised autocorrelation from which a frame counts as voiced."""
 
-QUIET = 0.2
+QUIET = 0.08
 """Frames below this share of the loud ones' level are not asked for a pitch."""
 
 OCTAVE_COST = 0.03
@@ -96,7 +95,7 @@ def pitch_hz(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     frames = frames[loud > QUIET * np.percentile(loud, 95)]
     if not len(frames):
         return np.zeros(0, np.float32)
-    window = get_window("hann", n_frame).astype(np.float32)
+    window = np.hanning(n_frame + 1)[:-1].astype(np.float32)
     similarity = _autocorrelation((frames - frames.mean(axis=1, keepdims=True)) * window, sample_rate)
     similarity /= _autocorrelation(window[None], sample_rate) + 1e-9
     low, high = int(sample_rate / F0_MAX_HZ), int(sample_rate / F0_MIN_HZ)
@@ -145,5 +144,5 @@ def _mel_basis() -> np.ndarray:
 def _window() -> np.ndarray:
     window = np.zeros(N_FFT, np.float32)
     start = (N_FFT - N_WINDOW) // 2
-    window[start : start + N_WINDOW] = get_window("hamming", N_WINDOW)
+    window[start : start + N_WINDOW] = np.hamming(N_WINDOW + 1)[:-1]
     return window
