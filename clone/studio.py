@@ -26,7 +26,7 @@ from clone.engine.local import Heard, Line, LocalBackend
 from clone.engine.profile import ENGINE_VERSION, Profile
 from clone.errors import BusyError, ConsentError
 from clone.fetch import fetch
-from clone.jobs import Queue, Stage, Stop, Tell, Waiting
+from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work
 from clone.library import Library
 from clone.orders import Cloned, CloneOrder, SpeakOrder, Spoken
 from clone.settings import Settings
@@ -124,7 +124,7 @@ class Studio:
                 return
         if order.options.text is not None:
             self._backend.check_text(order.options.text)
-        for event in self._queue.run(order.owner, lambda tell, stop: self._clone(order, tell, stop)):
+        for event in self._run(order.owner, lambda tell, stop: self._clone(order, tell, stop)):
             yield cast(Stage | Waiting | Cloned, event)
 
     def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
@@ -136,7 +136,7 @@ class Studio:
         contract.check_text(order.text)
         self._library.get(order.voice_id, order.owner)
         self._backend.check_text(order.text)
-        for event in self._queue.run(order.owner, lambda tell, stop: self._speak(order, tell, stop)):
+        for event in self._run(order.owner, lambda tell, stop: self._speak(order, tell, stop)):
             yield cast(Stage | Waiting | Spoken, event)
 
     def voices(self, owner: str) -> list[Voice]:
@@ -165,6 +165,15 @@ class Studio:
         """Write speech to a file: mp3 when its name says so, else wav."""
         encode = mp3_bytes if path.suffix.lower() == ".mp3" else wav_bytes
         path.write_bytes(encode(spoken.samples, spoken.sample_rate))
+
+    def _run(self, owner: str, work: Work) -> Iterator[object]:
+        def rested(tell: Tell, stop: Stop) -> object:
+            try:
+                return work(tell, stop)
+            finally:
+                self._backend.rest()
+
+        return self._queue.run(owner, rested)
 
     def _clone(self, order: CloneOrder, tell: Tell, stop: Stop) -> Cloned:
         script = self._backend.script(order.options.text) if order.options.text is not None else []

@@ -17,6 +17,7 @@ from clone.engine.matching import match
 from clone.engine.profile import Profile
 from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
 from clone.engine.recognizer import Recognizer, speech_spans
+from clone.engine.sessions import give_back_memory
 from clone.engine.speaker import SpeakerEncoder
 from clone.engine.speech import Hd, Turbo
 from clone.engine.text import CLAUSE_PAUSE_S, Sentence, check_english, pieces, sentences
@@ -84,6 +85,11 @@ class LocalBackend:
         profile = self.learn(heard, None)
         for model in ("hd", "turbo"):
             self._say(profile, self.script("Ready.")[0], model, None)
+        self.rest()
+
+    def rest(self) -> None:
+        """Give back the memory that a job took; call it when one has ended."""
+        give_back_memory()
 
     def listen(self, samples: np.ndarray, sample_rate: int) -> Heard:
         """Return a recording with the spans in which somebody speaks.
