@@ -16,6 +16,9 @@ TIMBRE = slice(0, 128)
 PROSODY = slice(128, 256)
 """Kokoro's halves of a style. Source: its decoder takes the first, its predictor of pitch and timing the second."""
 
+WHISPERED = "af_nicole"
+"""A whispering voice: near to some breathy speakers by its embedding, and never what they sound like."""
+
 N_NEAREST = 4
 SHARPNESS = 10.0
 ENGLISH = ("a", "b")
@@ -62,7 +65,7 @@ def blend(embedding: np.ndarray, pitch_hz: float) -> np.ndarray:
         float32, shape (len(ROWS), 256).
     """
     stock = table()
-    nearness = stock.embeddings @ embedding
+    nearness = np.where(stock.names == WHISPERED, -1.0, stock.embeddings @ embedding)
     nearest = np.argsort(-nearness)[:N_NEAREST]
     weight = np.exp(SHARPNESS * (nearness[nearest] - nearness[nearest].max()))
     style = np.tensordot(weight / weight.sum(), stock.styles[nearest], axes=1)
@@ -79,7 +82,7 @@ def row_for(style: np.ndarray, n_symbols: int) -> np.ndarray:
 
 
 def _prosody(stock: Table, pitch_hz: float) -> np.ndarray:
-    english = np.array([i for i, name in enumerate(stock.names) if name[0] in ENGLISH])
+    english = np.array([i for i, name in enumerate(stock.names) if name[0] in ENGLISH and name != WHISPERED])
     ordered = english[np.argsort(stock.pitch_hz[english])]
     at = float(np.interp(np.log(pitch_hz), np.log(stock.pitch_hz[ordered]), np.arange(len(ordered))))
     low = int(at)
