@@ -88,7 +88,7 @@ class Cloning:
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield parts.refusal(explain(error))
             return
-        yield parts.findings((each.severity, each.message, each.advice) for each in report.findings)
+        yield parts.findings((each.code, each.severity, each.message, each.advice) for each in report.findings)
 
     def listen(self, name: str | None) -> Any:
         """Show the player of the example that was chosen."""

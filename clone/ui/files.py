@@ -47,10 +47,13 @@ class VisitFiles:
                 self._files.pop(next(iter(self._files)))
             self._files.setdefault(visit, set()).update(inside)
 
-    def forget(self, visit: str | None) -> None:
-        """Remove a visit's files, except those that another visit holds too."""
+    def forget(self, visit: str | None, about: str = "") -> None:
+        """Remove a visit's files, or those with ``about`` in their name; not what another visit holds too."""
         with self._lock:
-            gone = self._files.pop(visit or "", set())
+            own = self._files.pop(visit or "", set())
+            gone = {path for path in own if about in path.name}
+            if own - gone:
+                self._files[visit or ""] = own - gone
             held = set().union(*self._files.values()) if self._files else set()
         for path in gone - held:
             path.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from clone import contract
 from clone.errors import CancelledError, VoiceError
 from clone.studio import SpeakOrder, Spoken
 from clone.ui import parts, words
-from clone.ui.outcomes import LibraryPanel
+from clone.ui.outcomes import LibraryPanel, ResultPanel
 from clone.ui.running import Desk, Progress, explain
 from clone.ui.visitors import is_token, new_token
 from clone.voice import Voice
@@ -27,16 +27,23 @@ class Library:
     Args:
         desk: studio, settings and files.
         panel: the components.
+        result: the new voice, which goes from sight when it is forgotten.
     """
 
-    def __init__(self, desk: Desk, panel: LibraryPanel) -> None:
+    def __init__(self, desk: Desk, panel: LibraryPanel, result: ResultPanel) -> None:
         self._desk = desk
         self.panel = panel
+        self.result = result
 
     def outputs(self) -> list[Any]:
         """Return everything the handlers may change."""
         p = self.panel
         return [p.listed, p.note, p.chosen, p.card, p.title, p.player, *self.controls(), p.spoken]
+
+    def forgettable(self) -> list[Any]:
+        """Return what may show a voice that is forgotten."""
+        p, r = self.panel, self.result
+        return [p.listed, p.note, p.chosen, p.card, p.player, p.spoken, r.card, r.original, r.clone, r.voice_id]
 
     def controls(self) -> list[Any]:
         """Return what ``cancelled`` changes."""
@@ -71,8 +78,10 @@ class Library:
             return {self.panel.note: parts.refusal(explain(error))}
         return self._chosen(voice) | {self.panel.player: gr.update(value=None, visible=False)}
 
-    def forget(self, request: gr.Request, token: str, chosen: str | None, event: gr.EventData) -> Updates:
-        """Forget a voice."""
+    def forget(
+        self, request: gr.Request, token: str, chosen: str | None, new: str | None, event: gr.EventData
+    ) -> Updates:
+        """Forget a voice, and take it from sight wherever it is shown."""
         voice_id = _voice_id(event)
         try:
             owner = self._desk.owner(token, request)
@@ -82,7 +91,13 @@ class Library:
             return {self.panel.note: parts.refusal(explain(error))}
         updates[self.panel.note] = parts.note("info", words.FORGOTTEN)
         if chosen == voice_id:
+            unseen = gr.update(value=None, visible=False)
             updates |= {self.panel.chosen: None, self.panel.card: gr.update(visible=False)}
+            updates |= {self.panel.player: unseen, self.panel.spoken: unseen}
+        if new == voice_id:
+            updates |= {self.result.card: gr.update(visible=False), self.result.voice_id: ""}
+            updates |= {self.result.original: None, self.result.clone: None}
+        self._desk.files.forget(request.session_hash, about=voice_id)
         return updates
 
     def speak(

@@ -48,11 +48,15 @@
     return `<p class="tb-count${n > limit ? " tb-over" : ""}">${said}</p>`;
   };
 
-  // When a run ends, what it led to is brought into view: the first refusal, or the new voice.
+  // What somebody asked for is brought into view, once it is there.
+  window.tbShow = (place, block = "nearest") => setTimeout(() => {
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    document.querySelector(place)?.scrollIntoView({ block, behavior: calm ? "auto" : "smooth" });
+  }, 100);
+
+  // When a run ends, that is the first refusal, or the new voice; after a cancel nothing moves.
   window.tbShowOutcome = () => setTimeout(() => {
-    const smooth = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
-    const refusal = document.querySelector(".tb-refuse");
-    const place = refusal || (document.querySelector("#progress .tb-note") ? null : document.querySelector("#result"));
-    if (place) place.scrollIntoView({ block: refusal ? "center" : "nearest", behavior: smooth });
-  }, 80);
+    if (document.querySelector(".tb-refuse")) window.tbShow(".tb-refuse", "center");
+    else if (!document.querySelector("#progress .tb-note")) window.tbShow("#result");
+  }, 0);
 })();

@@ -29,6 +29,7 @@ _SHOW_SOURCE_JS = (
     + ".map((each) => ({visible: each === source, __type__: 'update'}))"
 )
 _COUNT_JS = f"(text) => window.tbCount(text, {contract.TEXT_MAX_CHARS})"
+_SHOW_VOICE_JS = "() => { window.tbShow('#voice-card'); }"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
 
 
@@ -50,7 +51,7 @@ def build(studio: Studio, settings: Settings) -> gr.Blocks:
         cloning = Cloning(desk, (voice, closer, preview, run), (result, listed))
         _wire_voice(cloning, token)
         _wire_clone(cloning, token)
-        _wire_library(page, Library(desk, listed), token)
+        _wire_library(page, Library(desk, listed, result), token)
         page.unload(_forget_files(desk))
     return page  # type: ignore[no-any-return]
 
@@ -58,7 +59,7 @@ def build(studio: Studio, settings: Settings) -> gr.Blocks:
 def _wire_voice(cloning: Cloning, token: gr.BrowserState) -> None:
     voice, preview = cloning.voice, cloning.preview
     voice.source.change(js=_SHOW_SOURCE_JS, inputs=voice.source, outputs=list(voice.by_source), **_IN_BROWSER)
-    preview.text.input(js=_COUNT_JS, inputs=preview.text, outputs=preview.counter, **_IN_BROWSER)
+    preview.text.change(js=_COUNT_JS, inputs=preview.text, outputs=preview.counter, **_IN_BROWSER)
     gr.on(
         [
             voice.source.change,
@@ -99,9 +100,11 @@ def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
 def _wire_library(page: gr.Blocks, library: Library, token: gr.BrowserState) -> None:
     p = library.panel
     page.load(library.open, token, [token, p.listed], **_QUICK)
-    p.listed.play(library.play, token, library.outputs(), **_QUICK)
-    p.listed.select(library.select, token, library.outputs(), **_QUICK)
-    p.listed.delete(library.forget, [token, p.chosen], library.outputs(), **_QUICK)
+    played = p.listed.play(library.play, token, library.outputs(), **_QUICK)
+    picked = p.listed.select(library.select, token, library.outputs(), **_QUICK)
+    for shown in (played, picked):
+        shown.then(js=_SHOW_VOICE_JS, **_IN_BROWSER)
+    p.listed.delete(library.forget, [token, p.chosen, library.result.voice_id], library.forgettable(), **_QUICK)
     speaking = p.speak.click(
         library.speak,
         [token, p.chosen, p.text, p.model],

@@ -15,6 +15,7 @@ _MARK = (
     '<svg class="tb-mark" viewBox="0 0 40 40" width="40" height="40" aria-hidden="true" focusable="false">'
     '<rect width="40" height="40" rx="10"/><path d="M9 17v6M14.5 12v16M20 7.5v25M25.5 13v14M31 17v6"/></svg>'
 )
+_WORTH_SAYING = {("duration", "ok"), ("speech", "ok")}
 
 
 def header() -> str:
@@ -47,9 +48,18 @@ def refusal(error: TimbreError) -> str:
     return note("refuse", error.message, error.advice)
 
 
-def findings(found: Iterable[tuple[str, str, str]]) -> str:
-    """Return what the check of a recording found: (severity, message, advice) of each finding."""
-    return "".join(note(severity, message, advice) for severity, message, advice in found)
+def findings(found: Iterable[tuple[str, str, str, str]]) -> str:
+    """Return what the check of a recording found: what stands against it, or that it is ready.
+
+    Args:
+        found: (code, severity, message, advice) of each finding.
+    """
+    all_found = list(found)
+    said = [note(severity, message, advice) for _, severity, message, advice in all_found if severity != "ok"]
+    if not any(severity == "refuse" for _, severity, _, _ in all_found):
+        measured = " ".join(message for code, severity, message, _ in all_found if (code, severity) in _WORTH_SAYING)
+        said.insert(0, note("ok", words.READY, measured))
+    return "".join(said)
 
 
 def counter(n_chars: int) -> str:
@@ -90,7 +100,7 @@ def result(voice: Voice, replayed: bool) -> str:
     said = [note("info", words.REPLAYED)] if replayed else []
     if voice.likeness is not None:
         said.append(gauge(voice.likeness, voice.ceiling))
-    facts = [expiry(voice)]
+    facts = [expiry(voice) + ("" if voice.permanent else words.UNLESS_SPOKEN)]
     if voice.model:
         facts.insert(0, voice.model)
     said.append(f'<p class="tb-said tb-facts">{escape(" · ".join(facts))}</p>')

@@ -1,0 +1,95 @@
+"""A real app with the real engine in its own process, and a real Chromium with a fresh profile for every visitor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+
+from clone.audio.read import read, resample
+from clone.audio.write import wav_bytes
+from tests.browser.driving import CHROMIUM, FLAGS, WAIT_MS, App, Visit, Watch
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The app as somebody starts it on their own machine."""
+    running = App(tmp_path_factory.mktemp("own") / "home")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def public_app(tmp_path: Path) -> Iterator[App]:
+    """The app as it is served to the world."""
+    running = App(tmp_path / "public", TIMBRE_PUBLIC_URL="https://timbre.example")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, app: App) -> Iterator[Visit]:
+    """Open the page in a fresh profile: ``visit(width=390, dark=True, of=public_app)``."""
+    contexts: list[BrowserContext] = []
+    watches: list[Watch] = []
+
+    def opened(width: int = 1440, dark: bool = False, of: App | None = None, within: Browser | None = None) -> Page:
+        url = (of or app).url
+        context = (within or browser).new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        )
+        contexts.append(context)
+        context.set_default_timeout(WAIT_MS)
+        page = context.new_page()
+        watches.append(Watch(url))
+        watches[-1].over(page)
+        page.goto(url)
+        page.wait_for_selector("#clone")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert [watch.complaints for watch in watches if watch.complaints] == []
+    assert [watch.elsewhere for watch in watches if watch.elsewhere] == []
+
+
+@pytest.fixture(scope="session")
+def example_m4a(examples: list[Path]) -> Path:
+    return next(path for path in examples if path.suffix == ".m4a")
+
+
+@pytest.fixture(scope="session")
+def microphone(
+    playwright: Playwright, examples: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Browser]:
+    """A browser whose microphone hears an example voice."""
+    spoken = read(examples[0])
+    heard = tmp_path_factory.mktemp("microphone") / "heard.wav"
+    heard.write_bytes(wav_bytes(resample(spoken.samples, spoken.sample_rate, 48_000), 48_000))
+    fake = [
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={heard}",
+    ]
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS + fake)
+    yield chromium
+    chromium.close()

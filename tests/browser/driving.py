@@ -1,0 +1,133 @@
+"""What the browser's tests are driven with: the app in its own process, a watch over pages, a few moves."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import ConsoleMessage, Page, Request
+
+from clone.audio.read import Recording, read
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--mute-audio",
+]
+STARTS_WITHIN_S = 120
+WAIT_MS = 40_000
+
+
+class App:
+    """``python app.py`` on a free port, with a home of its own."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        self.home = home
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = home.parent / f"{home.name}.log"
+
+    def start(self) -> None:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("TIMBRE_", "GRADIO_", "SPACE_", "NOVITA_"))}
+        settings = {"TIMBRE_HOME": str(self.home), "GRADIO_SERVER_PORT": str(self.port)} | self._environment
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "app.py"], cwd=ROOT, env=kept | settings, stdout=log, stderr=subprocess.STDOUT
+            )
+        end = time.monotonic() + STARTS_WITHIN_S
+        while not self._answers():
+            assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.url, timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+class Watch:
+    """What no page may do: complain, or ask another host for anything."""
+
+    def __init__(self, own: str) -> None:
+        self._own = (own, "data:", "blob:" + own)
+        self.complaints: list[str] = []
+        self.elsewhere: list[str] = []
+
+    def over(self, page: Page) -> None:
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._request)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # A player that can't show a file which is no recording says so; the page does, too.
+        if message.type == "error" and not message.text.startswith("Waveform load error"):
+            self.complaints.append(message.text)
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith(self._own):
+            self.elsewhere.append(request.url)
+
+
+Visit = Callable[..., Page]
+
+
+def heard(page: Page, player: str, folder: Path) -> Recording:
+    """Download what a player holds, and decode it."""
+    link = page.wait_for_selector(f"{player} a.download-link")
+    assert link is not None
+    address = link.get_attribute("href") or ""
+    answer = page.request.get(address)
+    assert answer.ok
+    path = folder / f"heard-{len(list(folder.glob('heard-*')))}"
+    path.write_bytes(answer.body())
+    return read(path)
+
+
+def upload(page: Page, path: Path) -> None:
+    """Give a recording, and wait for what the check says about it."""
+    page.set_input_files("#uploaded input[type=file]", path)
+    page.wait_for_selector("#voice-note .tb-note:not(.tb-busy)")
+
+
+def choose_turbo(page: Page, dropdown: str = "#model") -> None:
+    page.click(f"{dropdown} input")
+    page.get_by_role("option", name="turbo").first.click()
+
+
+def choose_source(page: Page, name: str) -> None:
+    """Say how the recording is given: Record, Upload, Link or Example."""
+    page.locator("#source label").filter(has_text=name).click()

@@ -1,0 +1,138 @@
+"""What the page says where, who sees what, and whether everybody can use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from clone import contract
+from clone.audio.read import read
+from clone.audio.write import wav_bytes
+from tests.browser.driving import App, Visit, choose_source, choose_turbo, upload
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def assert_accessible(page: Page) -> None:
+    page.wait_for_timeout(400)  # what fades in has faded in
+    found = Axe().run(page, options=RULES).response["violations"]
+    assert [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found] == []
+
+
+def assert_fits(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_each_message_stands_at_its_field(visit: Visit) -> None:
+    page = visit()
+    page.fill("#text textarea", "…")
+    page.click("#closer button")
+    page.fill("#prompt-text textarea", "A transcript without its clip.")
+    page.click("#clone")
+    expect(page.locator("#voice-note [role=alert]")).to_contain_text("no recording yet")
+    expect(page.locator("#prompt-note [role=alert]")).to_contain_text("no prompt clip")
+    expect(page.locator("#text-note [role=alert]")).to_contain_text("no letter")
+    expect(page.locator("#consent-note [role=alert]")).to_contain_text("not confirmed")
+    assert page.input_value("#prompt-text textarea") == "A transcript without its clip."
+    assert_accessible(page)
+
+    page.fill("#text textarea", "a" * (contract.TEXT_MAX_CHARS + 1))
+    expect(page.locator("#text-count .tb-over")).to_be_visible()
+    page.click("#clone")
+    expect(page.locator("#text-note [role=alert]")).to_contain_text("Shorten it by 1 ")
+    assert len(page.input_value("#text textarea")) == contract.TEXT_MAX_CHARS + 1
+
+
+def test_a_short_recording_is_refused_beneath_it(visit: Visit, examples: list[Path], tmp_path: Path) -> None:
+    whole = read(examples[0])
+    short = tmp_path / "short.wav"
+    short.write_bytes(wav_bytes(whole.samples[: 3 * whole.sample_rate], whole.sample_rate))
+    page = visit()
+    upload(page, short)
+    refusal = page.locator("#voice-note [role=alert]")
+    expect(refusal).to_contain_text("3.0 s long; at least 10 s")
+    page.check("#consent input")
+    page.click("#clone")
+    expect(page.locator("#clone")).to_be_visible()
+    expect(refusal).to_contain_text("3.0 s long; at least 10 s")
+    expect(page.locator("#result")).not_to_be_visible()
+
+
+def test_what_is_no_recording_is_refused_beneath_it(visit: Visit, tmp_path: Path) -> None:
+    lie = tmp_path / "song.mp3"
+    lie.write_bytes(b"<html>not a recording</html>" * 99)
+    page = visit()
+    page.set_input_files("#uploaded input[type=file]", lie)
+    expect(page.locator("#voice-note [role=alert]")).to_be_visible()
+
+
+def test_a_link_into_this_machine_is_refused_beneath_it(visit: Visit) -> None:
+    page = visit()
+    choose_source(page, "Link")
+    page.fill("#link textarea, #link input", "http://127.0.0.1:1/voice.mp3")
+    page.click("#link-check")
+    expect(page.locator("#voice-note [role=alert]")).to_be_visible()
+
+
+def test_visitors_see_only_their_own_voices(public_app: App, visit: Visit) -> None:
+    one, two = visit(of=public_app), visit(of=public_app)
+    choose_source(one, "Example")
+    one.locator("#examples label").first.click()
+    one.wait_for_selector("#voice-note .tb-ok")
+    choose_turbo(one)
+    one.check("#consent input")
+    one.click("#clone")
+    expect(one.locator("#result")).to_be_visible()
+    expect(one.locator("#voices li")).to_have_count(1)
+    voice_id = one.locator("#voices li").get_attribute("data-voice") or ""
+    for page in (one, two):
+        page.reload()
+        page.wait_for_selector("#clone")
+    expect(one.locator(f"[data-voice='{voice_id}']")).to_have_count(1)
+    expect(two.locator("#voices")).to_contain_text("No voices yet")
+
+    # Whoever knows the id of another's voice gains nothing by it.
+    two.evaluate(
+        """(id) => { document.querySelector('#voices .tb-empty').outerHTML =
+        `<p data-voice="${id}"><button data-do="play">x</button><span class="tb-sure"></span></p>` }""",
+        voice_id,
+    )
+    two.click("#voices [data-do=play]")
+    expect(two.locator("#voices-note [role=alert]")).to_contain_text("no longer here")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_everybody_can_use_it(visit: Visit, example_m4a: Path, width: int, dark: bool) -> None:
+    page = visit(width=width, dark=dark)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(int(part) for part in background[4:-1].split(",")) < 200) == dark
+    assert_fits(page)
+    page.click("#closer button")
+    page.click("#advanced button")
+    assert page.locator("#closer button").first.get_attribute("aria-expanded") == "true"
+    upload(page, example_m4a)
+    assert_accessible(page)
+    assert_fits(page)
+    for source in ("Record", "Link", "Example"):
+        choose_source(page, source)
+        assert_accessible(page)
+        assert_fits(page)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_everybody_can_use_the_result(visit: Visit, example_m4a: Path, dark: bool) -> None:
+    page = visit(width=390, dark=dark)
+    upload(page, example_m4a)
+    choose_turbo(page)
+    page.check("#consent input")
+    page.click("#clone")
+    expect(page.locator("#result")).to_be_visible()
+    page.locator("#voices").get_by_role("button", name="Play").first.click()
+    page.wait_for_selector("#voice-player a.download-link")
+    page.locator("#voices").get_by_role("button", name="Forget").first.click()
+    assert_accessible(page)
+    assert_fits(page)

@@ -1,0 +1,114 @@
+"""The newcomer's walk: from a recording to a voice that says what was written, and is there after a restart."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from clone.audio.read import Recording
+from tests.browser.driving import App, Visit, choose_source, choose_turbo, heard, upload
+
+VOICE_ID = re.compile(r"^\w[\w-]{7,}$")
+
+
+def assert_speech(recording: Recording) -> None:
+    """A few seconds, neither silent nor clipped flat, with the rise and fall of speech."""
+    samples = recording.samples
+    assert 1.5 < recording.duration_s < 30
+    assert 0.01 < float(np.sqrt(np.mean(samples**2))) < 0.5
+    frames = samples[: samples.size // 480 * 480].reshape(-1, 480)
+    levels = np.sqrt((frames**2).mean(axis=1))
+    assert np.percentile(levels, 95) > 5 * np.percentile(levels, 5)
+
+
+def clone(page: Page, text: str) -> str:
+    """Press the button and return the voice_id."""
+    page.fill("#text textarea", text)
+    choose_turbo(page)
+    page.check("#consent input")
+    page.click("#clone")
+    expect(page.locator("#result")).to_be_visible()
+    voice_id = page.input_value("#voice-id textarea, #voice-id input")
+    assert VOICE_ID.match(voice_id)
+    return voice_id
+
+
+def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
+    app: App, visit: Visit, example_m4a: Path, tmp_path: Path
+) -> None:
+    page = visit()
+    upload(page, example_m4a)
+    expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
+    voice_id = clone(page, "The quick brown fox jumps over the lazy dog. It was never seen again!")
+    assert_speech(heard(page, "#cloned", tmp_path))
+    assert heard(page, "#original", tmp_path).duration_s > 10
+    expect(page.locator("#facts")).to_contain_text("likeness to the original")
+    expect(page.locator("#facts")).to_contain_text("Removed in 7 days")
+
+    page.close()
+    app.restart()
+    page = visit()
+    row = page.locator(f"[data-voice='{voice_id}']")
+    expect(row).to_contain_text(example_m4a.stem)
+    row.get_by_role("button", name="Play").click()
+    assert_speech(heard(page, "#voice-player", tmp_path))
+    page.fill("#speak-text textarea", "I am still here, and I have something new to say.")
+    choose_turbo(page, "#speak-model")
+    page.click("#speak")
+    assert_speech(heard(page, "#spoken", tmp_path))
+    expect(row).to_contain_text("Kept for good")
+
+    row.get_by_role("button", name="Forget").click()
+    row.get_by_role("button", name="Yes, forget it").click()
+    expect(row).to_have_count(0)
+    expect(page.locator("#voice-card")).not_to_be_visible()
+    expect(page.locator("#voices-note")).to_contain_text("gone")
+    assert not [path for path in (app.home / "audio").rglob("*") if path.is_file()]
+
+
+def test_from_the_microphone_to_a_voice(visit: Visit, microphone: Browser, tmp_path: Path) -> None:
+    page = visit(within=microphone)
+    choose_source(page, "Record")
+    page.click("#recorded button.record-button")
+    page.wait_for_timeout(11_500)
+    page.click("#recorded button.stop-button")
+    page.wait_for_selector("#voice-note .tb-ok")
+    clone(page, "My computer has learned to talk.")
+    assert_speech(heard(page, "#cloned", tmp_path))
+    expect(page.locator("#voices")).to_contain_text("Recording")
+
+
+def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path) -> None:
+    page = visit()
+    upload(page, example_m4a)
+    text = "One sentence comes after the other. " * 12
+    page.fill("#text textarea", text)
+    page.check("#consent input")
+    page.click("#clone")
+    page.wait_for_selector("#progress [role=progressbar]:not([aria-valuenow='0'])")
+    expect(page.locator("#clone")).not_to_be_visible()
+    page.click("#cancel")
+    expect(page.locator("#progress")).to_contain_text("Stopped")
+    expect(page.locator("#clone")).to_be_visible()
+    expect(page.locator("#cancel")).not_to_be_visible()
+    assert page.input_value("#text textarea") == text
+    expect(page.locator("#result")).not_to_be_visible()
+    page.reload()  # and nothing came of it behind the scenes
+    page.wait_for_selector("#clone")
+    expect(page.locator("#voices")).not_to_contain_text(example_m4a.stem)
+
+
+@pytest.mark.parametrize("name", ["Story", "News"])
+def test_a_ready_sentence_is_one_press_away(visit: Visit, name: str) -> None:
+    page = visit()
+    page.get_by_role("button", name=name).click()
+    text = page.input_value("#text textarea")
+    assert len(text) > 60
+    expect(page.locator("#text-count")).to_contain_text(f"{len(text)} of")
+    page.fill("#text textarea", "My own words.")
+    page.get_by_role("button", name=name).click()
+    assert page.input_value("#text textarea") == f"My own words. {text}"
