@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ from clone.voice import Voice
 from clone.workspace import Workspace
 
 __all__ = ["CloneOrder", "Cloned", "SpeakOrder", "Spoken", "Stage", "Studio", "Voice", "Waiting"]
+
+log = logging.getLogger(__name__)
 
 PURGE_EVERY_S = 60.0
 MAX_OWNER_BYTES = 1_000_000_000
@@ -94,7 +97,7 @@ class Studio:
             with self._workspace.folder() as folder:
                 path = self._file(audio, folder, "audio", Stop())
                 recording = read(path)
-                return self._report(recording, path)[0]
+                return self._report(recording, path, Stop())[0]
         finally:
             self._checks.release()
 
@@ -185,13 +188,13 @@ class Studio:
             stored = self._replay(order, path, prompt_path)
             if stored is not None:
                 return stored
-            recording = read(path)
+            recording = read(path, stop=stop)
             step("Checking the recording")
-            report, heard, (kept, suffix) = self._report(recording, path)
+            report, heard, (kept, suffix) = self._report(recording, path, stop)
             report.raise_if_refused()
-            clip, prompt = self._prompt(order, prompt_path) if prompt_path else (None, None)
+            clip, prompt = self._prompt(order, prompt_path, stop) if prompt_path else (None, None)
             step("Learning the voice")
-            profile = self._backend.learn(self._enhanced(heard, order.options), prompt, stop)
+            profile = self._backend.learn(self._enhanced(heard, order.options, stop), prompt, stop)
             files = {f"reference.{suffix}": kept, "profile.npz": profile.to_bytes()}
             if clip and prompt_path:
                 files[f"prompt.{clip.format}"] = prompt_path.read_bytes()
@@ -199,7 +202,7 @@ class Studio:
             step("Comparing the clone with the original")
             likeness = self._backend.likeness(profile, samples) if script else None
             if script:
-                files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE)
+                files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop)
             request_key = self._request_key(order, path, prompt_path)
         stop.check()
         voice = self._add(_voice(order, recording, request_key, likeness, profile.ceiling), files)
@@ -223,29 +226,32 @@ class Studio:
             pieces.append(self._backend.speak(profile, line, model, stop))
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
-    def _report(self, recording: Recording, path: Path) -> tuple[preflight.Report, Heard, tuple[bytes, str]]:
+    def _report(
+        self, recording: Recording, path: Path, stop: Stop
+    ) -> tuple[preflight.Report, Heard, tuple[bytes, str]]:
         """Judge what would be cloned: the file itself, or the mp3 that a browser's recording becomes."""
         if recording.duration_s > contract.REFERENCE_MAX_S:  # an hour is refused without listening to it
             heard, kept = Heard(recording.samples, recording.sample_rate, []), (b"", recording.format)
             report = preflight.check(recording, recording.n_bytes, heard.spans)
             return preflight.Report(tuple(f for f in report.findings if f.code != "no_speech")), heard, kept
-        kept = accepted(recording, path)
+        kept = accepted(recording, path, stop)
         heard = self._backend.listen(recording.samples, recording.sample_rate)
         return preflight.check(recording, len(kept[0]), heard.spans), heard, kept
 
-    def _prompt(self, order: CloneOrder, path: Path) -> tuple[Recording, tuple[Heard, str]]:
-        recording = read(path, field="prompt_audio")
+    def _prompt(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, tuple[Heard, str]]:
+        recording = read(path, field="prompt_audio", stop=stop)
         contract.check_prompt_duration(recording.duration_s)
         text = contract.check_prompt_text(order.prompt_text or "")
         heard = self._backend.listen(recording.samples, recording.sample_rate)
         preflight.check_prompt(recording, text, heard.spans)
+        stop.check()
         self._backend.check_prompt(heard, text, order.options.accuracy)
         return recording, (heard, text)
 
-    def _enhanced(self, heard: Heard, options: CloneOptions) -> Heard:
+    def _enhanced(self, heard: Heard, options: CloneOptions, stop: Stop) -> Heard:
         samples = heard.samples
         if options.need_noise_reduction:
-            samples = enhance.reduce_noise(samples, heard.sample_rate)
+            samples = enhance.reduce_noise(samples, heard.sample_rate, stop)
         if options.need_volume_normalization:
             samples = enhance.normalize_volume(samples, heard.sample_rate)
         return Heard(samples, heard.sample_rate, heard.spans)
@@ -263,15 +269,16 @@ class Studio:
             spoken = read(self._library.path(voice, clip))
             prompt = self._backend.listen(spoken.samples, spoken.sample_rate), voice.settings["prompt_text"]
         heard = self._backend.listen(recording.samples, recording.sample_rate)
-        profile = self._backend.learn(self._enhanced(heard, options), prompt, stop)
+        profile = self._backend.learn(self._enhanced(heard, options, stop), prompt, stop)
         files = {"profile.npz": profile.to_bytes()}
         self._library.update_files(voice.voice_id, voice.owner, files, engine_version=ENGINE_VERSION)
         return profile
 
     def _replay(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> Cloned | None:
-        if not path.is_file() or (prompt_path and not prompt_path.is_file()):
+        try:
+            voice = self._library.find(self._request_key(order, path, prompt_path), order.owner)
+        except OSError:  # reading it says what is the matter
             return None
-        voice = self._library.find(self._request_key(order, path, prompt_path), order.owner)
         return None if voice is None else Cloned(voice, True, voice.likeness, voice.ceiling)
 
     def _request_key(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> str:
@@ -308,7 +315,10 @@ class Studio:
 
     def _purge_now_and_then(self) -> None:
         while not self._closed.wait(PURGE_EVERY_S):
-            self._library.purge()
+            try:
+                self._library.purge()
+            except Exception:  # a full disk or a locked database passes; retention must go on after it
+                log.exception("Expired voices could not be deleted just now")
 
 
 def _voice(order: CloneOrder, recording: Recording, request_key: str, likeness: float | None, ceiling: float) -> Voice:

@@ -11,6 +11,7 @@ import numpy as np
 from clone.audio import formats
 from clone.contract import clock
 from clone.errors import AudioError
+from clone.jobs import Stop
 
 MAX_INTAKE_S = 3600.0
 SAMPLE_RATE_MIN_HZ = 8_000
@@ -71,9 +72,10 @@ class Sound:
         self._buffer.resize(self.n_samples, refcheck=False)  # in place: no second copy
         return self._buffer
 
-    def decode(self) -> None:
+    def decode(self, stop: Stop) -> None:
         """Decode everything, within the bounds."""
         for frame in self._frames():
+            stop.check()
             if frame.sample_rate != self.sample_rate:
                 if self.n_samples:
                     raise damaged(self.measured_s, self.declared_s)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from clone.audio.read import resample
 from clone.errors import AudioError
+from clone.jobs import Stop
 
 TARGET_LUFS = -23.0
 """Programme loudness. Source: EBU R 128 (2020), recommendation h; speech reaches it without a limiter."""
@@ -39,16 +42,21 @@ NOISE_SMOOTHING_HZ = 200
 NOISE_SMOOTHING_MS = 30
 """Window and smoothing of the mask: shorter and finer than the library's own, which cost 1.7 dB of speech at 10 dB."""
 
+_NOISE_CHUNK, _NOISE_PADDING = 1 << 19, 1 << 14
+_NOISE_MAX = 600_000
+"""Samples of noise that are looked at."""
+
 _PEAK_CHUNK = 1 << 18
 _PEAK_MARGIN = 512
 
 
-def reduce_noise(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+def reduce_noise(samples: np.ndarray, sample_rate: int, stop: Stop | None = None) -> np.ndarray:
     """Return a recording with its steady noise turned down, by spectral gating.
 
     Args:
         samples: float32, shape (n_samples,), mono, in [-1, 1].
         sample_rate: Hz.
+        stop: obeyed every few seconds of the recording.
 
     Returns:
         float32, shape (n_samples,). A recording too short to have a pause to learn from (under half a second)
@@ -59,20 +67,38 @@ def reduce_noise(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     noise = _quietest(samples, sample_rate)
     if noise is None:
         return samples.copy()
-    import noisereduce  # takes a while the first time
+    gate = _gate(samples, sample_rate, noise)
+    cleaned = np.empty_like(samples, np.float32)
+    for start in range(0, len(samples), _NOISE_CHUNK):
+        if stop is not None:
+            stop.check()
+        end = min(start + _NOISE_CHUNK, len(samples))
+        cleaned[start:end] = gate.filter_chunk(start, end)[0]
+    return cleaned
 
-    cleaned = noisereduce.reduce_noise(
-        samples,
-        sample_rate,
-        stationary=True,
+
+def _gate(samples: np.ndarray, sample_rate: int, noise: np.ndarray) -> Any:
+    from noisereduce.spectralgate import SpectralGateStationary  # takes a while the first time
+
+    return SpectralGateStationary(
+        y=samples,
+        sr=sample_rate,
         y_noise=noise,
         prop_decrease=NOISE_DECREASE,
         n_std_thresh_stationary=NOISE_THRESHOLD_STD,
         n_fft=2 ** round(np.log2(NOISE_WINDOW_S * sample_rate)),
+        win_length=None,
+        hop_length=None,
         freq_mask_smooth_hz=NOISE_SMOOTHING_HZ,
         time_mask_smooth_ms=NOISE_SMOOTHING_MS,
+        time_constant_s=0.0,  # of the other mode
+        chunk_size=_NOISE_MAX,
+        padding=_NOISE_PADDING,
+        clip_noise_stationary=True,
+        tmp_folder=None,
+        use_tqdm=False,
+        n_jobs=1,
     )
-    return np.asarray(cleaned, dtype=np.float32)
 
 
 def normalize_volume(samples: np.ndarray, sample_rate: int) -> np.ndarray:

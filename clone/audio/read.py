@@ -16,6 +16,7 @@ import soxr  # as librosa does, without the seconds that importing librosa's num
 from clone.audio import formats, whole
 from clone.audio.decode import MAX_INTAKE_S, Sound, contradictory, damaged, no_audio, not_audio, too_long
 from clone.errors import AudioError
+from clone.jobs import Stop
 
 MAX_INTAKE_BYTES = 200_000_000
 
@@ -53,12 +54,13 @@ class Recording:
         return len(self.samples) / self.sample_rate
 
 
-def read(path: Path, *, field: str = "audio") -> Recording:
+def read(path: Path, *, field: str = "audio", stop: Stop | None = None) -> Recording:
     """Read a recording from a file.
 
     Args:
         path: the file; its name says nothing about its format.
         field: the input it was given at, for the error.
+        stop: obeyed while decoding.
 
     Returns:
         The whole recording, decoded.
@@ -68,7 +70,7 @@ def read(path: Path, *, field: str = "audio") -> Recording:
             (Hz); ``too_many_channels``; ``too_long_to_read`` (seconds); ``damaged`` (seconds there, promised).
     """
     try:
-        return _Reading(path).recording()
+        return _Reading(path, stop or Stop()).recording()
     except AudioError as e:
         e.field = field
         raise
@@ -98,8 +100,8 @@ def resample(samples: np.ndarray, sample_rate: int, to_rate: int) -> np.ndarray:
 class _Reading:
     """One file on its way to a Recording."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, stop: Stop) -> None:
+        self.path, self.stop = path, stop
         self.n_bytes = self._size()
 
     def _size(self) -> int:
@@ -150,7 +152,7 @@ class _Reading:
             ) as container:
                 sound = Sound(container, self.kind, channel)
                 self._check_declared(sound)
-                sound.decode()
+                sound.decode(self.stop)
                 return sound
         except (av.error.FFmpegError, ValueError, OverflowError, MemoryError) as e:
             if isinstance(e, AudioError):

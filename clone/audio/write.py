@@ -11,6 +11,7 @@ import numpy as np
 
 from clone.audio.read import Recording, resample
 from clone.contract import AUDIO_FORMATS, REFERENCE_MAX_BYTES
+from clone.jobs import Stop
 
 MP3_BIT_RATE = 128_000
 MP3_SAMPLE_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -38,13 +39,14 @@ def wav_bytes(samples: np.ndarray, sample_rate: int) -> bytes:
     return out.getvalue()
 
 
-def mp3_bytes(samples: np.ndarray, sample_rate: int, bit_rate: int = MP3_BIT_RATE) -> bytes:
+def mp3_bytes(samples: np.ndarray, sample_rate: int, bit_rate: int = MP3_BIT_RATE, stop: Stop | None = None) -> bytes:
     """Return a recording as an mp3 file.
 
     Args:
         samples: float32, shape (n_samples,), mono; clipped to [-1, 1].
         sample_rate: Hz; resampled to the next of MP3_SAMPLE_RATES if it is none of them.
         bit_rate: bits per second, lowered to what the rate allows.
+        stop: obeyed while encoding.
 
     Returns:
         A constant-rate mono mp3. Its LAME header tells the exact length, so that decoders return as many
@@ -57,6 +59,8 @@ def mp3_bytes(samples: np.ndarray, sample_rate: int, bit_rate: int = MP3_BIT_RAT
         stream = container.add_stream("libmp3lame", rate=rate, layout="mono", format="s16p")
         stream.bit_rate = bit_rate
         for start in range(0, len(sound), _CHUNK):
+            if stop is not None:
+                stop.check()
             frame = av.AudioFrame.from_ndarray(sound[np.newaxis, start : start + _CHUNK], format="s16p", layout="mono")
             frame.sample_rate, frame.pts = rate, start
             container.mux(stream.encode(frame))
@@ -64,12 +68,13 @@ def mp3_bytes(samples: np.ndarray, sample_rate: int, bit_rate: int = MP3_BIT_RAT
     return out.getvalue()
 
 
-def accepted(recording: Recording, original: bytes | Path) -> tuple[bytes, str]:
+def accepted(recording: Recording, original: bytes | Path, stop: Stop | None = None) -> tuple[bytes, str]:
     """Return the file to clone from, in a format of the contract.
 
     Args:
         recording: what ``read`` made of the file.
         original: the file itself.
+        stop: obeyed while encoding.
 
     Returns:
         The file untouched, with its format, where the contract takes that format; a wav over the contract's
@@ -79,7 +84,7 @@ def accepted(recording: Recording, original: bytes | Path) -> tuple[bytes, str]:
     too_big_wav = recording.format == "wav" and recording.n_bytes > REFERENCE_MAX_BYTES
     if recording.format in AUDIO_FORMATS and not too_big_wav:
         return (original if isinstance(original, bytes) else original.read_bytes()), recording.format
-    return mp3_bytes(recording.samples, recording.sample_rate), "mp3"
+    return mp3_bytes(recording.samples, recording.sample_rate, stop=stop), "mp3"
 
 
 def _pcm16(samples: np.ndarray) -> np.ndarray:

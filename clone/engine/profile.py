@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import asdict, dataclass
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -49,7 +50,14 @@ class Profile:
 
     @classmethod
     def from_bytes(cls, kept: bytes) -> Profile | None:
-        """Read a profile back; None when another version of the engine made it."""
+        """Read a profile back; None when another version of the engine made it, or when it is damaged."""
+        try:
+            return cls._read(kept)
+        except (ValueError, KeyError, OSError, EOFError, BadZipFile):
+            return None
+
+    @classmethod
+    def _read(cls, kept: bytes) -> Profile | None:
         with np.load(io.BytesIO(kept), allow_pickle=False) as values:
             if str(values["engine_version"]) != ENGINE_VERSION:
                 return None

@@ -19,14 +19,19 @@ MAX_FOREIGN_SHARE = 0.2
 """Of the letters; a name or two in another script may stand in an English text."""
 
 FOREIGN_MARGIN = 15.0
-"""Log-likelihood by which another language must win: far above what short English texts show, see test_engine_text."""
+FOREIGN_MARGIN_PER_LETTER = 0.8
+"""Log-likelihood by which another language must win, in all and per letter: more than names in an English sentence
+bring, less than one plain foreign sentence does. See test_engine_text."""
+
+FOREIGN_MIN_WORDS = 3
+"""One or two words in Latin script may be anybody's name."""
 
 LANGUAGES = {
     "ar": "Arabic", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "es": "Spanish", "fi": "Finnish",
     "fr": "French", "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian", "id": "Indonesian", "it": "Italian",
     "ja": "Japanese", "ko": "Korean", "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese",
     "ro": "Romanian", "ru": "Russian", "sv": "Swedish", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian",
-    "vi": "Vietnamese", "zh": "Chinese",
+    "vi": "Vietnamese", "yue": "Chinese", "zh": "Chinese",
 }  # fmt: skip
 
 
@@ -46,10 +51,13 @@ def check_english(text: str) -> None:
     """
     letters = [c for c in text if c.isalpha()]
     foreign = sum(not unicodedata.name(c, "").startswith(("LATIN", "FULLWIDTH LATIN")) for c in letters)
-    scores = dict(py3langid.rank(text))
+    scores = {code: score for code, score in py3langid.rank(text) if code == "en" or code in LANGUAGES}
     best = max(scores, key=lambda code: scores[code])
-    if foreign <= MAX_FOREIGN_SHARE * len(letters) and scores[best] - scores["en"] <= FOREIGN_MARGIN:
-        return
+    if foreign <= MAX_FOREIGN_SHARE * len(letters):
+        margin = scores[best] - scores["en"]
+        few = len(text.split()) < FOREIGN_MIN_WORDS
+        if few or margin <= max(FOREIGN_MARGIN, FOREIGN_MARGIN_PER_LETTER * len(letters)):
+            return
     language = LANGUAGES.get(best, "another language")
     raise TextError(
         f"The text looks like {language}; this machine speaks English only, for now.",
