@@ -97,8 +97,7 @@ def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path)
     expect(page.locator("#cancel")).not_to_be_visible()
     assert page.input_value("#text textarea") == text
     expect(page.locator("#result")).not_to_be_visible()
-    page.reload()  # and nothing came of it behind the scenes
-    page.wait_for_selector("#clone")
+    page = visit()  # and nothing came of it behind the scenes
     expect(page.locator("#voices")).not_to_contain_text(example_m4a.stem)
 
 
