@@ -275,6 +275,8 @@ class Studio:
         return profile
 
     def _replay(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> Cloned | None:
+        if not path.is_file() or (prompt_path and not prompt_path.is_file()):
+            return None
         try:
             voice = self._library.find(self._request_key(order, path, prompt_path), order.owner)
         except OSError:  # reading it says what is the matter

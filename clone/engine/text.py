@@ -35,6 +35,10 @@ LANGUAGES = {
 }  # fmt: skip
 
 
+_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""Full-width forms to the plain ones."""
+
+
 @dataclass(frozen=True)
 class Sentence:
     """One sentence and the pause after it, in seconds."""
@@ -49,8 +53,9 @@ def check_english(text: str) -> None:
     Raises:
         TextError: ``text_language``, measured is the language found.
     """
+    text = text.translate(_NARROW)
     letters = [c for c in text if c.isalpha()]
-    foreign = sum(not unicodedata.name(c, "").startswith(("LATIN", "FULLWIDTH LATIN")) for c in letters)
+    foreign = sum(not unicodedata.name(c, "").startswith("LATIN") for c in letters)
     scores = {code: score for code, score in py3langid.rank(text) if code == "en" or code in LANGUAGES}
     best = max(scores, key=lambda code: scores[code])
     if foreign <= MAX_FOREIGN_SHARE * len(letters):
@@ -72,7 +77,7 @@ def check_english(text: str) -> None:
 def sentences(text: str) -> list[Sentence]:
     """Return the sentences of a text with the pauses that belong after them; nothing is left out."""
     found: list[Sentence] = []
-    for paragraph in re.split(r"\s*\n\s*", text.strip()):
+    for paragraph in re.split(r"\s*\n\s*", text.translate(_NARROW).strip()):
         parts = Hibari.split_sentences(paragraph)
         found += [Sentence(part, SENTENCE_PAUSE_S) for part in parts[:-1]]
         found += [Sentence(part, PARAGRAPH_PAUSE_S) for part in parts[-1:]]
