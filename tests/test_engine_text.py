@@ -12,6 +12,7 @@ from clone.engine.text import (
     Sentence,
     check_english,
     pieces,
+    readable,
     sentences,
 )
 from clone.errors import TextError
@@ -120,3 +121,18 @@ def test_a_word_longer_than_a_piece_is_cut_where_it_must_be() -> None:
 def test_what_fits_is_left_alone() -> None:
     assert pieces("x" * 400, 400) == ["x" * 400]
     assert pieces("", 400) == []
+
+
+def test_long_words_are_parted_for_the_phonemizer() -> None:
+    assert readable("Read " + "banana" * 6 + ".") == "Read " + "banana" * 3 + " " + "banana" * 3 + "."
+    assert readable("antidisestablishment isn't long.") == "antidisestablishment isn't long."
+
+
+def test_long_numbers_are_told_digit_by_digit() -> None:
+    assert readable("Pi: 3.14159 26535897932384626433!") == "Pi: 3.14159 " + " ".join("26535897932384626433") + "!"
+    assert readable("1,000,000,000,000,000,000") == " ".join("1000000000000000000")
+    assert readable("It costs $1,234,567.89 in 1984.") == "It costs $1,234,567.89 in 1984."
+
+
+def test_circled_digits_are_plain_ones() -> None:
+    assert readable("Step ③: 5 m².").split() == ["Step", "3", ":", "5", "m²."]

@@ -39,6 +39,16 @@ _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 """Full-width forms to the plain ones."""
 
 
+WORD_MAX_LETTERS = 24
+"""The phonemizer reads this much of a word it does not know and drops the rest."""
+
+NUMBER_MAX_DIGITS = 15
+"""Longer ones nobody says as a number, and the phonemizer has no name for."""
+
+_LONG_WORD = re.compile(rf"[^\W\d_]{{{WORD_MAX_LETTERS + 1},}}")
+_LONG_NUMBER = re.compile(rf"\d(?:,?\d){{{NUMBER_MAX_DIGITS},}}")
+
+
 @dataclass(frozen=True)
 class Sentence:
     """One sentence and the pause after it, in seconds."""
@@ -82,6 +92,27 @@ def sentences(text: str) -> list[Sentence]:
         found += [Sentence(part, SENTENCE_PAUSE_S) for part in parts[:-1]]
         found += [Sentence(part, PARAGRAPH_PAUSE_S) for part in parts[-1:]]
     return found
+
+
+def readable(text: str) -> str:
+    """Return a text as the phonemizer can read it without losing or choking on any of it.
+
+    Very long words are parted, very long numbers told digit by digit, circled digits and their like are plain ones.
+    """
+    plain = "".join(_plain_digit(c) for c in text)
+    numbered = _LONG_NUMBER.sub(lambda found: " ".join(found[0].replace(",", "")), plain)
+    return _LONG_WORD.sub(lambda found: _parted(found[0]), numbered)
+
+
+def _plain_digit(c: str) -> str:
+    superscript = unicodedata.decomposition(c).startswith("<super>")
+    return c if c.isdecimal() or not c.isdigit() or superscript else f" {unicodedata.digit(c)} "
+
+
+def _parted(word: str) -> str:
+    n_parts = -(-len(word) // WORD_MAX_LETTERS)
+    n = -(-len(word) // n_parts)
+    return " ".join(word[start : start + n] for start in range(0, len(word), n))
 
 
 def pieces(phonemes: str, limit: int) -> list[str]:
