@@ -313,8 +313,12 @@ class Studio:
         return fetch(audio, folder, allow_private=allow_private, max_bytes=MAX_INTAKE_BYTES, field=field, stop=stop)
 
     def _warm_up(self) -> None:
-        self._backend.warm()
-        self._warm.set()
+        try:
+            self._backend.warm()
+        except Exception:  # the first clone will meet it too, and say so to a person
+            log.exception("The models could not be loaded")
+        else:
+            self._warm.set()
 
     def _purge_now_and_then(self) -> None:
         while not self._closed.wait(PURGE_EVERY_S):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from pathlib import Path
 
@@ -27,10 +28,11 @@ class Recognizer:
     """Whisper base, multilingual, int8 on the CPU. Thread-safe; one run at a time."""
 
     def __init__(self, cache: Path) -> None:
-        files = {part.name: weights.load(part, cache) for part in weights.WHISPER}
-        self._model = WhisperModel(
-            "base", device="cpu", compute_type="int8", cpu_threads=N_THREADS, num_workers=1, files=files
-        )
+        # From a folder, not from memory: a model read from memory keeps its 145 MB file there for good.
+        with tempfile.TemporaryDirectory(prefix="timbre-") as folder:
+            for part in weights.WHISPER:
+                (Path(folder) / part.name).write_bytes(weights.load(part, cache))
+            self._model = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=N_THREADS)
         self._lock = threading.Lock()
 
     def transcribe(self, samples: np.ndarray, language: str | None = None) -> str:
@@ -42,7 +44,12 @@ class Recognizer:
         """
         with self._lock:
             segments, _ = self._model.transcribe(
-                samples, language=language, beam_size=5, condition_on_previous_text=False, without_timestamps=True
+                samples,
+                language=language,
+                beam_size=5,
+                temperature=0.0,  # retries at higher ones could take a minute, and nothing stops them
+                condition_on_previous_text=False,
+                without_timestamps=True,
             )
             return " ".join(segment.text.strip() for segment in segments)
 

@@ -22,8 +22,6 @@ def open_session(model: bytes) -> ort.InferenceSession:
     options.intra_op_num_threads = N_THREADS
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # The arena never gives back what the longest sentence once took.
-    options.enable_cpu_mem_arena = False
     # Spinning threads would take the second core from whoever else works while this session idles.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -42,10 +40,11 @@ def run(session: ort.InferenceSession, inputs: Mapping[str, np.ndarray], stop: S
     Raises:
         CancelledError: somebody asked to stop.
     """
-    if stop is None:
-        return session.run(None, dict(inputs))  # type: ignore[no-any-return]
+    stop = stop or Stop()
     stop.check()
     options = ort.RunOptions()
+    # What the longest sentence took is given back; without the arena the same run would take four times as much.
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     stop.on_stop(lambda: setattr(options, "terminate", True))
     try:
         return session.run(None, dict(inputs), options)  # type: ignore[no-any-return]

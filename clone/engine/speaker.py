@@ -17,7 +17,7 @@ N_FFT, N_WINDOW, N_HOP, N_MELS = 512, 400, 160, 40
 """25 ms Hamming windows every 10 ms, 40 bands. Source: the model's own metadata."""
 
 WINDOW_FRAMES, STRIDE_FRAMES = 80, 40
-BATCH = 32
+BATCH = 16
 
 F0_MIN_HZ, F0_MAX_HZ = 60.0, 400.0
 F0_FRAME_S, F0_HOP_S = 0.05, 0.01
