@@ -19,6 +19,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from clone.audio.read import resample
 from clone.engine.speech import SAMPLE_RATE, Hd, Turbo
 from clone.engine.styles import PROSODY, TIMBRE
 from tests import sounds
@@ -28,7 +29,14 @@ PAUSE_S = 0.45
 
 @dataclass(frozen=True)
 class Example:
-    """Who is made: timbre and prosody as shares of stock voices, how far from the average, and what is said."""
+    """Who is made, and what is said.
+
+    Attributes:
+        timbre, prosody: shares of stock voices.
+        stretch: how far the timbre lies from the average voice.
+        height: pitch and formants together, as a smaller or larger throat would have them: no style reaches there, so
+            that a clone has something to convert.
+    """
 
     file: str
     name: str
@@ -36,6 +44,7 @@ class Example:
     timbre: dict[str, float]
     prosody: dict[str, float]
     stretch: float
+    height: float
     text: tuple[str, ...]
 
 
@@ -47,6 +56,7 @@ EXAMPLES = (
         {"af_nicole": 0.2, "bf_emma": 0.5, "zf_xiaoni": 0.3},
         {"bf_emma": 0.7, "af_kore": 0.3},
         1.25,
+        0.88,
         (
             "My grandmother kept bees behind the orchard, and every summer she let me lift the wooden frames.",
             "You have to move slowly, she said, and you must never breathe on them.",
@@ -62,6 +72,7 @@ EXAMPLES = (
         {"am_onyx": 0.6, "am_fenrir": 0.4},
         {"am_onyx": 0.5, "bm_george": 0.5},
         1.2,
+        0.88,
         (
             "The night train used to stop here for exactly four minutes, just long enough to change the driver.",
             "People would climb down in their coats, look at the clock, and climb back in again.",
@@ -76,6 +87,7 @@ EXAMPLES = (
         {"jf_alpha": 0.4, "af_sky": 0.3, "hf_beta": 0.3},
         {"af_jessica": 0.6, "af_sky": 0.4},
         1.3,
+        1.15,
         (
             "Right, so the plan for Saturday is simple: we meet at the fountain at nine, and then we walk.",
             "Bring water, bring a hat, and please don't wear those shoes again.",
@@ -94,7 +106,7 @@ def main(voices: Path) -> None:
     out = ROOT / "assets" / "examples"
     out.mkdir(parents=True, exist_ok=True)
     for example in EXAMPLES:
-        samples = _speak(hd, turbo, _style(packs, example), example.text)
+        samples = _speak(hd, turbo, _style(packs, example), example)
         kind = example.file.rsplit(".", 1)[1]
         (out / example.file).write_bytes(sounds.encode(samples, SAMPLE_RATE, kind))
         print(f"{example.file}: {len(samples) / SAMPLE_RATE:.1f} s")
@@ -111,11 +123,13 @@ def _style(packs: dict[str, np.ndarray], example: Example) -> np.ndarray:
     return mixed
 
 
-def _speak(hd: Hd, turbo: Turbo, style: np.ndarray, text: tuple[str, ...]) -> np.ndarray:
-    pieces = []
-    for sentence in text:
+def _speak(hd: Hd, turbo: Turbo, style: np.ndarray, example: Example) -> np.ndarray:
+    pieces, rate = [], round(SAMPLE_RATE * example.height)
+    for sentence in example.text:
         tokens = turbo.tokens(turbo.phonemes(sentence)[0])
-        pieces += [hd.speak(tokens, style[tokens.shape[1] - 3], 1.0), np.zeros(int(PAUSE_S * SAMPLE_RATE), np.float32)]
+        # Spoken as much faster as the height makes it slower, so that the pace stays.
+        speech = resample(hd.speak(tokens, style[tokens.shape[1] - 3], 1 / example.height), rate, SAMPLE_RATE)
+        pieces += [speech, np.zeros(int(PAUSE_S * SAMPLE_RATE), np.float32)]
     samples = np.concatenate(pieces)
     return np.asarray(samples * (0.7 / np.abs(samples).max()), np.float32)
 
