@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from clone.audio.read import Recording
+from clone.audio.read import Recording, read
+from clone.audio.write import wav_bytes
 from tests.browser.driving import App, Visit, choose_source, choose_turbo, heard, upload
 
 VOICE_ID = re.compile(r"^\w[\w-]{7,}$")
+
+
+EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
+SENTENCE = "You have to move slowly, she said, and you must never breathe on them."
+SENTENCE_AT_S = (7.0, 11.4)
+"""The second sentence of Ada, and where it lies."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def assert_speech(recording: Recording) -> None:
@@ -80,6 +101,38 @@ def test_from_the_microphone_to_a_voice(visit: Visit, microphone: Browser, tmp_p
     clone(page, "My computer has learned to talk.")
     assert_speech(heard(page, "#cloned", tmp_path))
     expect(page.locator("#voices")).to_contain_text("Recording")
+
+
+def test_from_a_link_and_a_prompt_clip_to_a_voice(visit: Visit, tmp_path: Path) -> None:
+    """The reference comes from a server on loopback; the prompt clip is a sentence of it, with what is said there."""
+    ada = read(EXAMPLES / "ada.m4a")
+    start, end = (int(at * ada.sample_rate) for at in SENTENCE_AT_S)
+    clip = tmp_path / "clip.wav"
+    clip.write_bytes(wav_bytes(ada.samples[start:end], ada.sample_rate))
+    running = App(tmp_path / "home", TIMBRE_ALLOW_PRIVATE_URLS="1")
+    running.start()
+    try:
+        with served(EXAMPLES) as folder:
+            page = visit(of=running)
+            choose_source(page, "Link")
+            page.fill("#link input, #link textarea", f"{folder}/ada.m4a")
+            page.click("#link-check")
+            page.wait_for_selector("#voice-note .tb-ok")
+            page.get_by_role("button", name="Make it closer").click()
+            page.set_input_files("#prompt-audio input[type=file]", clip)
+            page.fill("#prompt-text textarea", "Something else was said here, I am quite sure.")
+            page.fill("#text textarea", "This came from a link.")
+            choose_turbo(page)
+            page.check("#consent input")
+            page.wait_for_selector("#prompt-audio [data-testid=waveform-controls]")
+            page.click("#clone")
+            expect(page.locator("#prompt-note")).to_contain_text("must never breathe on them")
+            page.fill("#prompt-text textarea", SENTENCE)
+            clone(page, "This came from a link.")
+            assert_speech(heard(page, "#cloned", tmp_path))
+            page.close()  # or it would complain that its server is gone
+    finally:
+        running.stop()
 
 
 def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path) -> None:
