@@ -52,6 +52,11 @@ class Stop:
         if asked:
             callback()
 
+    def pause(self, pause_s: float) -> None:
+        """Wait, unless and until somebody asks to stop; then raise as ``check``."""
+        self._event.wait(pause_s)
+        self.check()
+
     def check(self) -> None:
         """Raise CancelledError if somebody asked to stop."""
         if self.asked:
