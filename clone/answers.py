@@ -22,7 +22,7 @@ from clone.reasons import BY_STATUS, CODES, NAMES, Reason
 log = logging.getLogger(__name__)
 
 SHOWN_MAX_CHARS = 200
-LOGGED_MAX_CHARS = 2000
+LOGGED_MAX_CHARS = 4000
 MAYBE_DONE_ADVICE = (
     "It may have gone through all the same: look at the balance in the service's console before you ask again, "
     "for asking again may cost again."
