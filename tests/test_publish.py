@@ -113,11 +113,11 @@ def test_leftovers_in_a_bucket_are_swept(bucket: Settings, tmp_path: Path) -> No
 
 def test_a_bucket_that_refuses_is_told(bucket: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "clone")
-    lender = publisher(Settings.at(bucket.home, store_url="s3://no_bucket/audio"))
+    lender = publisher(Settings.at(bucket.home, store_url="s3://no bucket/audio"))
     with pytest.raises(PublishError) as caught, lender.lend(DATA, "mp3", tmp_path):
         pass
     assert caught.value.code == "store_failed"
-    assert "no_bucket" not in str(caught.value)
+    assert "no bucket" not in str(caught.value)
     assert "not-a-secret" not in caplog.text
 
 
