@@ -107,9 +107,9 @@ class Novita:
         Raises:
             As ``clone``.
         """
-        contract.check_text(text, contract.T2A_ASYNC_MAX_CHARS)
+        contract.check_text(text, contract.SPEECH_TASK_MAX_CHARS)
         body = speech_body(voice_id, text)
-        if len(text) < contract.T2A_LIMIT_CHARS:
+        if len(text) < contract.SPEECH_LIMIT_CHARS:
             path = f"/v3/minimax-{contract.check_model(model)}"
             answered = self._paid(path, body, self._pace.speech, say, stop)
             return _sound(answered)

@@ -44,6 +44,7 @@ MAX_OWNER_BYTES = 1_000_000_000
 """Disk that one owner's voices may take."""
 
 MAX_CHECKS = 2
+CHECK_WAIT_S = 10.0
 
 
 class Studio:
@@ -91,7 +92,7 @@ class Studio:
             FetchError: its URL can't be downloaded.
             BusyError: too many are being checked.
         """
-        if not self._checks.acquire(timeout=10):
+        if not self._checks.acquire(timeout=CHECK_WAIT_S):
             raise BusyError("Many recordings are being checked.", code="queue_full", advice="Try again in a moment.")
         try:
             with self._workspace.folder() as folder:
@@ -275,6 +276,8 @@ class Studio:
         return profile
 
     def _replay(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> Cloned | None:
+        if not path.is_file() or (prompt_path and not prompt_path.is_file()):
+            return None
         try:
             voice = self._library.find(self._request_key(order, path, prompt_path), order.owner)
         except OSError:  # reading it says what is the matter

@@ -50,7 +50,8 @@ EXAMPLES = (
         (
             "My grandmother kept bees behind the orchard, and every summer she let me lift the wooden frames.",
             "You have to move slowly, she said, and you must never breathe on them.",
-            "The honey from the lime trees was pale and thin, but the one from the heather was almost too thick to pour.",
+            "The honey from the lime trees was pale and thin, but "
+            "the one from the heather was almost too thick to pour.",
             "I still have her gloves, though they are far too small for me now.",
         ),
     ),

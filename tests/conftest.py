@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from clone.settings import Settings
+
+if TYPE_CHECKING:
+    from clone.engine.local import Heard, LocalBackend
+    from clone.engine.profile import Profile
+    from clone.studio import Studio
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 
@@ -38,3 +45,51 @@ def settings(home: Path) -> Settings:
 def examples() -> list[Path]:
     """The example voices of assets/, sorted by name."""
     return sorted(path for path in EXAMPLES.iterdir() if path.suffix in {".mp3", ".m4a", ".wav"})
+
+
+@pytest.fixture(scope="session")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> LocalBackend:
+    """The engine, shared by all tests: its models load once, each when it is first needed."""
+    from clone.engine.local import LocalBackend
+
+    return LocalBackend(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="session")
+def heard(backend: LocalBackend, examples: list[Path]) -> dict[str, Heard]:
+    """The example voices as recordings, by name."""
+    from clone.audio.read import read
+
+    recordings = {path.stem: read(path) for path in examples}
+    return {name: backend.listen(recording.samples, recording.sample_rate) for name, recording in recordings.items()}
+
+
+@pytest.fixture(scope="session")
+def profiles(backend: LocalBackend, heard: dict[str, Heard]) -> dict[str, Profile]:
+    """What the engine learned of each example voice."""
+    return {name: backend.learn(recording, None) for name, recording in heard.items()}
+
+
+@pytest.fixture
+def studio(settings: Settings, backend: LocalBackend) -> Iterator[Studio]:
+    """A studio in this test's home, on the shared engine."""
+    from clone.studio import Studio
+
+    studio = Studio(settings, backend)
+    studio.start(warm=False)
+    yield studio
+    studio.close()
+
+
+@pytest.fixture(scope="session")
+def clip(examples: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sentence of Ada that is tests.studios.PROMPT, as a wav."""
+    from clone.audio.read import read
+    from clone.audio.write import wav_bytes
+    from tests.studios import PROMPT_SPAN_S
+
+    ada = read(examples[0])
+    start, end = (int(at * ada.sample_rate) for at in PROMPT_SPAN_S)
+    path = tmp_path_factory.mktemp("clip") / "clip.wav"
+    path.write_bytes(wav_bytes(ada.samples[start:end], ada.sample_rate))
+    return path

@@ -157,3 +157,62 @@ def test_one_owner_has_a_quota_and_others_do_not_feel_it() -> None:
     assert list(more)[-1] == "more"
     assert list(b)[-1] == "b"
     assert list(queue.run("ann", lambda tell, stop: "again"))[-1] == "again"
+
+
+def test_an_iterator_nobody_began_holds_no_place() -> None:
+    queue, first = Queue(max_waiting=1, max_per_owner=1), Held()
+    never = queue.run("ann", Held())
+    a = begin(queue, "ann", first)
+    never.close()  # type: ignore[attr-defined]
+    first.go.set()
+    assert list(a)[-1] == "done"
+
+
+def test_leaving_the_line_gives_the_quota_back_and_moves_the_others_up() -> None:
+    queue, first = Queue(max_per_owner=1), Held()
+    a = begin(queue, "ann", first)
+    b, c = queue.run("ben", lambda tell, stop: "b"), queue.run("cyd", lambda tell, stop: "c")
+    assert [next(b), next(c)] == [Waiting(1), Waiting(2)]
+    b.close()  # type: ignore[attr-defined]
+    assert next(c) == Waiting(1)
+    b = queue.run("ben", lambda tell, stop: "b again")
+    assert next(b) == Waiting(2)
+    first.go.set()
+    assert [list(news)[-1] for news in (a, c, b)] == ["done", "c", "b again"]
+
+
+def test_whatever_work_raises_the_worker_lives_on() -> None:
+    def work(tell: Tell, stop: Stop) -> str:
+        raise SystemExit(3)
+
+    queue = Queue()
+    with pytest.raises(SystemExit):
+        list(queue.run("ann", work))
+    assert list(queue.run("ann", lambda tell, stop: "next"))[-1] == "next"
+
+
+def test_work_that_ignores_its_stage_is_cancelled_at_the_next() -> None:
+    queue, begun, go = Queue(), threading.Event(), threading.Event()
+    reached = []
+
+    def work(tell: Tell, stop: Stop) -> None:
+        begun.set()
+        go.wait(30)
+        tell(Stage("never told", 0, 1))
+        reached.append("after")
+
+    news = queue.run("ann", work)
+    next(news)
+    assert begun.wait(30)
+    news.close()  # type: ignore[attr-defined]
+    go.set()
+    assert list(queue.run("ann", lambda tell, stop: "next"))[-1] == "next"
+    assert reached == []
+
+
+def test_a_callback_may_ask_about_the_stop() -> None:
+    stop, seen = Stop(), []
+    stop.on_stop(lambda: seen.append(stop.asked))
+    stop.ask()
+    stop.ask()
+    assert seen[0] is True

@@ -20,7 +20,7 @@ from clone.engine.recognizer import Recognizer, speech_spans
 from clone.engine.sessions import give_back_memory
 from clone.engine.speaker import SpeakerEncoder
 from clone.engine.speech import Hd, Turbo
-from clone.engine.text import CLAUSE_PAUSE_S, Sentence, check_english, pieces, sentences
+from clone.engine.text import CLAUSE_PAUSE_S, Sentence, check_english, pieces, readable, sentences
 from clone.errors import PromptMismatch, TextError
 from clone.jobs import Stop
 
@@ -166,7 +166,7 @@ class LocalBackend:
         """
         check_english(text)
         lines = [self._line(sentence) for sentence in sentences(text)]
-        spoken = [line for line in lines if line.phonemes]
+        spoken = [line for line in lines if any(c.isalpha() for piece in line.phonemes for c in piece)]
         if not spoken:
             raise TextError(
                 "Nothing in the text can be read aloud.",
@@ -213,7 +213,7 @@ class LocalBackend:
         return self._get(Hd).speak(tokens, styles.row_for(profile.style, len(phonemes)), profile.pace, stop)
 
     def _line(self, sentence: Sentence) -> Line:
-        strings = self._get(Turbo).phonemes(sentence.text)
+        strings = self._get(Turbo).phonemes(readable(sentence.text))
         cut = tuple(piece for string in strings for piece in pieces(string, MAX_SYMBOLS))
         return Line(sentence.text, cut, sentence.pause_s)
 

@@ -12,7 +12,7 @@ def normalised(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     # An apostrophe joins a word, everything else that is no letter or digit parts two.
     joined = folded.replace("'", "").replace("’", "")
-    return " ".join("".join(c if c.isalnum() or unicodedata.combining(c) else " " for c in joined).split())
+    return " ".join("".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in joined).split())
 
 
 def match(transcript: str, heard: str) -> float:

@@ -35,6 +35,20 @@ LANGUAGES = {
 }  # fmt: skip
 
 
+_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""Full-width forms to the plain ones."""
+
+
+WORD_MAX_LETTERS = 24
+"""The phonemizer reads this much of a word it does not know and drops the rest."""
+
+NUMBER_MAX_DIGITS = 15
+"""Longer ones nobody says as a number, and the phonemizer has no name for."""
+
+_LONG_WORD = re.compile(rf"[^\W\d_]{{{WORD_MAX_LETTERS + 1},}}")
+_LONG_NUMBER = re.compile(rf"\d(?:,?\d){{{NUMBER_MAX_DIGITS},}}")
+
+
 @dataclass(frozen=True)
 class Sentence:
     """One sentence and the pause after it, in seconds."""
@@ -49,8 +63,9 @@ def check_english(text: str) -> None:
     Raises:
         TextError: ``text_language``, measured is the language found.
     """
+    text = text.translate(_NARROW)
     letters = [c for c in text if c.isalpha()]
-    foreign = sum(not unicodedata.name(c, "").startswith(("LATIN", "FULLWIDTH LATIN")) for c in letters)
+    foreign = sum(not unicodedata.name(c, "").startswith("LATIN") for c in letters)
     scores = {code: score for code, score in py3langid.rank(text) if code == "en" or code in LANGUAGES}
     best = max(scores, key=lambda code: scores[code])
     if foreign <= MAX_FOREIGN_SHARE * len(letters):
@@ -72,11 +87,32 @@ def check_english(text: str) -> None:
 def sentences(text: str) -> list[Sentence]:
     """Return the sentences of a text with the pauses that belong after them; nothing is left out."""
     found: list[Sentence] = []
-    for paragraph in re.split(r"\s*\n\s*", text.strip()):
+    for paragraph in re.split(r"\s*\n\s*", text.translate(_NARROW).strip()):
         parts = Hibari.split_sentences(paragraph)
         found += [Sentence(part, SENTENCE_PAUSE_S) for part in parts[:-1]]
         found += [Sentence(part, PARAGRAPH_PAUSE_S) for part in parts[-1:]]
     return found
+
+
+def readable(text: str) -> str:
+    """Return a text as the phonemizer can read it without losing or choking on any of it.
+
+    Very long words are parted, very long numbers told digit by digit, circled digits and their like are plain ones.
+    """
+    plain = "".join(_plain_digit(c) for c in text)
+    numbered = _LONG_NUMBER.sub(lambda found: " ".join(found[0].replace(",", "")), plain)
+    return _LONG_WORD.sub(lambda found: _parted(found[0]), numbered)
+
+
+def _plain_digit(c: str) -> str:
+    superscript = unicodedata.decomposition(c).startswith("<super>")
+    return c if c.isdecimal() or not c.isdigit() or superscript else f" {unicodedata.digit(c)} "
+
+
+def _parted(word: str) -> str:
+    n_parts = -(-len(word) // WORD_MAX_LETTERS)
+    n = -(-len(word) // n_parts)
+    return " ".join(word[start : start + n] for start in range(0, len(word), n))
 
 
 def pieces(phonemes: str, limit: int) -> list[str]:

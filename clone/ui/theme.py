@@ -44,6 +44,7 @@ _LOOK = {
     "block_title_text_color": "#26312f",
     "block_title_text_color_dark": "#dbe5e2",
     "block_title_text_weight": "600",
+    "block_info_text_size": "14px",
     "block_info_text_color": "#52605d",
     "block_info_text_color_dark": "#a9b8b4",
     "input_background_fill": "#ffffff",

@@ -32,9 +32,10 @@ EXAMPLE_HINT = "These speakers are synthesised: they are nobody's real voice."
 EXAMPLE_PLAYER = "Listen to the example"
 SCRIPT_TITLE = "Something to read aloud"
 SCRIPT = (
-    "When the sunlight strikes raindrops in the air, they act like a prism and form a rainbow. "
-    "Have you ever wondered why people say there is gold at the end of it? I looked once, on a cold Tuesday in March. "
-    "All I found was a muddy field, two very surprised sheep, and the best joke my brother never told!"
+    "Last spring I took the slow train to the coast, just to see whether the little cafe by the pier was still open. "
+    "Have you ever gone back to a place and found that everything had moved a few steps to the left? "
+    "The owner laughed when I asked for the usual: forty years, she said, and you still can't choose a cake! "
+    "So I sat outside with my coffee, watched the gulls argue over a chip, and thought about nothing at all."
 )
 READY = "Ready to clone."
 CHECKING = "Checking the recording"

@@ -104,8 +104,7 @@ def test_visitors_see_only_their_own_voices(public_app: App, visit: Visit) -> No
     expect(two.locator("#voices-note [role=alert]")).to_contain_text("no longer here")
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)], ids=["wide-light", "narrow-dark"])
 def test_everybody_can_use_it(visit: Visit, example_m4a: Path, width: int, dark: bool) -> None:
     page = visit(width=width, dark=dark)
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -1,0 +1,160 @@
+"""How fast the page answers, beside a bare page of the same framework; when models are warm, and what stays in memory.
+
+``python -m bench.page`` starts both on free ports, asks them in turn and prints medians of the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+N_ASKED = 200
+N_LATE = 20
+STARTS_WITHIN_S = 120
+GAP_S = 0.02
+
+BARE = """
+import os
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+import gradio as gr
+with gr.Blocks() as demo:
+    one, two = gr.Audio(), gr.Audio()
+    text = gr.Textbox()
+    model = gr.Dropdown(["a", "b"])
+    gr.Button().click(lambda one, text, model: None, [one, text, model], two)
+demo.launch(ssr_mode=False, quiet=True)
+"""
+TIMBRE = """
+import threading, time
+import app
+from clone.studio import Studio
+class Told(Studio):
+    def start(self):
+        begun = time.monotonic()
+        def tell():
+            while not self.ready:
+                time.sleep(0.05)
+            print(f"warm {time.monotonic() - begun:.1f}", flush=True)
+        threading.Thread(target=tell, daemon=True).start()
+        super().start()
+app.Studio = Told
+app.main()
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def serving(script: str, home: str) -> Iterator[tuple[subprocess.Popen[str], int, float]]:
+    """Run a script that serves a page; give its process, port and seconds until it answered."""
+    port = free_port()
+    environment = dict(os.environ, GRADIO_SERVER_PORT=str(port), TIMBRE_HOME=home, PYTHONUNBUFFERED="1")
+    begun = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        while True:
+            try:
+                ask(port)
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() - begun > STARTS_WITHIN_S:
+                    raise
+                time.sleep(0.1)
+        yield process, port, time.monotonic() - begun
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ask(port: int) -> tuple[float, int]:
+    """Return the milliseconds of one GET / on a fresh connection, and the bytes answered."""
+    begun = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    n_bytes = len(answer.read())
+    connection.close()
+    if answer.status != http.client.OK:
+        raise OSError(f"answered {answer.status}")
+    return 1000 * (time.perf_counter() - begun), n_bytes
+
+
+def resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    return int(found.group(1)) / 1024 if found else float("nan")
+
+
+def until_warm(process: subprocess.Popen[str]) -> float:
+    """Return how many seconds after the page's start the models were warm."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("warm "):
+            return float(line.split()[1])
+    raise RuntimeError("The app ended before its models were warm.")
+
+
+def measure() -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as home, serving(TIMBRE, home) as (process, port, up_s):
+        warm_s = until_warm(process)
+        with serving(BARE, home) as (_, bare_port, bare_up_s):
+            ask(port), ask(bare_port)
+            ours, bare = [], []
+            for _ in range(N_ASKED):
+                ours.append(ask(port)[0])
+                time.sleep(GAP_S)
+                bare.append(ask(bare_port)[0])
+                time.sleep(GAP_S)
+            n_bytes, n_bare_bytes = ask(port)[1], ask(bare_port)[1]
+        return {
+            "page_ms": statistics.median(ours),
+            "bare_ms": statistics.median(bare),
+            "ratio": statistics.median(ours) / statistics.median(bare),
+            "page_p95_ms": statistics.quantiles(ours, n=N_LATE)[-1],
+            "bare_p95_ms": statistics.quantiles(bare, n=N_LATE)[-1],
+            "page_bytes": n_bytes,
+            "bare_bytes": n_bare_bytes,
+            "first_answer_s": up_s,
+            "bare_first_answer_s": bare_up_s,
+            "warm_after_s": warm_s,
+            "resident_mb": resident_mb(process.pid),
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
+    given = parser.parse_args()
+    found = measure()
+    print(f"GET /            {found['page_ms']:6.1f} ms   bare page {found['bare_ms']:6.1f} ms   ({N_ASKED} each)")
+    print(f"95 of 100 below  {found['page_p95_ms']:6.1f} ms   bare page {found['bare_p95_ms']:6.1f} ms")
+    print(f"ratio            {found['ratio']:6.2f}      (at most 1.25)")
+    print(f"page             {found['page_bytes'] / 1000:6.1f} kB   bare page {found['bare_bytes'] / 1000:6.1f} kB")
+    print(f"first answer     {found['first_answer_s']:6.1f} s    bare page {found['bare_first_answer_s']:6.1f} s")
+    print(f"models warm      {found['warm_after_s']:6.1f} s after the page's start")
+    print(f"resident         {found['resident_mb']:6.0f} MB with everything loaded")
+    if given.json:
+        Path(given.json).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""The local backend: three voices that stay apart, a prompt that steers, a text that is spoken to its last word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clone.audio.read import resample
+from clone.engine import conversion
+from clone.engine.conversion import SAMPLE_RATE
+from clone.engine.local import MAX_SYMBOLS, PACE_MAX, PACE_MIN, Heard, LocalBackend
+from clone.engine.matching import match
+from clone.engine.profile import Profile
+from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
+from clone.engine.recognizer import Recognizer
+from clone.engine.text import PARAGRAPH_PAUSE_S
+from clone.errors import CancelledError, PromptMismatch, TextError
+from clone.jobs import Stop
+
+TURBO, HD = "speech-2.8-turbo", "speech-2.8-hd"
+TEXT = "The train to the coast leaves at nine."
+PROMPT = "You have to move slowly, she said, and you must never breathe on them."
+"""The second sentence of Ada, an example voice."""
+
+Say = Callable[[Profile, str, str], np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def say(backend: LocalBackend) -> Say:
+    def spoken(profile: Profile, text: str, model: str) -> np.ndarray:
+        return np.concatenate([backend.speak(profile, line, model) for line in backend.script(text)])
+
+    return spoken
+
+
+@pytest.fixture(scope="module")
+def prompt(heard: dict[str, Heard]) -> Heard:
+    """The stretch of Ada in which she says PROMPT."""
+    ada = heard["ada"]
+    start, end = 6.1, 11.0
+    cut = ada.samples[int(start * ada.sample_rate) : int(end * ada.sample_rate)]
+    return Heard(cut, ada.sample_rate, [(0.0, end - start)])
+
+
+def transcript(backend: LocalBackend, samples: np.ndarray) -> str:
+    return backend._get(Recognizer).transcribe(resample(samples, SAMPLE_RATE, HEARD_RATE), "en")
+
+
+# the three examples
+
+
+def test_every_turbo_clone_is_nearest_to_its_own_reference_and_conversion_is_why(
+    backend: LocalBackend, profiles: dict[str, Profile], say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = {name: say(profile, TEXT, TURBO) for name, profile in profiles.items()}
+    monkeypatch.setattr(conversion, "convert", lambda samples, *_: samples)
+    off = {name: say(profile, TEXT, TURBO) for name, profile in profiles.items()}
+    for name, profile in profiles.items():
+        likeness = {other: backend.likeness(profiles[other], on[name]) for other in profiles}
+        assert max(likeness, key=lambda other: likeness[other]) == name
+        assert backend.likeness(profile, off[name]) < likeness[name] <= profile.ceiling
+
+
+def test_every_hd_clone_is_nearest_to_its_own_reference(
+    backend: LocalBackend, profiles: dict[str, Profile], say: Say
+) -> None:
+    for name, profile in profiles.items():
+        spoken = say(profile, TEXT, HD)
+        likeness = {other: backend.likeness(profiles[other], spoken) for other in profiles}
+        assert max(likeness, key=lambda other: likeness[other]) == name
+        assert match(TEXT.replace("nine", "9"), transcript(backend, spoken)) > 0.9
+
+
+# a voice is a value
+
+
+def test_voices_from_two_threads_at_once_are_those_of_one(
+    backend: LocalBackend, profiles: dict[str, Profile], say: Say
+) -> None:
+    jobs = [("ben", TURBO), ("cleo", TURBO)] * 2
+    alone = [say(profiles[name], "Walk slowly home.", model) for name, model in jobs[:2]]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda job: say(profiles[job[0]], "Walk slowly home.", job[1]), jobs))
+    for i, spoken in enumerate(together):
+        assert spoken.shape == alone[i % 2].shape
+        assert np.corrcoef(spoken, alone[i % 2])[0, 1] > 0.999
+
+
+def test_hd_and_turbo_at_once_stay_the_voice_they_are(
+    backend: LocalBackend, profiles: dict[str, Profile], say: Say
+) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        hd = pool.submit(say, profiles["ben"], "Walk slowly home.", HD)
+        turbo = [pool.submit(say, profiles["cleo"], "Walk slowly home.", TURBO) for _ in range(3)]
+        assert backend.likeness(profiles["ben"], hd.result()) > backend.likeness(profiles["cleo"], hd.result())
+        for spoken in turbo:
+            assert np.array_equal(spoken.result(), turbo[0].result())
+
+
+def test_what_is_learned_is_the_same_every_time(
+    backend: LocalBackend, heard: dict[str, Heard], profiles: dict[str, Profile]
+) -> None:
+    again = backend.learn(heard["cleo"], None)
+    assert again.embedding @ profiles["cleo"].embedding > 0.9999
+    assert again.pitch_hz == profiles["cleo"].pitch_hz
+    assert again.frames.features.shape == profiles["cleo"].frames.features.shape
+
+
+def test_learning_obeys_a_stop(backend: LocalBackend, heard: dict[str, Heard]) -> None:
+    stop = Stop()
+    stop.ask()
+    with pytest.raises(CancelledError):
+        backend.learn(heard["ada"], None, stop)
+
+
+# the prompt
+
+
+def test_a_right_transcript_passes(backend: LocalBackend, prompt: Heard) -> None:
+    assert backend.check_prompt(prompt, PROMPT, 0.7) > 0.8
+
+
+def test_a_wrong_transcript_is_refused_with_what_was_heard(backend: LocalBackend, prompt: Heard) -> None:
+    with pytest.raises(PromptMismatch) as refused:
+        backend.check_prompt(prompt, "I never liked the smell of fresh paint.", 0.7)
+    error = refused.value
+    assert (error.code, error.service_code, error.field) == ("prompt_mismatch", 1044, "prompt_text")
+    assert "move slowly" in error.message
+    assert error.measured < error.limit == 0.7
+    assert error.advice
+
+
+def test_accuracy_0_lets_anything_pass(backend: LocalBackend, prompt: Heard) -> None:
+    assert backend.check_prompt(prompt, "I never liked the smell of fresh paint.", 0.0) < 0.7
+
+
+def test_a_prompt_steers_pitch_and_pace_and_joins_the_reference(
+    backend: LocalBackend, heard: dict[str, Heard], profiles: dict[str, Profile], prompt: Heard
+) -> None:
+    steered = backend.learn(heard["ben"], (prompt, PROMPT))
+    assert abs(steered.pitch_hz - profiles["ada"].pitch_hz) < 15 < abs(steered.pitch_hz - profiles["ben"].pitch_hz)
+    assert len(steered.frames.features) > len(profiles["ben"].frames.features) + 100
+    assert PACE_MIN <= steered.pace <= PACE_MAX
+    rate = prompt.sample_rate
+    slow = Heard(resample(prompt.samples, rate, round(rate * 1.4)), rate, [(0.0, 1.4 * prompt.spans[0][1])])
+    assert backend.learn(heard["ben"], (slow, PROMPT)).pace < steered.pace
+
+
+def test_the_pace_of_another_language_is_left_alone(
+    backend: LocalBackend, heard: dict[str, Heard], prompt: Heard
+) -> None:
+    assert backend.learn(heard["ben"], (prompt, "Man muss sich langsam bewegen, sagte sie leise.")).pace == 1.0
+
+
+# the text
+
+
+def test_numbers_dates_and_money_are_read(backend: LocalBackend, profiles: dict[str, Profile], say: Say) -> None:
+    said = {
+        "It costs $1,234 in total.": "It costs one thousand two hundred thirty four dollars in total.",
+        "He came on March 3, 2025.": "He came on March third, twenty twenty five.",
+        "About 75% of 12,000 people.": "About seventy five percent of twelve thousand people.",
+        "Dr. Smith paid £20 in 1984.": "Doctor Smith paid twenty pounds in nineteen eighty four.",
+    }
+    for written, read in said.items():
+        as_written, as_read = backend.script(written), backend.script(read)
+        phonemes = ["".join(p for line in lines for p in line.phonemes) for lines in (as_written, as_read)]
+        assert match(*phonemes) > 0.93, written
+    heard = transcript(backend, say(profiles["ben"], " ".join(said), TURBO))
+    for word in ("1,234", "March", "2025", "75", "12,000", "Smith", "20", "1984"):
+        assert word in heard, heard
+
+
+@pytest.mark.parametrize("text", ["Hi!", "OK.", "$5 each", "Zoë Müller"])
+def test_short_texts_are_spoken(profiles: dict[str, Profile], say: Say, text: str) -> None:
+    spoken = say(profiles["ben"], text, TURBO)
+    assert np.abs(spoken).max() > 0.02
+    assert len(spoken) / SAMPLE_RATE > PARAGRAPH_PAUSE_S + 0.1
+
+
+def test_a_long_text_without_punctuation_is_spoken_to_its_last_word(
+    backend: LocalBackend, profiles: dict[str, Profile], say: Say
+) -> None:
+    words = "the train to the coast leaves at nine and the people by the harbour walk slowly home along the river "
+    text = (words * 20)[:1985].rsplit(" ", 1)[0] + " goodbye"
+    lines = backend.script(text)
+    strings = [piece for line in lines for piece in line.phonemes]
+    assert all(0 < len(string) <= MAX_SYMBOLS for string in strings)
+    word_by_word = [piece for word in text.split() for line in backend.script(f"{word} a") for piece in line.phonemes]
+    assert len(" ".join(strings).split()) == pytest.approx(len(word_by_word), rel=0.02)
+    spoken = say(profiles["cleo"], text, TURBO)
+    assert len(spoken) / SAMPLE_RATE > 0.8 * sum(map(len, strings)) / 25
+    assert transcript(backend, spoken[-5 * SAMPLE_RATE :]).strip(" .").lower().endswith("goodbye")
+
+
+def test_a_very_long_word_is_spoken(backend: LocalBackend, profiles: dict[str, Profile]) -> None:
+    lines = backend.script("Please read the following word to me: " + "banana" * 120)
+    strings = [piece for line in lines for piece in line.phonemes]
+    assert sum(map(len, strings)) > 600
+    assert all(0 < len(string) <= MAX_SYMBOLS for string in strings)
+    line = replace(lines[0], phonemes=lines[0].phonemes[-1:])
+    assert np.abs(backend.speak(profiles["ben"], line, TURBO)).max() > 0.02
+
+
+@pytest.mark.parametrize("text", ["Its number is " + "1234567890" * 30 + ".", "Step ① is to wait.", "Pay $5 - $5.5.5"])
+def test_odd_numbers_are_spoken(backend: LocalBackend, text: str) -> None:
+    assert sum(len(piece) for line in backend.script(text) for piece in line.phonemes) > len(text) / 2
+
+
+def test_every_sentence_is_a_line_with_its_pause(backend: LocalBackend, profiles: dict[str, Profile]) -> None:
+    lines = backend.script("One more. Two more!\n\nThree more?")
+    assert [line.text for line in lines] == ["One more.", "Two more!", "Three more?"]
+    for line in lines:
+        spoken = backend.speak(profiles["ben"], line, TURBO)
+        n_pause = int(line.pause_s * SAMPLE_RATE)
+        assert not spoken[-n_pause:].any()
+        assert spoken[-n_pause - 2400 : -n_pause].any()
+        assert np.abs(spoken).max() <= 1.0
+
+
+def test_what_can_not_be_spoken_is_refused(backend: LocalBackend) -> None:
+    with pytest.raises(TextError) as refused:
+        backend.script("Guten Morgen, wie geht es Ihnen heute?")
+    assert refused.value.measured == "German"
+    assert [line.text for line in backend.script("Well. — … ! Go on.")] == ["Well.", "Go on."]
+    with pytest.raises(TextError) as refused:
+        backend.script("…!")
+    assert refused.value.code == "text_no_letter"

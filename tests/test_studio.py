@@ -1,0 +1,321 @@
+"""The use cases by their results: what is cloned, kept, spoken and forgotten."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clone.audio import enhance
+from clone.audio.read import read, resample
+from clone.contract import REFERENCE_MAX_BYTES, RETENTION
+from clone.engine import profile as engine_profile
+from clone.engine.local import LocalBackend
+from clone.engine.profile import Profile
+from clone.errors import VoiceError
+from clone.library import Library, utc_now
+from clone.settings import Settings
+from clone.store import Store
+from clone.studio import Cloned, Spoken, Stage, Studio
+from tests.sounds import encode, noise
+from tests.studios import HD, PROMPT, TEXT, TURBO, files_in, last, order, refusal, say
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def made(
+    examples: list[Path], backend: LocalBackend, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Studio, list[Any], Path]]:
+    """A studio with a turbo preview of Ada, the news of its making, and its home."""
+    home = tmp_path_factory.mktemp("made") / "home"
+    studio = Studio(Settings.at(home), backend)
+    yield studio, list(studio.clone(order(examples[0], text=f"{TEXT} Come back soon.", name="Ada"))), home
+    studio.close()
+
+
+def library_of(settings: Settings) -> Library:
+    return Library(settings, Store(settings.store_url, settings.home / "copies"))
+
+
+def profile_of(settings: Settings, cloned: Cloned) -> Profile:
+    library = library_of(settings)
+    profile = Profile.from_bytes(library.read(cloned.voice, "profile.npz"))
+    library.close()
+    assert profile is not None
+    return profile
+
+
+# cloning
+
+
+def test_stages_in_order_and_the_result_at_the_end(made: tuple[Studio, list[Any], Path]) -> None:
+    stages = list(dict.fromkeys(item for item in made[1] if isinstance(item, Stage)))
+    assert [stage.name for stage in stages] == [
+        "Reading the recording",
+        "Checking the recording",
+        "Learning the voice",
+        "Speaking sentence 1 of 2",
+        "Speaking sentence 2 of 2",
+        "Comparing the clone with the original",
+    ]
+    assert [(stage.done, stage.total) for stage in stages] == [(i, 6) for i in range(6)]
+    assert isinstance(made[1][-1], Cloned)
+    assert not any(isinstance(item, Cloned) for item in made[1][:-1])
+
+
+def test_a_clone_is_temporary_and_has_all_that_was_promised(
+    made: tuple[Studio, list[Any], Path], examples: list[Path]
+) -> None:
+    studio, news, home = made
+    voice = news[-1].voice
+    assert studio.voices("ann") == [voice]
+    assert not voice.permanent
+    assert voice.expires_at == voice.created_at + RETENTION
+    assert (voice.name, voice.model, voice.backend, voice.consent_by) == ("Ada", TURBO, "local", "ann")
+    assert 0.4 < news[-1].likeness < news[-1].ceiling <= 1
+    assert studio.audio(voice.voice_id, "ann", "reference").read_bytes() == examples[0].read_bytes()
+    preview = read(studio.audio(voice.voice_id, "ann", "preview"))
+    assert preview.format == "mp3"
+    assert 1.5 < preview.duration_s < 8
+    assert files_in(home / "work") == []
+
+
+def test_without_a_text_there_is_no_preview(studio: Studio, examples: list[Path]) -> None:
+    cloned = last(studio.clone(order(examples[1])))
+    assert cloned.likeness is cloned.ceiling is None
+    assert set(cloned.voice.files) == {"reference.mp3", "profile.npz"}
+    with pytest.raises(VoiceError):
+        studio.audio(cloned.voice.voice_id, "ann", "preview")
+
+
+def test_an_hd_clone(studio: Studio, examples: list[Path]) -> None:
+    cloned = last(studio.clone(order(examples[2], text=TEXT, model=HD)))
+    assert cloned.voice.model == HD
+    assert 0.5 < cloned.likeness <= cloned.ceiling
+
+
+def test_the_same_request_gives_the_stored_voice_and_any_other_a_new_one(
+    made: tuple[Studio, list[Any], Path], examples: list[Path], tmp_path: Path
+) -> None:
+    studio, news, _ = made
+    again = order(examples[0], text=f"{TEXT} Come back soon.", name="another name")
+    elsewhere = tmp_path / "copy.bin"
+    elsewhere.write_bytes(examples[0].read_bytes())
+    for same in (again, replace(again, audio=elsewhere)):
+        assert list(studio.clone(same)) == [replace(news[-1], replayed=True)]
+    library = library_of(Settings.at(made[2]))
+    key = news[-1].voice.request_key
+    assert library.find(key, "ann") is not None
+    assert library.find(key, "ben") is None
+    library.close()
+    fresh = last(studio.clone(order(examples[0], "ben")))
+    assert not fresh.replayed
+    assert fresh.voice.voice_id != news[-1].voice.voice_id
+
+
+def test_two_owners_at_once_get_their_own(studio: Studio, examples: list[Path], profiles: dict[str, Profile]) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        jobs = {
+            owner: pool.submit(last, studio.clone(order(path, owner, text=TEXT)))
+            for owner, path in zip(("ann", "ben"), examples, strict=False)
+        }
+        done = {owner: job.result() for owner, job in jobs.items()}
+    for owner, path in zip(("ann", "ben"), examples, strict=False):
+        assert studio.voices(owner) == [done[owner].voice]
+        assert done[owner].ceiling == pytest.approx(profiles[path.stem].ceiling, abs=1e-3)
+    with pytest.raises(VoiceError):
+        studio.audio(done["ann"].voice.voice_id, "ben", "reference")
+    with pytest.raises(VoiceError):
+        studio.forget(done["ann"].voice.voice_id, "ben")
+
+
+def test_a_prompt_is_kept_and_steers(
+    studio: Studio, settings: Settings, examples: list[Path], clip: Path, profiles: dict[str, Profile]
+) -> None:
+    cloned = last(studio.clone(order(examples[1], prompt_audio=clip, prompt_text=f"  {PROMPT} ")))
+    assert "prompt.wav" in cloned.voice.files
+    learned = profile_of(settings, cloned)
+    assert abs(learned.pitch_hz - profiles["ada"].pitch_hz) < abs(learned.pitch_hz - profiles["ben"].pitch_hz)
+
+
+def test_noise_reduction_and_volume_normalisation_reach_what_is_learned(
+    studio: Studio, settings: Settings, examples: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = read(examples[2])
+    hiss = noise(clean.duration_s, clean.sample_rate, level=0.02)[: len(clean.samples)]
+    path = tmp_path / "noisy.wav"
+    path.write_bytes(encode(clean.samples[: len(hiss)] * 0.3 + hiss, clean.sample_rate, "wav"))
+    loudness = []
+    learn = LocalBackend.learn
+
+    def listening(backend: LocalBackend, reference: Any, *rest: Any) -> Profile:
+        loudness.append(enhance.integrated_loudness(reference.samples, reference.sample_rate))
+        return learn(backend, reference, *rest)
+
+    monkeypatch.setattr(LocalBackend, "learn", listening)
+    raw, cleaned, levelled = (
+        profile_of(settings, last(studio.clone(order(path, **options))))
+        for options in ({}, {"need_noise_reduction": True}, {"need_volume_normalization": True})
+    )
+    true = studio._backend.learn(studio._backend.listen(clean.samples, clean.sample_rate), None)
+    high = slice(-15, None)  # where hiss hides the voice
+    target = true.frames.envelopes.mean(axis=0)[high]
+    distance = [np.abs(learned.frames.envelopes.mean(axis=0)[high] - target).mean() for learned in (raw, cleaned)]
+    assert distance[1] < distance[0]
+    assert loudness[2] == pytest.approx(enhance.TARGET_LUFS, abs=0.3)
+    assert abs(loudness[0] - enhance.TARGET_LUFS) > 1
+    assert levelled.embedding @ raw.embedding > 0.9
+
+
+@pytest.mark.parametrize("kind", ["webm", "ogg", "flac"])
+def test_what_a_browser_records_is_kept_as_mp3(studio: Studio, examples: list[Path], tmp_path: Path, kind: str) -> None:
+    recording = read(examples[2])
+    path = tmp_path / "take"
+    path.write_bytes(encode(recording.samples, recording.sample_rate, kind))
+    voice = last(studio.clone(order(path))).voice
+    kept = read(studio.audio(voice.voice_id, "ann", "reference"))
+    assert kept.format == "mp3"
+    assert kept.duration_s == pytest.approx(recording.duration_s, abs=0.1)
+
+
+def test_a_wav_over_the_limit_is_encoded_before_its_size_is_judged(
+    studio: Studio, examples: list[Path], tmp_path: Path
+) -> None:
+    recording = read(examples[2])
+    sound = np.tile(resample(recording.samples, recording.sample_rate, 48_000), 2)[: 28 * 48_000]
+    path = tmp_path / "take.wav"
+    path.write_bytes(encode(np.stack([sound] * 8), 48_000, "wav"))
+    assert path.stat().st_size > REFERENCE_MAX_BYTES
+    voice = last(studio.clone(order(path))).voice
+    kept = studio.audio(voice.voice_id, "ann", "reference")
+    assert read(kept).format == "mp3"
+    assert kept.stat().st_size < REFERENCE_MAX_BYTES
+
+
+def test_a_url_is_fetched(settings: Settings, backend: LocalBackend, examples: list[Path]) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(examples[0].parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/{examples[1].name}"
+    closed = Studio(settings, backend)
+    error = refusal(closed.clone(order(url)))
+    assert (error.code, error.field) == ("url_private", "audio")
+    closed.close()
+    studio = Studio(replace(settings, allow_private_urls=True), backend)
+    voice = last(studio.clone(order(url))).voice
+    assert studio.audio(voice.voice_id, "ann", "reference").read_bytes() == examples[1].read_bytes()
+    assert last(studio.clone(order(url))).replayed
+    assert studio.check(url, "ann").refusal() is None
+    assert files_in(settings.home / "work") == []
+    studio.close()
+    server.shutdown()
+    server.server_close()
+
+
+# afterwards
+
+
+def test_speaking_makes_a_voice_permanent(studio: Studio, examples: list[Path], tmp_path: Path) -> None:
+    voice = last(studio.clone(order(examples[1]))).voice
+    news = list(studio.speak(say(voice)))
+    spoken = news[-1]
+    assert isinstance(spoken, Spoken)
+    assert [i.name for i in dict.fromkeys(news[:-1]) if isinstance(i, Stage)] == ["Recalling the voice", "Speaking"]
+    assert spoken.voice.permanent
+    assert spoken.voice.expires_at is None
+    assert studio.voices("ann") == [spoken.voice]
+    assert spoken.samples.dtype == np.float32
+    assert 0.02 < np.abs(spoken.samples).max() <= 1
+    for name in ("speech.wav", "speech.mp3"):
+        studio.write_speech(spoken, tmp_path / name)
+        written = read(tmp_path / name)
+        assert written.format == name[-3:]
+        assert written.duration_s == pytest.approx(len(spoken.samples) / spoken.sample_rate, abs=0.1)
+
+
+def test_a_voice_survives_a_restart_and_speaks(
+    studio: Studio, settings: Settings, backend: LocalBackend, examples: list[Path]
+) -> None:
+    voice = last(studio.clone(order(examples[1]))).voice
+    before = last(studio.speak(say(voice))).samples
+    studio.close()
+    again = Studio(settings, backend)
+    again.start(warm=False)
+    assert [kept.voice_id for kept in again.voices("ann")] == [voice.voice_id]
+    after = last(again.speak(say(voice))).samples
+    assert np.corrcoef(before, after)[0, 1] > 0.999
+    again.close()
+
+
+@pytest.mark.parametrize("reason", ["older", "damaged", "gone"])
+def test_a_voice_is_learned_again_when_it_must_be(
+    studio: Studio,
+    settings: Settings,
+    examples: list[Path],
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reason: str,
+) -> None:
+    voice = last(studio.clone(order(examples[1], prompt_audio=clip, prompt_text=PROMPT))).voice
+    profile = next(settings.home.rglob("profile.npz"))
+    before = Profile.from_bytes(profile.read_bytes())
+    if reason == "older":
+        monkeypatch.setattr(engine_profile, "ENGINE_VERSION", "next")
+    elif reason == "damaged":
+        profile.write_bytes(profile.read_bytes()[:1000])
+    else:
+        profile.unlink()
+        studio._library.reconcile()
+    assert len(last(studio.speak(say(voice))).samples)
+    after = Profile.from_bytes(profile.read_bytes())
+    assert before is not None
+    assert after is not None
+    assert after.pitch_hz == before.pitch_hz
+    assert after.pace == before.pace
+    assert after.embedding @ before.embedding > 0.999
+
+
+def test_forgetting_removes_every_file(studio: Studio, settings: Settings, examples: list[Path]) -> None:
+    voice = last(studio.clone(order(examples[0]))).voice
+    assert any(voice.voice_id in name for name in files_in(settings.home))
+    studio.forget(voice.voice_id, "ann")
+    assert not any(name.endswith((".m4a", ".npz")) for name in files_in(settings.home))
+    assert studio.voices("ann") == []
+    assert not last(studio.clone(order(examples[0]))).replayed
+
+
+def test_what_expired_is_purged_at_the_start(
+    studio: Studio, settings: Settings, backend: LocalBackend, examples: list[Path]
+) -> None:
+    voice = last(studio.clone(order(examples[0]))).voice
+    studio.forget(voice.voice_id, "ann")
+    library = library_of(settings)
+    old = replace(voice, created_at=utc_now() - RETENTION - timedelta(seconds=1), expires_at=None)
+    library.add(old, {"reference.m4a": examples[0].read_bytes()})
+    library.close()
+    again = Studio(settings, backend)
+    again.start(warm=False)
+    assert not any(name.endswith(".m4a") for name in files_in(settings.home))
+    assert refusal(again.speak(say(voice))).code == "expired_voice"
+    again.close()
+
+
+def test_a_check_tells_all_and_keeps_nothing(studio: Studio, settings: Settings, examples: list[Path]) -> None:
+    report = studio.check(examples[0], "ann").to_dict()["findings"]
+    assert [finding["code"] for finding in report] == ["duration", "size", "level", "speech"]
+    assert {finding["severity"] for finding in report} == {"ok"}
+    assert report[0]["measured"] == pytest.approx(22.5, abs=0.2)
+    assert studio.voices("ann") == []
+    assert files_in(settings.home / "work") == []

@@ -1,0 +1,271 @@
+"""The page's own parts: whose visit it is, what goes into the page, which files stay."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from clone import contract
+from clone.errors import TimbreError
+from clone.jobs import Stage, Waiting
+from clone.settings import Settings
+from clone.ui import parts, words
+from clone.ui.examples import examples
+from clone.ui.files import VisitFiles, temporary_folder, wipe
+from clone.ui.form import Form
+from clone.ui.running import Progress, explain
+from clone.ui.visitors import (
+    LOCAL_OWNER,
+    browser_secret,
+    is_local_visit,
+    is_loopback,
+    is_token,
+    new_token,
+    owner_of,
+)
+from tests.voices import make_voice
+
+HERE = [("host", "127.0.0.1:7860")]
+
+# whose visit it is
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "localhost", "LOCALHOST.", "app.localhost", "::1", "[::1]"])
+def test_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["", "0.0.0.0", "::", "10.0.0.1", "localhost.evil.example", "127.0.0.1.evil.example", "evil", "2130706433"]
+)
+def test_not_loopback(host: str) -> None:
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost", "localhost:80", "[::1]:7860", "[::1]"])
+def test_a_visit_from_this_machine_is_local(host: str) -> None:
+    assert is_local_visit("127.0.0.1", "", [("Host", host), ("User-Agent", "a browser")])
+
+
+@pytest.mark.parametrize(
+    ("server_name", "public_url", "headers"),
+    [
+        ("0.0.0.0", "", HERE),
+        ("192.168.1.2", "", HERE),
+        ("127.0.0.1", "https://timbre.example", HERE),
+        ("127.0.0.1", "", []),
+        ("127.0.0.1", "", [("host", "timbre.example")]),
+        ("127.0.0.1", "", [("host", "localhost@timbre.example")]),
+        ("127.0.0.1", "", [("host", "timbre.example"), ("host", "127.0.0.1")]),
+        *(
+            ("127.0.0.1", "", [*HERE, (name, "1.2.3.4")])
+            for name in (
+                "X-Forwarded-For",
+                "x-forwarded-host",
+                "X-Forwarded-Proto",
+                "Forwarded",
+                "Via",
+                "X-Real-IP",
+                "CF-Connecting-IP",
+                "cf-ray",
+                "True-Client-IP",
+            )
+        ),
+    ],
+)
+def test_any_other_visit_is_not(server_name: str, public_url: str, headers: list[tuple[str, str]]) -> None:
+    assert not is_local_visit(server_name, public_url, headers)
+
+
+def test_owners_follow_tokens_and_cannot_be_named(settings: Settings) -> None:
+    public = Settings.at(settings.home, public_url="https://timbre.example")
+    one, two = new_token(), new_token()
+    assert owner_of(one, HERE, public) == owner_of(one, HERE, public) != owner_of(two, HERE, public)
+    assert one not in owner_of(one, HERE, public)
+    assert owner_of(one, HERE, settings) == LOCAL_OWNER
+    for bad in (None, "", LOCAL_OWNER, "a" * 42, "a" * 44, "a" * 42 + "/", one + "\n", 7, [one], {"token": one}):
+        assert not is_token(bad)
+        with pytest.raises(TimbreError, match="lost its place"):
+            owner_of(bad, HERE, public)
+
+
+def test_the_browsers_secret_stays_and_is_nobody_elses(home: Path) -> None:
+    secret = browser_secret(home)
+    assert len(secret) >= 16
+    assert browser_secret(home) == secret
+    assert stat.S_IMODE((home / "page_secret").stat().st_mode) == 0o600
+    assert [path.name for path in home.iterdir()] == ["page_secret"]
+
+
+# what goes into the page
+
+EVIL = "<img src=x onerror=alert(1)>\"'"
+
+
+def _pieces() -> Iterator[str]:
+    voice = make_voice(name=EVIL, voice_id="x-y")
+    yield parts.voices([voice])
+    yield parts.note("refuse", EVIL, EVIL)
+    yield parts.findings([("a", "warn", EVIL, EVIL), ("duration", "ok", EVIL, "")])
+    yield parts.progress(EVIL, 1, 3)
+    yield parts.refusal(TimbreError(EVIL, advice=EVIL))
+    yield parts.heading(1, EVIL, EVIL)
+
+
+def test_nothing_from_outside_becomes_markup() -> None:
+    for piece in _pieces():
+        assert "<img" not in piece
+        assert "&lt;img" in piece
+
+
+def test_progress_is_said_once_per_step() -> None:
+    progress = Progress()
+    assert words.STARTING in progress.told()
+    assert "2 ahead" in progress.told(Waiting(3))
+    first = progress.told(Stage("Learning the voice", 1, 4))
+    assert 'aria-valuenow="25"' in first
+    assert progress.told(Stage("Learning the voice", 1, 4)) is first
+    assert progress.told(Stage("Speaking", 2, 4)) != first
+
+
+def test_ready_recordings_are_said_to_be_ready_and_others_not() -> None:
+    ok = ("duration", "ok", "Long.", "")
+    assert words.READY in parts.findings([ok])
+    assert words.READY not in parts.findings([ok, ("silent", "refuse", "Silent.", "Speak.")])
+    assert "Silent." in parts.findings([ok, ("silent", "refuse", "Silent.", "Speak.")])
+
+
+def test_how_long_a_voice_stays() -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    temporary = make_voice(expires_at=now + contract.RETENTION)
+    assert parts.expiry(temporary, now) == "Removed in 7 days, on 8 March 2026, 12:00 UTC"
+    assert "in 5 h" in parts.expiry(make_voice(expires_at=now + timedelta(hours=5)), now)
+    assert parts.expiry(make_voice(expires_at=None), now) == words.KEPT
+
+
+@pytest.mark.parametrize(("value", "ceiling", "said"), [(0.6, 0.8, "75 %"), (0.9, 0.8, "100 %"), (-0.2, 0.8, "0 %")])
+def test_likeness_is_said_against_its_ceiling(value: float, ceiling: float, said: str) -> None:
+    assert said in parts.gauge(value, ceiling)
+    assert "%" not in words.likeness(value, None)
+
+
+def test_what_was_not_expected_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    told = explain(ValueError("/home/somebody/secret.wav"))
+    assert told.message == words.UNEXPECTED
+    assert "ValueError" in caplog.text
+    assert "somebody" not in caplog.text
+
+
+# which files stay
+
+
+def test_a_visits_files_go_with_it(home: Path) -> None:
+    folder = temporary_folder(home)
+    wipe(folder)
+    files = VisitFiles(folder)
+    outside = home / "kept.wav"
+    outside.write_bytes(b"kept")
+    shared = folder / "shared.wav"
+    shared.write_bytes(b"shared")
+    copy = files.copy("one", outside, "copy.wav")
+    files.remember("one", outside, shared, folder / ".." / "kept.wav")
+    files.remember("two", shared)
+    files.forget("one")
+    assert not copy.exists()
+    assert outside.exists()
+    assert shared.exists()
+    files.forget("two")
+    files.forget("two")
+    assert not shared.exists()
+
+
+def test_only_what_is_about_a_voice_can_go(home: Path) -> None:
+    folder = temporary_folder(home)
+    wipe(folder)
+    files = VisitFiles(folder)
+    one, two = files.new("visit", "timbre-one.wav"), files.new("visit", "timbre-two.wav")
+    one.write_bytes(b"1")
+    two.write_bytes(b"2")
+    files.forget("visit", about="one")
+    assert not one.exists()
+    assert two.exists()
+
+
+def test_what_an_earlier_run_left_is_wiped(home: Path) -> None:
+    folder = temporary_folder(home)
+    wipe(folder)
+    (folder / "left.wav").write_bytes(b"left")
+    wipe(folder)
+    assert list(folder.iterdir()) == []
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+# the form
+
+
+def form(**changes: object) -> Form:
+    filled: dict[str, object] = {
+        "source": words.EXAMPLE,
+        "recorded": None,
+        "uploaded": None,
+        "link": None,
+        "example": examples()[0].name,
+        "prompt_audio": None,
+        "prompt_text": "",
+        "text": "Hello there.",
+        "model": contract.MODELS[0],
+        "accuracy": contract.ACCURACY_DEFAULT,
+        "noise": False,
+        "volume": False,
+        "consent": True,
+    }
+    return Form(**(filled | changes))  # type: ignore[arg-type]
+
+
+def test_a_filled_in_form_is_an_order() -> None:
+    order = form().order("me")
+    assert form().faults() == []
+    assert order.audio == examples()[0].path
+    assert (order.owner, order.consent, order.name) == ("me", True, examples()[0].name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"example": "Nobody"}, "audio"),
+        ({"source": words.UPLOAD}, "audio"),
+        ({"source": words.RECORD, "uploaded": __file__}, "audio"),
+        ({"source": words.UPLOAD, "uploaded": "/gone.wav"}, "audio"),
+        ({"source": words.LINK, "link": "  "}, "audio"),
+        ({"source": "Elsewhere"}, "audio"),
+        ({"prompt_text": "Half a prompt."}, "prompt_audio"),
+        ({"prompt_audio": __file__}, "prompt_text"),
+        ({"prompt_audio": __file__, "prompt_text": "No end"}, "prompt_text"),
+        ({"prompt_audio": "/gone.wav", "prompt_text": "It is gone."}, "prompt_audio"),
+        ({"text": ""}, "text"),
+        ({"text": None}, "text"),
+        ({"text": "a" * (contract.TEXT_MAX_CHARS + 1)}, "text"),
+        ({"model": "any"}, "model"),
+        ({"consent": False}, "consent"),
+        ({"consent": "yes"}, "consent"),
+    ],
+)
+def test_each_fault_is_at_its_field(changes: dict[str, object], field: str) -> None:
+    assert [fault.field for fault in form(**changes).faults()] == [field]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"source": words.LINK, "link": "https://a.example/my%20voice.mp3?x=1"}, "my voice"),
+        ({"source": words.LINK, "link": "https://a.example/"}, "a"),
+        ({"source": words.UPLOAD, "uploaded": "/tmp/An_old   tape.m4a"}, "An old tape"),
+        ({"source": words.RECORD, "recorded": "/tmp/blob.wav"}, words.RECORDING),
+    ],
+)
+def test_a_voice_is_named_after_its_recording(changes: dict[str, object], name: str) -> None:
+    assert form(**changes).given.name() == name
