@@ -22,7 +22,6 @@ from clone.errors import BusyError, CancelledError, HostedError, MaybeDone, Timb
 from clone.jobs import Stop
 from clone.wire import Bounds, Broken, NotSent, Wire
 
-NAME = "novita"
 CLONE_PATH = "/v3/minimax-voice-cloning"
 
 MAX_CONNECTS = 3

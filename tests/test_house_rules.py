@@ -42,7 +42,9 @@ MAY_IMPORT = {
     "novita": FOUNDATION | {"answers", "wire"},
     "orders": FOUNDATION | {"voice"},
     "workspace": FOUNDATION | {"store"},
-    "studio": FOUNDATION | PARTS | {"orders", "workspace"},
+    "hosted": FOUNDATION | {"audio", "fetch", "novita", "orders", "publish"},
+    "calls": FOUNDATION | {"hosted", "library", "orders", "prices", "publish", "store", "voice", "workspace"},
+    "studio": FOUNDATION | PARTS | {"orders", "workspace", "hosted", "calls"},
     "server": FOUNDATION | {"studio"},
     "ui": FOUNDATION | {"studio"},
     "cli": FOUNDATION | {"studio", "audio"},  # a preview is written as mp3 or wav
