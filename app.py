@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 from starlette.middleware import Middleware
+from starlette.routing import Mount
 
 from clone.settings import Settings, prepare_gradio
 from clone.ui.files import temporary_folder, wipe
@@ -59,7 +60,9 @@ def main() -> None:
     studio = Studio(SETTINGS)
     demo = build(studio, SETTINGS)
     try:
-        demo.launch(**launch_options(SETTINGS), prevent_thread_lock=True)
+        options = launch_options(SETTINGS)
+        options["app_kwargs"]["routes"] = [Mount("/links", studio.calls.publisher.route)]
+        demo.launch(**options, prevent_thread_lock=True)
         studio.start()
         print(f"Timbre is at {demo.local_url}", flush=True)
         demo.block_thread()

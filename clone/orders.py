@@ -9,10 +9,9 @@ import numpy as np
 
 from clone.contract import CloneOptions
 from clone.errors import Refused
+from clone.settings import BACKENDS, LOCAL
 from clone.voice import Voice
 
-LOCAL, NOVITA = "local", "novita"
-BACKENDS = (LOCAL, NOVITA)
 LOCAL_OWNER = "local"
 """Whoever runs the app, on the same machine."""
 

@@ -11,6 +11,10 @@ from platformdirs import user_data_path
 
 from clone.errors import TimbreError
 
+LOCAL, NOVITA = "local", "novita"
+BACKENDS = (LOCAL, NOVITA)
+"""What may clone a voice: this machine, or the hosted service."""
+
 SPACE_DATA = Path("/data")
 MAX_PORT = 65535
 

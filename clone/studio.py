@@ -31,8 +31,8 @@ from clone.fetch import fetch
 from clone.hosted import clip_of
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work
 from clone.library import Library
-from clone.orders import NOVITA, Cloned, CloneOrder, SpeakOrder, Spoken, check_backend
-from clone.settings import Settings
+from clone.orders import Cloned, CloneOrder, SpeakOrder, Spoken, check_backend
+from clone.settings import NOVITA, Settings
 from clone.store import Store, make_private_folder
 from clone.voice import Voice
 from clone.workspace import Workspace
