@@ -78,9 +78,9 @@ class Hosting:
             self.panel.told: self._told(source, text, model) if hosted else "",
         }
 
-    def remembered(self, backend: object) -> str:
-        """Return the choice of the last visit; this machine at the first one."""
-        return backend if isinstance(backend, str) and backend in BACKENDS else LOCAL
+    def recall(self, backend: object) -> Any:
+        """Return the choice of the last visit; where there is none, whatever stands there already stays."""
+        return backend if isinstance(backend, str) and backend in BACKENDS else gr.skip()
 
     def _told(self, source: str, text: str | None, model: str | None) -> str:
         calls = self._desk.studio.calls

@@ -103,8 +103,8 @@ def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
 
 def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.BrowserState) -> None:
     choice, preview, source = hosting.panel.backend, cloning.preview, cloning.voice.source
-    page.load(hosting.remembered, kept, choice, **_QUICK)
-    choice.input(hosting.remembered, choice, kept, **_QUICK)
+    page.load(hosting.recall, kept, choice, **_QUICK)
+    choice.input(hosting.recall, choice, kept, **_QUICK)
     gr.on(
         [choice.change, source.change, preview.text.change, preview.model.change],
         hosting.chosen,
