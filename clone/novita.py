@@ -135,7 +135,7 @@ class Novita:
         for n_tries in range(1, MAX_CONNECTS + 1):
             stop.check()
             try:
-                return self._wire.post(path, body, bounds, Stop())
+                return self._wire.post(path, body, bounds, stop)
             except NotSent as error:
                 if not error.again or n_tries == MAX_CONNECTS:
                     raise

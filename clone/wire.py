@@ -83,10 +83,10 @@ class Wire:
 
     def get(self, path: str, bounds: Bounds, stop: Stop) -> Answer:
         """Ask for something; it costs nothing and may be repeated."""
-        return self._exchange(requests.Request("GET", self.base_url + path), bounds, stop)
+        return self._exchange(requests.Request("GET", self.base_url + path), bounds, stop, stop)
 
     def post(self, path: str, body: Mapping[str, Any], bounds: Bounds, stop: Stop) -> Answer:
-        """Send something, once.
+        """Send something, once; ``stop`` is obeyed until it leaves, and not while its answer is awaited.
 
         Raises:
             NotSent: the service never saw it.
@@ -94,10 +94,10 @@ class Wire:
             CancelledError: ``stop`` was asked.
         """
         data = json.dumps(body).encode()  # plain ASCII, which no proxy misreads
-        return self._exchange(requests.Request("POST", self.base_url + path, data=data), bounds, stop)
+        return self._exchange(requests.Request("POST", self.base_url + path, data=data), bounds, stop, Stop())
 
-    def _exchange(self, request: requests.Request, bounds: Bounds, stop: Stop) -> Answer:
-        stop.check()
+    def _exchange(self, request: requests.Request, bounds: Bounds, before: Stop, during: Stop) -> Answer:
+        before.check()
         place = place_of(str(request.url))
         request.headers = {
             "Authorization": f"Bearer {self._key}",
@@ -106,22 +106,23 @@ class Wire:
             "Accept-Encoding": "identity",
             "User-Agent": "Timbre",
         }
-        with closing(Limits(bounds.total_s, stop)) as limits:
-            visit = _Exchange(limits, place, bounds)
+        with closing(Limits(bounds.total_s, during)) as limits:
+            visit = _Exchange(limits, place, bounds, before)
             try:
                 return visit.run(request.prepare())
             except FetchError as error:
                 raise visit.failure(error) from None
             except LOW_LEVEL as error:
-                stop.check()
+                during.check()
                 raise visit.failure(explain(error, place.shown)) from None
 
 
 class _Exchange:
     """One exchange under way; ``connected`` from the moment a request could have left."""
 
-    def __init__(self, limits: Limits, place: Place, bounds: Bounds) -> None:
+    def __init__(self, limits: Limits, place: Place, bounds: Bounds, stop: Stop) -> None:
         self.limits = limits
+        self.stop = stop
         self.place = place
         self.bounds = bounds
         self.connected = False
@@ -153,6 +154,7 @@ class _Exchange:
         return not_sent
 
     def _connects(self) -> None:
+        self.stop.check()
         self.connected = True
 
     def _body(self, response: requests.Response) -> tuple[bytes, bool]:

@@ -24,6 +24,7 @@ from clone.errors import (
     TimbreError,
 )
 from clone.jobs import Stop
+from clone.network import Network
 from clone.novita import CLONE_PATH, Novita, Pace, Sound
 from clone.wire import Bounds, NotSent
 from tests.faults import CHUNKED, FAULTS, FaultServer, body, chunked, for_ever, in_turn, saying, sending, serving
@@ -247,6 +248,19 @@ def test_what_was_sent_is_waited_for_even_when_cancelled(server: FaultServer) ->
     with pytest.raises(CancelledError):
         clone(server, stop=stop)
     assert len(server.asked) == 1
+
+
+def test_a_stop_while_connecting_sends_nothing(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, dial = Stop(), Network.dial
+
+    def slow(*args: Any) -> socket.socket:
+        stop.ask()
+        return dial(*args)
+
+    monkeypatch.setattr(Network, "dial", slow)
+    with pytest.raises(CancelledError):
+        clone(server, stop=stop)
+    assert server.bodies == []
 
 
 # speech
