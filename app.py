@@ -19,6 +19,7 @@ prepare_gradio(temporary_folder(SETTINGS.home))
 
 import gradio as gr
 
+from clone.publish import MOUNT
 from clone.studio import Studio
 from clone.ui import page, theme
 from clone.ui.cache import PageCache
@@ -61,7 +62,7 @@ def main() -> None:
     demo = build(studio, SETTINGS)
     try:
         options = launch_options(SETTINGS)
-        options["app_kwargs"]["routes"] = [Mount("/links", studio.calls.publisher.route)]
+        options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route)]
         demo.launch(**options, prevent_thread_lock=True)
         studio.start()
         print(f"Timbre is at {demo.local_url}", flush=True)

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 LENT_S = 900
 """Longer than any call takes, waiting for its turn included."""
 
+MOUNT = "/lent"
+"""Where the app serves what is lent, apart from other signed links."""
+
 PASSING = "passing"
 """Folder of a bucket where lent recordings lie."""
 
@@ -48,7 +51,7 @@ class Publisher:
 
     @property
     def route(self) -> App:
-        """What answers the links that were lent out at this app's own address."""
+        """What answers the links that were lent out at this app's own address; to be mounted at ``MOUNT``."""
         return link_route(self._signer, self._find)
 
     def way(self, is_url: bool = False) -> str:
@@ -117,7 +120,7 @@ class Publisher:
         with self._lock:
             self._lent[name] = path
         try:
-            yield self._signer.link(self._base_url, name, LENT_S)
+            yield self._signer.link(self._base_url + MOUNT, name, LENT_S)
         finally:
             with self._lock:
                 del self._lent[name]

@@ -20,9 +20,9 @@ from starlette.routing import Mount
 
 from clone.engine.local import LocalBackend
 from clone.errors import BusyError, FetchError, HostedError, KeyRefused, MaybeDone, PublishError, Refused
-from clone.links import ROUTE
 from clone.novita import CLONE_PATH
 from clone.prices import KEEP_MODEL, KEEP_TEXT
+from clone.publish import MOUNT
 from clone.settings import Settings
 from clone.studio import Cloned, CloneOrder, Spoken, Studio
 from tests.faults import FAULTS, FaultServer, body, saying, sending, serving
@@ -81,7 +81,7 @@ def studio(home: Path, service: FaultServer, backend: LocalBackend) -> Iterator[
     )
     with closing(Studio(settings, backend)) as running:
         running.start(warm=False)
-        routes = [Mount(ROUTE.rstrip("/"), running.calls.publisher.route)]
+        routes = [Mount(MOUNT, running.calls.publisher.route)]
         server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=port, log_level="warning"))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

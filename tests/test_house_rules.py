@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "ui": FOUNDATION | {"studio"},
     "cli": FOUNDATION | {"studio", "audio"},  # a preview is written as mp3 or wav
     "__main__": {"cli"},
-    "app": FOUNDATION | {"studio", "server", "ui"},
+    "app": FOUNDATION | {"studio", "server", "ui", "publish"},
 }
 # What Studio hands out: views may name the type, and call nothing beside it.
 HANDED_OUT = {

@@ -17,8 +17,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from clone.errors import PublishError, TimbreError
-from clone.links import ROUTE
-from clone.publish import PASSING, Publisher
+from clone.publish import MOUNT, PASSING, Publisher
 from clone.settings import Settings
 from clone.store import Store
 
@@ -41,10 +40,10 @@ def test_without_a_way_the_three_are_named(settings: Settings, tmp_path: Path) -
 
 def test_by_the_apps_own_address(home: Path, tmp_path: Path) -> None:
     lender = publisher(Settings.at(home, public_url="https://timbre.example"))
-    client = TestClient(Starlette(routes=[Mount(ROUTE.rstrip("/"), lender.route)]), base_url="https://timbre.example")
+    client = TestClient(Starlette(routes=[Mount(MOUNT, lender.route)]), base_url="https://timbre.example")
     assert "this page" in lender.way()
     with lender.lend(DATA, "mp3", tmp_path) as url, lender.lend(b"other", "wav", tmp_path) as other:
-        assert re.fullmatch(r"https://timbre\.example/links/\d+-\w+\.mp3\?expires=\d+&signature=\w{64}", url)
+        assert re.fullmatch(r"https://timbre\.example/lent/links/\d+-\w+\.mp3\?expires=\d+&signature=\w{64}", url)
         assert client.get(url).content == DATA
         assert client.get(other).content == b"other"
         assert client.get(url.replace(url.split("/")[-1].split("?")[0], other.split("/")[-1].split("?")[0])).is_error
@@ -54,7 +53,7 @@ def test_by_the_apps_own_address(home: Path, tmp_path: Path) -> None:
 
 def test_the_link_is_dead_when_the_call_fails(home: Path, tmp_path: Path) -> None:
     lender = publisher(Settings.at(home, public_url="https://timbre.example"))
-    client = TestClient(Starlette(routes=[Mount(ROUTE.rstrip("/"), lender.route)]), base_url="https://timbre.example")
+    client = TestClient(Starlette(routes=[Mount(MOUNT, lender.route)]), base_url="https://timbre.example")
     with pytest.raises(RuntimeError), lender.lend(DATA, "mp3", tmp_path) as url:
         raise RuntimeError
     assert client.get(url).status_code == 404
