@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 from starlette.middleware import Middleware
+from starlette.routing import Mount
 
 from clone.settings import Settings, prepare_gradio
 from clone.ui.files import temporary_folder, wipe
@@ -18,6 +19,7 @@ prepare_gradio(temporary_folder(SETTINGS.home))
 
 import gradio as gr
 
+from clone.publish import MOUNT
 from clone.studio import Studio
 from clone.ui import page, theme
 from clone.ui.cache import PageCache
@@ -59,7 +61,9 @@ def main() -> None:
     studio = Studio(SETTINGS)
     demo = build(studio, SETTINGS)
     try:
-        demo.launch(**launch_options(SETTINGS), prevent_thread_lock=True)
+        options = launch_options(SETTINGS)
+        options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route)]
+        demo.launch(**options, prevent_thread_lock=True)
         studio.start()
         print(f"Timbre is at {demo.local_url}", flush=True)
         demo.block_thread()

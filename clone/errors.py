@@ -6,9 +6,13 @@ TimbreError                 anything we say to a person
 │   ├── PromptError         the prompt clip or its transcript
 │   ├── TextError           the text to speak, or its model
 │   ├── ConsentError        nobody confirmed that the speaker agreed
-│   └── FetchError          a URL that may not or could not be downloaded
+│   ├── FetchError          a URL that may not or could not be downloaded
+│   └── PublishError        a recording on this machine can't be given an address for the hosted service
 ├── VoiceError              unknown, somebody else's, or expired voice
 ├── BusyError               the queue is full, or a quota is used up
+├── HostedError             the hosted service can't be reached, fails, or says something we can't read
+│   ├── KeyRefused          its key is missing, wrong, or not good for this
+│   └── MaybeDone           a paid request broke off after it was sent: it may have gone through
 ├── WeightsError            a model's weights are missing or not what they should be
 └── CancelledError          the person asked to stop
 
@@ -25,8 +29,12 @@ __all__ = [
     "CancelledError",
     "ConsentError",
     "FetchError",
+    "HostedError",
+    "KeyRefused",
+    "MaybeDone",
     "PromptError",
     "PromptMismatch",
+    "PublishError",
     "Refused",
     "TextError",
     "TimbreError",
@@ -42,7 +50,7 @@ class TimbreError(Exception):
         message: one sentence: what happened, with the measured value and the limit in it.
         code: short machine name, for example ``too_short``.
         field: the input it belongs to: ``audio``, ``prompt_audio``, ``prompt_text``, ``text``,
-            ``model``, ``accuracy``, ``consent`` or ``voice_id``; None when it belongs to none.
+            ``model``, ``accuracy``, ``consent``, ``voice_id`` or ``api_key``; None when it belongs to none.
         measured: the measured value, with its unit in ``code``'s documentation or as text.
         limit: the limit it broke.
         advice: one sentence: what to do.
@@ -51,6 +59,8 @@ class TimbreError(Exception):
     reason = "TASK_FAILED"
     status = 500
     service_code: int | None = None
+    trace_id = ""
+    """How the hosted service names the request in its own records, when it told."""
 
     def __init__(
         self,
@@ -136,6 +146,27 @@ class BusyError(TimbreError):
     def __init__(self, message: str, *, retry_after_s: int = 10, **rest: Any) -> None:
         super().__init__(message, **rest)
         self.retry_after_s = retry_after_s
+
+
+class PublishError(Refused):
+    """The hosted service fetches a URL, and there is no way to give the recording one."""
+
+
+class HostedError(TimbreError):
+    """The hosted service failed, or what it said can't be read."""
+
+    status = 502
+
+
+class KeyRefused(HostedError):
+    """The hosted service needs a key, or another one."""
+
+    reason = "INVALID_API_KEY"
+    status = 403
+
+
+class MaybeDone(HostedError):
+    """A request that costs money was sent, and its end is not known. Nothing may repeat it by itself."""
 
 
 class WeightsError(TimbreError):

@@ -43,7 +43,7 @@ _WEB_PORTS = {80, 443}
 _FIRST_FREE_PORT = 1024
 _HEADERS = {"User-Agent": "Timbre", "Accept": "audio/*, */*;q=0.5", "Accept-Encoding": "identity"}
 _REDIRECTS = {301, 302, 303, 307, 308}
-_LOW_LEVEL = (requests.RequestException, low.HTTPError, HTTPException, OSError, EOFError, ValueError, zlib.error)
+LOW_LEVEL = (requests.RequestException, low.HTTPError, HTTPException, OSError, EOFError, ValueError, zlib.error)
 _PAGE = re.compile(rb"\A[\xef\xbb\xbf\s]*<(?:!doctype\s+html|html|head|body|script|(?:\?xml|!--).*<html)", re.I | re.S)
 
 
@@ -84,7 +84,7 @@ def fetch(
         raise
 
 
-class _Pinned(HTTPAdapter):
+class Pinned(HTTPAdapter):
     """Sends requests over connections that ``dial`` makes, instead of looking the host up again."""
 
     def __init__(self, dial: Callable[[], socket.socket]) -> None:
@@ -107,7 +107,7 @@ class _Visit:
     max_bytes: int
 
     def save(self, url: str, folder: Path) -> Path:
-        place = _place(url)
+        place = place_of(url)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix="fetch-", dir=folder)  # made with mode 600
         try:
@@ -123,14 +123,14 @@ class _Visit:
         for _ in range(MAX_REDIRECTS + 1):
             addresses = self.network.judged_addresses(place)
             with (
-                closing(_Pinned(partial(self.network.dial, addresses, place))) as adapter,
+                closing(Pinned(partial(self.network.dial, addresses, place))) as adapter,
                 closing(self.ask(adapter, place)) as response,
             ):
                 if response.status_code not in _REDIRECTS or "Location" not in response.headers:
                     yield from self.body(response, place)
                     return
                 location = response.headers["Location"].encode("latin-1", "replace").decode("utf-8", "replace")
-            place = _place(location, place.url)
+            place = place_of(location, place.url)
         raise FetchError(
             f"{place.shown} is more than {MAX_REDIRECTS} redirects away.",
             code="url_redirects",
@@ -139,7 +139,7 @@ class _Visit:
             advice="Give the address that the link leads to in the end.",
         )
 
-    def ask(self, adapter: _Pinned, place: Place) -> requests.Response:
+    def ask(self, adapter: Pinned, place: Place) -> requests.Response:
         """Send one GET. No session: it would bring cookies, proxies, .netrc, and read a redirect's body whole."""
         with self.mapped(place):
             request = requests.Request("GET", place.url, headers=_HEADERS).prepare()
@@ -182,7 +182,7 @@ class _Visit:
             yield
         except TimbreError:
             raise
-        except _LOW_LEVEL as error:
+        except LOW_LEVEL as error:
             self.network.limits.check(place.shown)
             raise explain(error, place.shown) from None
 
@@ -223,8 +223,12 @@ def _causes(error: BaseException, depth: int = 6) -> Iterator[BaseException]:
             yield from _causes(each, depth - 1)
 
 
-def _place(url: str, base: str = "") -> Place:
-    """Read a URL as the libraries below will read it."""
+def place_of(url: str, base: str = "") -> Place:
+    """Read a URL as the libraries below will read it.
+
+    Raises:
+        FetchError: ``bad_url``, ``url_scheme`` or ``url_credentials``.
+    """
     try:
         text = urljoin(base, url.strip())
     except ValueError:

@@ -52,6 +52,11 @@ class Stop:
         if asked:
             callback()
 
+    def pause(self, pause_s: float) -> None:
+        """Wait, unless and until somebody asks to stop; then raise as ``check``."""
+        self._event.wait(pause_s)
+        self.check()
+
     def check(self) -> None:
         """Raise CancelledError if somebody asked to stop."""
         if self.asked:
@@ -101,15 +106,24 @@ class _Job:
 
 
 class Queue:
-    """One worker for every caller: two cores do one clone at a time best. Bounded, fair per owner."""
+    """One worker for every caller: two cores do one clone at a time best. Bounded, fair per owner.
 
-    def __init__(self, max_waiting: int = MAX_WAITING, max_per_owner: int = MAX_JOBS_PER_OWNER) -> None:
+    Args:
+        max_waiting: jobs in line.
+        max_per_owner: jobs of one owner, in line or at work.
+        n_workers: more than one only for work that waits for others.
+    """
+
+    def __init__(
+        self, max_waiting: int = MAX_WAITING, max_per_owner: int = MAX_JOBS_PER_OWNER, n_workers: int = 1
+    ) -> None:
+        self._n_workers = n_workers
         self._max_waiting = max_waiting
         self._max_per_owner = max_per_owner
         self._changed = threading.Condition()
         self._waiting: deque[_Job] = deque()
-        self._running: _Job | None = None
-        self._worker: threading.Thread | None = None
+        self._running: list[_Job] = []
+        self._workers: list[threading.Thread] = []
 
     def run(self, owner: str, work: Work) -> Iterator[object]:
         """Do a piece of work in turn.
@@ -147,7 +161,7 @@ class Queue:
 
     def _enter(self, job: _Job) -> _Job:
         with self._changed:
-            mine = [other for other in (*self._waiting, self._running) if other and other.owner == job.owner]
+            mine = [other for other in (*self._waiting, *self._running) if other.owner == job.owner]
             if len(mine) >= self._max_per_owner:
                 raise BusyError(
                     f"You have {len(mine)} jobs going on already; at most {self._max_per_owner} are taken at once.",
@@ -166,9 +180,9 @@ class Queue:
                     retry_after_s=60,
                 )
             self._waiting.append(job)
-            if self._worker is None:
-                self._worker = threading.Thread(target=self._work, name="timbre-worker", daemon=True)
-                self._worker.start()
+            if len(self._workers) < self._n_workers:
+                self._workers.append(threading.Thread(target=self._work, name="timbre-worker", daemon=True))
+                self._workers[-1].start()
             self._changed.notify_all()
         return job
 
@@ -185,7 +199,9 @@ class Queue:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._running = None
                 self._changed.wait_for(lambda: bool(self._waiting))
-                job = self._running = self._waiting.popleft()
+                job = self._waiting.popleft()
+                self._running.append(job)
             job.run()
+            with self._changed:
+                self._running.remove(job)

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from clone.contract import CloneOptions
+from clone.errors import Refused
+from clone.settings import BACKENDS, LOCAL
 from clone.voice import Voice
+
+LOCAL_OWNER = "local"
+"""Whoever runs the app, on the same machine."""
+
+
+def check_backend(backend: str) -> str:
+    """Refuse a backend that there is not.
+
+    Raises:
+        Refused: ``unknown_backend``.
+    """
+    if backend not in BACKENDS:
+        raise Refused(
+            f"There is no backend named “{backend[:40]}”.",
+            code="unknown_backend",
+            measured=backend[:40],
+            limit=", ".join(BACKENDS),
+            advice=f"Choose one of {', '.join(BACKENDS)}.",
+        )
+    return backend
 
 
 @dataclass(frozen=True)
 class CloneOrder:
-    """What is to be cloned, for whom. A recording is a file, or a URL as str."""
+    """What is to be cloned, for whom. A recording is a file, or a URL as str.
+
+    ``backend`` is one of BACKENDS; ``api_key`` is for the hosted one, and kept by nobody.
+    """
 
     owner: str
     audio: Path | str
@@ -22,26 +47,33 @@ class CloneOrder:
     prompt_audio: Path | str | None = None
     prompt_text: str | None = None
     name: str = ""
+    backend: str = LOCAL
+    api_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class Cloned:
-    """A cloned voice; likeness and ceiling are None without a preview. ``replayed``: it was there already."""
+    """A cloned voice; likeness and ceiling are None without a preview. ``replayed``: it was there already.
+
+    ``note`` is what else a person must know, such as that a preview was lost.
+    """
 
     voice: Voice
     replayed: bool
     likeness: float | None
     ceiling: float | None
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class SpeakOrder:
-    """What a voice is to say."""
+    """What a voice is to say; ``api_key`` as in CloneOrder, for a hosted voice."""
 
     owner: str
     voice_id: str
     text: str
     model: str
+    api_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

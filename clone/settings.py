@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from platformdirs import user_data_path
 
 from clone.errors import TimbreError
+
+LOCAL, NOVITA = "local", "novita"
+BACKENDS = (LOCAL, NOVITA)
+"""What may clone a voice: this machine, or the hosted service."""
 
 SPACE_DATA = Path("/data")
 MAX_PORT = 65535
@@ -25,6 +29,9 @@ class Settings:
         store_url: where audio lies: a folder or any fsspec URL (TIMBRE_STORE_URL).
         public_url: base of links given out, no slash at the end; "" when there is none (TIMBRE_PUBLIC_URL, SPACE_HOST).
         allow_private_urls: let a URL to fetch point at loopback or private addresses (TIMBRE_ALLOW_PRIVATE_URLS).
+        novita_api_key: key of the hosted service, the owner's; never shown (NOVITA_API_KEY).
+        novita_base_url: where the hosted service is, no slash at the end (NOVITA_BASE_URL).
+        api_keys: keys that the owner gave out; never shown (TIMBRE_API_KEYS, comma-separated).
         server_name: address to bind (GRADIO_SERVER_NAME).
         server_port: port to bind (GRADIO_SERVER_PORT).
     """
@@ -34,6 +41,9 @@ class Settings:
     store_url: str
     public_url: str = ""
     allow_private_urls: bool = False
+    novita_api_key: str = field(default="", repr=False)
+    novita_base_url: str = "https://api.novita.ai"
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
     server_name: str = "127.0.0.1"
     server_port: int = 7860
 
@@ -60,6 +70,9 @@ class Settings:
         changes: dict[str, object] = {
             "public_url": (given.get("TIMBRE_PUBLIC_URL") or _space_url(given)).rstrip("/"),
             "allow_private_urls": given.get("TIMBRE_ALLOW_PRIVATE_URLS", "0") == "1",
+            "novita_api_key": given.get("NOVITA_API_KEY", "").strip(),
+            "novita_base_url": (given.get("NOVITA_BASE_URL") or cls.novita_base_url).strip().rstrip("/"),
+            "api_keys": tuple(key.strip() for key in given.get("TIMBRE_API_KEYS", "").split(",") if key.strip()),
             "server_name": given.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else cls.server_name),
             "server_port": _port(given["GRADIO_SERVER_PORT"]) if "GRADIO_SERVER_PORT" in given else cls.server_port,
         }

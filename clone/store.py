@@ -16,6 +16,9 @@ from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractFileSystem
+
+from clone.errors import TimbreError
 
 PARTIAL = ".partial"
 """Folder of files that are still being written; what lies there after a kill is a leftover."""
@@ -31,12 +34,22 @@ class Store:
     Args:
         url: a local folder (made with mode 700 if missing) or any fsspec URL, for example ``memory://`` or ``s3://…``.
         copies: folder for the local copies of a remote store's files; a temporary one of this object if None.
+
+    Raises:
+        TimbreError: ``bad_setting``, what this kind of URL needs is not installed.
     """
 
     def __init__(self, url: str, copies: Path | None = None) -> None:
         self.url = url
         self._fs: Any
-        self._fs, root = fsspec.core.url_to_fs(url)
+        try:
+            self._fs, root = fsspec.core.url_to_fs(url)
+        except ImportError:
+            raise TimbreError(
+                f"TIMBRE_STORE_URL is a {url.partition(':')[0]} address, and what that needs is not installed.",
+                code="bad_setting",
+                advice="For S3, run: pip install -r requirements-s3.txt.",
+            ) from None
         self._root = str(root).rstrip("/")
         self._local = Path(root) if isinstance(self._fs, LocalFileSystem) else None
         self._own_copies = None if self._local or copies else tempfile.TemporaryDirectory(prefix="timbre-")
@@ -76,6 +89,15 @@ class Store:
         assert self._copies
         make_private_folder(self._copies)
         return self._write(self._copies, key, self.get(key))
+
+    @property
+    def signs(self) -> bool:
+        """Whether links to its files can be given out, as those of a bucket can."""
+        return type(self._fs).sign is not AbstractFileSystem.sign
+
+    def sign(self, key: str, for_s: int) -> str:
+        """Return a link by which anybody can read a file, for so many seconds."""
+        return str(self._fs.sign(self._place(key), expiration=for_s))
 
     def delete(self, prefix: str) -> None:
         """Remove a file, or a folder with all that is in it, and its local copies; nothing there is no error."""

@@ -21,16 +21,18 @@ from clone import contract
 from clone.audio import enhance, preflight
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.audio.write import accepted, mp3_bytes, wav_bytes
+from clone.calls import Calls, files_of
 from clone.contract import CloneOptions
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import Heard, Line, LocalBackend
 from clone.engine.profile import ENGINE_VERSION, Profile
 from clone.errors import BusyError, ConsentError
 from clone.fetch import fetch
+from clone.hosted import clip_of
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work
 from clone.library import Library
-from clone.orders import Cloned, CloneOrder, SpeakOrder, Spoken
-from clone.settings import Settings
+from clone.orders import Cloned, CloneOrder, SpeakOrder, Spoken, check_backend
+from clone.settings import NOVITA, Settings
 from clone.store import Store, make_private_folder
 from clone.voice import Voice
 from clone.workspace import Workspace
@@ -53,13 +55,15 @@ class Studio:
     def __init__(self, settings: Settings, backend: LocalBackend | None = None) -> None:
         make_private_folder(settings.home)
         self._settings = settings
-        self._library = Library(settings, Store(settings.store_url, settings.home / "copies"))
+        store = Store(settings.store_url, settings.home / "copies")
+        self._library = Library(settings, store)
         self._backend = backend or LocalBackend(settings.home / "weights")
         self._queue = Queue()
         self._checks = threading.BoundedSemaphore(MAX_CHECKS)
         self._closed = threading.Event()
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
+        self.calls = Calls(settings, store, self._library, self._workspace)
 
     @property
     def ready(self) -> bool:
@@ -75,6 +79,7 @@ class Studio:
         self._workspace.sweep()
         self._library.reconcile()
         self._library.purge()
+        self.calls.publisher.sweep()
         threading.Thread(target=self._purge_now_and_then, name="timbre-purge", daemon=True).start()
         if warm:
             threading.Thread(target=self._warm_up, name="timbre-warm", daemon=True).start()
@@ -112,6 +117,7 @@ class Studio:
         Raises:
             TimbreError: what refuses or fails, at its field.
         """
+        check_backend(order.backend)
         if not order.consent:
             raise ConsentError(
                 "Nobody confirmed that the person in the recording agreed to be cloned.",
@@ -126,9 +132,11 @@ class Studio:
             if stored is not None:
                 yield stored
                 return
-        if order.options.text is not None:
+        if order.backend == NOVITA:
+            self.calls.hosted.check(order)
+        elif order.options.text is not None:
             self._backend.check_text(order.options.text)
-        for event in self._run(order.owner, lambda tell, stop: self._clone(order, tell, stop)):
+        for event in self._run(order.owner, lambda tell, stop: self._clone(order, tell, stop), order.backend):
             yield cast(Stage | Waiting | Cloned, event)
 
     def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
@@ -137,19 +145,31 @@ class Studio:
         Yields and raises as clone() does; the last item is the Spoken.
         """
         contract.check_model(order.model)
-        contract.check_text(order.text)
-        self._library.get(order.voice_id, order.owner)
-        self._backend.check_text(order.text)
-        for event in self._run(order.owner, lambda tell, stop: self._speak(order, tell, stop)):
+        backend = self._library.get(order.voice_id, order.owner).backend
+        if backend == NOVITA:
+            contract.check_text(order.text, contract.SPEECH_TASK_MAX_CHARS)
+            self.calls.hosted.key(order.owner, order.api_key)
+        else:
+            contract.check_text(order.text)
+            self._backend.check_text(order.text)
+        speak = self.calls.speak if backend == NOVITA else self._speak
+        for event in self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend):
             yield cast(Stage | Waiting | Spoken, event)
 
     def voices(self, owner: str) -> list[Voice]:
         """Return an owner's voices, newest first."""
         return self._library.voices(owner)
 
-    def keep(self, voice_id: str, owner: str) -> Voice:
-        """Make a voice permanent."""
-        return self._library.keep(voice_id, owner)
+    def keep(self, voice_id: str, owner: str, api_key: str | None = None) -> Voice:
+        """Make a voice permanent; a hosted one by letting it say a word there, which costs what calls.keep_cost() says.
+
+        Raises:
+            TimbreError: as speak().
+        """
+        voice = self._library.get(voice_id, owner)
+        if voice.backend != NOVITA or voice.permanent:
+            return self._library.keep(voice_id, owner)
+        return cast(Spoken, list(self.speak(self.calls.keep_order(voice_id, owner, api_key)))[-1]).voice
 
     def forget(self, voice_id: str, owner: str) -> None:
         """Delete a voice and everything that was kept of it."""
@@ -170,7 +190,10 @@ class Studio:
         encode = mp3_bytes if path.suffix.lower() == ".mp3" else wav_bytes
         path.write_bytes(encode(spoken.samples, spoken.sample_rate))
 
-    def _run(self, owner: str, work: Work) -> Iterator[object]:
+    def _run(self, owner: str, work: Work, backend: str) -> Iterator[object]:
+        if backend == NOVITA:
+            return self.calls.run(owner, work)
+
         def rested(tell: Tell, stop: Stop) -> object:
             try:
                 return work(tell, stop)
@@ -180,7 +203,8 @@ class Studio:
         return self._queue.run(owner, rested)
 
     def _clone(self, order: CloneOrder, tell: Tell, stop: Stop) -> Cloned:
-        script = self._backend.script(order.options.text) if order.options.text is not None else []
+        hosted = order.backend == NOVITA
+        script = self._backend.script(order.options.text) if order.options.text is not None and not hosted else []
         step = _steps(tell, 4 + len(script))
         with self._workspace.folder() as folder:
             step("Reading the recording")
@@ -194,6 +218,15 @@ class Studio:
             report, heard, (kept, suffix) = self._report(recording, path, stop)
             report.raise_if_refused()
             clip, prompt = self._prompt(order, prompt_path, stop) if prompt_path else (None, None)
+            if hosted:
+                prompt_clip = accepted(clip, prompt_path, stop) if clip and prompt_path else None
+                clips = (
+                    clip_of(order.audio, recording, (kept, suffix)),
+                    clip_of(order.prompt_audio, clip, prompt_clip) if clip and prompt_clip else None,
+                )
+                voice = _voice(order, recording, self._request_key(order, path, prompt_path), None, 0)
+                self._check_quota(order.owner, sum(map(len, files_of(clips).values())))
+                return self.calls.clone((order, voice), clips, folder, tell, stop)
             step("Learning the voice")
             profile = self._backend.learn(self._enhanced(heard, order.options, stop), prompt, stop)
             files = {f"reference.{suffix}": kept, "profile.npz": profile.to_bytes()}
@@ -290,12 +323,16 @@ class Studio:
             "prompt_audio": _sha256(prompt_path) if prompt_path else None,
             "prompt_text": (order.prompt_text or "").strip(),
             "options": order.options.model_dump(),
-            "backend": self._backend.name,
+            "backend": self._settings.novita_base_url if order.backend == NOVITA else self._backend.name,
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
     def _add(self, voice: Voice, files: dict[str, bytes]) -> Voice:
-        used = self._library.used_bytes(voice.owner) + sum(map(len, files.values()))
+        self._check_quota(voice.owner, sum(map(len, files.values())))
+        return self._library.add(voice, files)
+
+    def _check_quota(self, owner: str, n_bytes: int) -> None:
+        used = self._library.used_bytes(owner) + n_bytes
         if used > MAX_OWNER_BYTES:
             raise BusyError(
                 f"Your voices would take {used / 1e6:.0f} MB; at most {MAX_OWNER_BYTES / 1e6:.0f} MB are kept for you.",
@@ -304,7 +341,6 @@ class Studio:
                 limit=MAX_OWNER_BYTES,
                 advice="Forget a voice that you no longer need.",
             )
-        return self._library.add(voice, files)
 
     def _file(self, audio: Path | str, folder: Path, field: str, stop: Stop) -> Path:
         if isinstance(audio, Path):
@@ -334,7 +370,7 @@ def _voice(order: CloneOrder, recording: Recording, request_key: str, likeness: 
         voice_id=f"voice_{uuid.uuid4()}",
         owner=order.owner,
         name=order.name,
-        backend=LocalBackend.name,
+        backend=order.backend,
         model=order.options.model,
         settings=order.options.model_dump() | {"prompt_text": order.prompt_text},
         reference_sha256=recording.sha256,
@@ -344,7 +380,7 @@ def _voice(order: CloneOrder, recording: Recording, request_key: str, likeness: 
         created_at=now,
         likeness=likeness,
         ceiling=ceiling if likeness is not None else None,
-        engine_version=ENGINE_VERSION,
+        engine_version=ENGINE_VERSION if order.backend == LocalBackend.name else "",
     )
 
 

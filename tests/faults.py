@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import socketserver
 import ssl
@@ -11,13 +12,17 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
 
+_LENGTH = b"Content-Length"
 SOUND = bytes(range(256)) * 400
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
 class FaultServer(socketserver.ThreadingTCPServer):
-    """``answers`` maps a path to what is done with its connection; ``asked`` keeps the requests as they came."""
+    """``answers`` maps a path to what is done with its connection; ``asked`` keeps the heads of requests as they came,
+    ``bodies`` what was sent with them."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -26,6 +31,7 @@ class FaultServer(socketserver.ThreadingTCPServer):
         self.context = context
         self.answers: dict[str, Callable[[socket.socket], None]] = dict(FAULTS)
         self.asked: list[str] = []
+        self.bodies: list[bytes] = []
         self.n_connections = 0
         self.closing = threading.Event()
         super().__init__(("127.0.0.1", 0), _Connection)
@@ -58,7 +64,12 @@ class _Connection(socketserver.BaseRequestHandler):
             if not received:
                 return
             request += received
-        self.server.asked.append(request.decode())
+        head, _, sent = request.partition(b"\r\n\r\n")
+        length = next((int(v) for n, _, v in (h.partition(b":") for h in head.split(b"\r\n")) if n == _LENGTH), 0)
+        while len(sent) < length:
+            sent += connection.recv(65536)
+        self.server.bodies.append(sent)
+        self.server.asked.append((head + b"\r\n\r\n").decode())
         path = request.split()[1].decode().partition("?")[0]
         self.server.answers.get(path, sending(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))(connection)
         connection.close()
@@ -76,6 +87,20 @@ def sending(*parts: bytes, pause_s: float = 0) -> Callable[[socket.socket], None
 def body(data: bytes, *headers: str) -> bytes:
     lines = "".join(f"{header}\r\n" for header in (*headers, f"Content-Length: {len(data)}"))
     return OK + lines.encode() + b"\r\n" + data
+
+
+def saying(status: int, said: Any, *headers: str) -> Callable[[socket.socket], None]:
+    """Answer with a status and JSON; bytes are sent as they are."""
+    data = said if isinstance(said, bytes) else json.dumps(said).encode()
+    phrase = {each.value: each.phrase for each in HTTPStatus}.get(status, "What")
+    answer = body(data, *headers).removeprefix(OK)
+    return sending(f"HTTP/1.1 {status} {phrase}\r\n".encode() + answer)
+
+
+def in_turn(*answers: Callable[[socket.socket], None]) -> Callable[[socket.socket], None]:
+    """Do one after the other, a connection each; the last one for ever."""
+    left = list(answers)
+    return lambda connection: (left.pop(0) if len(left) > 1 else left[0])(connection)
 
 
 def reset(connection: socket.socket) -> None:

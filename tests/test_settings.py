@@ -102,3 +102,18 @@ def test_the_environment_of_a_test_is_its_own(home: Path) -> None:
 def test_settings_are_frozen(settings: Settings) -> None:
     with pytest.raises(FrozenInstanceError):
         settings.home = Path("/")  # type: ignore[misc]
+
+
+def test_keys_are_read_and_never_shown() -> None:
+    settings = Settings.from_environment(
+        {
+            "NOVITA_API_KEY": " nv-secret ",
+            "TIMBRE_API_KEYS": "key-one, key-two,,",
+            "NOVITA_BASE_URL": "http://127.0.0.1:9/",
+        }
+    )
+    assert settings.novita_api_key == "nv-secret"
+    assert settings.api_keys == ("key-one", "key-two")
+    assert settings.novita_base_url == "http://127.0.0.1:9"
+    assert not any(key in repr(settings) + str(settings) for key in ("nv-secret", "key-one", "key-two"))
+    assert Settings.from_environment({}).novita_base_url == "https://api.novita.ai"

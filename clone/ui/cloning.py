@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from clone.errors import CancelledError, TimbreError
+from clone.settings import LOCAL
 from clone.studio import Cloned
 from clone.ui import parts, words
 from clone.ui.examples import example
@@ -47,6 +48,7 @@ class Cloning:
             "model": self.preview.note,
             "accuracy": self.preview.advanced_note,
             "consent": self.run.consent_note,
+            "api_key": self.run.hosting.key_note,
         }
 
     def given(self) -> list[Any]:
@@ -66,6 +68,8 @@ class Cloning:
             preview.noise,
             preview.volume,
             self.run.consent,
+            self.run.hosting.backend,
+            self.run.hosting.key,
         ]
 
     def outputs(self) -> list[Any]:
@@ -114,13 +118,14 @@ class Cloning:
                     else:
                         yield {self.run.progress: progress.told(step)}
         except CancelledError:
-            yield self.cancelled()
+            yield self.cancelled(form.backend)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield self._refused([explain(error)])
 
-    def cancelled(self) -> Updates:
+    def cancelled(self, backend: str) -> Updates:
         """Return the page to rest after a cancel."""
-        return self._idle() | {self.run.progress: parts.note("info", words.STOPPED)}
+        said = words.STOPPED if backend == LOCAL else words.STOPPED_HOSTED
+        return self._idle() | {self.run.progress: parts.note("info", said)}
 
     def controls(self) -> list[Any]:
         """Return what ``cancelled`` changes."""
@@ -159,6 +164,9 @@ class Cloning:
         voice, studio = cloned.voice, self._desk.studio
         players = {}
         for kind, player in (("reference", self.result.original), ("preview", self.result.clone)):
+            if not any(name.startswith(f"{kind}.") for name in voice.files):
+                players[player] = gr.update(value=None)
+                continue
             source = studio.audio(voice.voice_id, owner, kind)
             name = f"timbre-{voice.voice_id}-{kind}{source.suffix}"
             players[player] = gr.update(value=str(self._desk.files.copy(visit, source, name)))
@@ -166,6 +174,6 @@ class Cloning:
             **players,
             self.result.card: gr.update(visible=True),
             self.result.voice_id: voice.voice_id,
-            self.result.facts: parts.result(voice, cloned.replayed),
-            self.library.listed: parts.voices(studio.voices(owner)),
+            self.result.facts: parts.result(voice, cloned.replayed, cloned.note),
+            self.library.listed: parts.voices(studio.voices(owner), studio.calls.keep_cost()),
         }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from clone import contract
 from clone.errors import AudioError, ConsentError, PromptError, TimbreError
+from clone.settings import LOCAL
 from clone.studio import CloneOrder
 from clone.ui import words
 from clone.ui.examples import example
@@ -77,6 +78,8 @@ class Form:
     noise: bool
     volume: bool
     consent: bool
+    backend: str = LOCAL
+    api_key: str | None = field(default=None, repr=False)
 
     @property
     def given(self) -> Given:
@@ -118,6 +121,8 @@ class Form:
             prompt_audio=Path(self.prompt_audio) if self.prompt_audio else None,
             prompt_text=(self.prompt_text or "").strip() or None,
             name=self.given.name(),
+            backend=self.backend,
+            api_key=(self.api_key or "").strip() or None,
         )
 
     def _check_prompt(self) -> None:

@@ -11,6 +11,7 @@ import gradio as gr
 
 from clone import contract
 from clone.errors import CancelledError, VoiceError
+from clone.settings import NOVITA
 from clone.studio import SpeakOrder, Spoken
 from clone.ui import parts, words
 from clone.ui.outcomes import LibraryPanel, ResultPanel
@@ -101,9 +102,9 @@ class Library:
         return updates
 
     def speak(
-        self, request: gr.Request, token: str, chosen: str | None, text: str | None, model: str | None
+        self, request: gr.Request, token: str, key: str | None, chosen: str | None, *said: str | None
     ) -> Iterator[Updates]:
-        """Speak with the chosen voice; closing this closes the studio's work too."""
+        """Say a text with a model: speak with the chosen voice; closing this closes the studio's work too."""
         p, progress = self.panel, Progress()
         yield {
             p.speak: gr.update(visible=False),
@@ -112,9 +113,8 @@ class Library:
         }
         try:
             owner = self._desk.owner(token, request)
-            order = SpeakOrder(
-                owner, _chosen(chosen), contract.check_text(text or ""), contract.check_model(model or "")
-            )
+            text, model = contract.check_text(said[0] or ""), contract.check_model(said[1] or "")
+            order = SpeakOrder(owner, _chosen(chosen), text, model, api_key=(key or "").strip() or None)
             with closing(self._desk.studio.speak(order)) as steps:  # type: ignore[type-var]
                 for step in steps:
                     if isinstance(step, Spoken):
@@ -124,7 +124,50 @@ class Library:
         except CancelledError:
             yield self.cancelled()
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            yield self._idle() | {p.progress: parts.refusal(explain(error))}
+            yield self._idle() | {p.progress: _refusal(error)}
+
+    def keep(self, request: gr.Request, token: str, key: str | None, event: gr.EventData) -> Iterator[Updates]:
+        """Keep a hosted voice by the shortest speech that counts; closing this cancels it."""
+        p, progress, voice_id = self.panel, Progress(), _voice_id(event)
+        yield {p.note: progress.told(), p.keep_cancel: gr.update(visible=True)}
+        at_rest = {p.keep_cancel: gr.update(visible=False)}
+        try:
+            owner = self._desk.owner(token, request)
+            order = self._desk.studio.calls.keep_order(voice_id, owner, (key or "").strip() or None)
+            with closing(self._desk.studio.speak(order)) as steps:  # type: ignore[type-var]
+                for step in steps:
+                    if isinstance(step, Spoken):
+                        yield at_rest | {p.note: parts.note("info", words.KEPT_NOW), p.listed: self._listed(owner)}
+                    else:
+                        yield {p.note: progress.told(step)}
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            yield at_rest | {p.note: _refusal(error)}
+
+    def keepable(self) -> list[Any]:
+        """Return what ``keep`` changes."""
+        return [self.panel.listed, *self.keep_controls()]
+
+    def keep_controls(self) -> list[Any]:
+        """Return what ``keep_cancelled`` changes."""
+        return [self.panel.note, self.panel.keep_cancel]
+
+    def keep_cancelled(self) -> Updates:
+        """Return the list to rest after a cancel."""
+        return {
+            self.panel.note: parts.note("info", words.STOPPED_HOSTED),
+            self.panel.keep_cancel: gr.update(visible=False),
+        }
+
+    def cost(self, request: gr.Request, token: str, chosen: str | None, text: str | None, model: str | None) -> str:
+        """Say what speaking with the chosen voice may cost; nothing where it is free."""
+        try:
+            voices = self._desk.studio.voices(self._desk.owner(token, request))
+            if not any(voice.voice_id == chosen and voice.backend == NOVITA for voice in voices):
+                return ""
+            cost = self._desk.studio.calls.speech_cost(text or "", contract.check_model(model or ""))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return parts.refusal(explain(error))
+        return f'<p class="tb-said tb-facts">{escape(cost)}</p>'
 
     def cancelled(self) -> Updates:
         """Return the card to rest after a cancel."""
@@ -140,7 +183,7 @@ class Library:
         return {self.panel.spoken: gr.update(value=str(path), visible=True), self.panel.listed: self._listed(owner)}
 
     def _listed(self, owner: str) -> str:
-        return parts.voices(self._desk.studio.voices(owner))
+        return parts.voices(self._desk.studio.voices(owner), self._desk.studio.calls.keep_cost())
 
     def _voice(self, event: gr.EventData, owner: str) -> Voice:
         voice_id = _voice_id(event)
@@ -164,6 +207,12 @@ def _voice_id(event: gr.EventData) -> str:
     # What a browser sends along with a click may be anything.
     data = event._data if isinstance(event._data, dict) else {}
     return str(data.get("voice", ""))[:200]
+
+
+def _refusal(error: Exception) -> str:
+    """Return what to say, and where the key is entered if that is what is missing."""
+    told = explain(error)
+    return parts.refusal(told) + (parts.note("info", words.KEY_WHERE) if told.field == "api_key" else "")
 
 
 def _chosen(voice_id: str | None) -> str:

@@ -13,6 +13,7 @@ from clone.studio import Studio
 from clone.ui import outcomes, panels, parts, words
 from clone.ui.cloning import Cloning
 from clone.ui.files import KEPT_FOR_S, LOOKED_AT_EVERY_S, VisitFiles, temporary_folder
+from clone.ui.hosting import BACKEND_KEY, Hosting
 from clone.ui.library import Library
 from clone.ui.running import Desk
 from clone.ui.visitors import STORAGE_KEY, browser_secret, is_loopback
@@ -38,20 +39,23 @@ def build(studio: Studio, settings: Settings) -> gr.Blocks:
     on_loopback = is_loopback(settings.server_name) and not settings.public_url
     desk = Desk(studio, settings, VisitFiles(temporary_folder(settings.home)))
     with gr.Blocks(title=words.TITLE, delete_cache=(LOOKED_AT_EVERY_S, KEPT_FOR_S), analytics_enabled=False) as page:
-        token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=browser_secret(settings.home))
+        secret = browser_secret(settings.home)
+        token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=secret)
+        backend = gr.BrowserState("", storage_key=BACKEND_KEY, secret=secret)
         gr.HTML(parts.header())
         with gr.Row(elem_classes="tb-columns"):
             with gr.Column(min_width=340):
                 voice, closer = panels.voice_panel()
             with gr.Column(min_width=340):
                 preview = panels.preview_panel()
-        run = panels.run_panel(on_loopback)
+        run = panels.run_panel(on_loopback, own_key=on_loopback and bool(settings.novita_api_key))
         result = outcomes.result_panel()
         listed = outcomes.library_panel()
         cloning = Cloning(desk, (voice, closer, preview, run), (result, listed))
         _wire_voice(cloning, token)
         _wire_clone(cloning, token)
-        _wire_library(page, Library(desk, listed, result), token)
+        _wire_backend(page, Hosting(desk, run.hosting, run.consent, on_loopback), cloning, backend)
+        _wire_library(page, Library(desk, listed, result), token, run.hosting.key)
         page.unload(_forget_files(desk))
     return page  # type: ignore[no-any-return]
 
@@ -94,10 +98,24 @@ def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
         concurrency_limit=_RUNS_AT_ONCE,
     )
     running.then(js=_SHOW_OUTCOME_JS, **_IN_BROWSER)
-    run.cancel.click(cloning.cancelled, None, cloning.controls(), cancels=[running], **_QUICK)
+    run.cancel.click(cloning.cancelled, run.hosting.backend, cloning.controls(), cancels=[running], **_QUICK)
 
 
-def _wire_library(page: gr.Blocks, library: Library, token: gr.BrowserState) -> None:
+def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.BrowserState) -> None:
+    choice, preview, source = hosting.panel.backend, cloning.preview, cloning.voice.source
+    page.load(hosting.recall, kept, choice, **_QUICK)
+    choice.input(hosting.recall, choice, kept, **_QUICK)
+    gr.on(
+        [choice.change, source.change, preview.text.change, preview.model.change],
+        hosting.chosen,
+        [choice, source, preview.text, preview.model],
+        hosting.outputs(),
+        trigger_mode="always_last",
+        **_QUICK,
+    )
+
+
+def _wire_library(page: gr.Blocks, library: Library, token: gr.BrowserState, key: gr.Textbox) -> None:
     p = library.panel
     page.load(library.open, token, [token, p.listed], **_QUICK)
     played = p.listed.play(library.play, token, library.outputs(), **_QUICK)
@@ -107,13 +125,32 @@ def _wire_library(page: gr.Blocks, library: Library, token: gr.BrowserState) -> 
     p.listed.delete(library.forget, [token, p.chosen, library.result.voice_id], library.forgettable(), **_QUICK)
     speaking = p.speak.click(
         library.speak,
-        [token, p.chosen, p.text, p.model],
+        [token, key, p.chosen, p.text, p.model],
         library.outputs(),
         api_visibility="private",
         show_progress="hidden",
         trigger_mode="once",
         concurrency_id="speak",
         concurrency_limit=_RUNS_AT_ONCE,
+    )
+    keeping = p.listed.apply(
+        library.keep,
+        [token, key],
+        library.keepable(),
+        api_visibility="private",
+        show_progress="hidden",
+        trigger_mode="once",
+        concurrency_id="speak",
+        concurrency_limit=_RUNS_AT_ONCE,
+    )
+    p.keep_cancel.click(library.keep_cancelled, None, library.keep_controls(), cancels=[keeping], **_QUICK)
+    gr.on(
+        [p.chosen.change, p.text.change, p.model.change],
+        library.cost,
+        [token, p.chosen, p.text, p.model],
+        p.cost,
+        trigger_mode="always_last",
+        **_QUICK,
     )
     p.cancel.click(library.cancelled, None, library.controls(), cancels=[speaking], **_QUICK)
 

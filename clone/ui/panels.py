@@ -9,6 +9,7 @@ import gradio as gr
 from clone import contract
 from clone.ui import fields, parts, words
 from clone.ui.examples import examples
+from clone.ui.hosting import BackendPanel, backend_panel
 
 _CHIPS_JS = """
 element.addEventListener('click', (event) => {
@@ -67,6 +68,7 @@ class PreviewPanel:
 class RunPanel:
     """5 Consent, button, progress."""
 
+    hosting: BackendPanel
     consent: gr.Checkbox
     consent_note: gr.HTML
     clone: gr.Button
@@ -142,10 +144,11 @@ def preview_panel() -> PreviewPanel:
     return PreviewPanel(text, counter, model, note, drawer, accuracy, noise, volume, advanced_note)
 
 
-def run_panel(on_loopback: bool) -> RunPanel:
-    """Build: consent, the one primary button, progress."""
+def run_panel(on_loopback: bool, own_key: bool) -> RunPanel:
+    """Build: who clones, consent, the one primary button, progress."""
     with fields.card():
         gr.HTML(parts.heading(3, words.CONSENT_TITLE))
+        hosting = backend_panel(own_key)
         with gr.Row(elem_classes="tb-go"):
             with gr.Column(scale=3, min_width=300):
                 consent = gr.Checkbox(label=words.CONSENT, info=words.receiver(on_loopback), elem_id="consent")
@@ -154,4 +157,4 @@ def run_panel(on_loopback: bool) -> RunPanel:
                 clone = gr.Button(words.CLONE, variant="primary", size="lg", elem_id="clone")
                 cancel = gr.Button(words.CANCEL, variant="stop", size="lg", visible=False, elem_id="cancel")
         progress = fields.slot("progress")
-    return RunPanel(consent, consent_note, clone, cancel, progress)
+    return RunPanel(hosting, consent, consent_note, clone, cancel, progress)

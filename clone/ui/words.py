@@ -97,6 +97,30 @@ NO_CONSENT = "Consent is not confirmed."
 NO_CONSENT_ADVICE = "Tick this box if the person recorded is you or has agreed."
 
 
+# Who clones
+BACKEND = "Who clones the voice?"
+BACKENDS = ("This machine", "Novita (hosted, paid)")
+BACKEND_HINT = "This machine is free. Novita runs MiniMax's own models, needs a key and costs money."
+KEY = "Key for Novita"
+KEY_HINT = "Your own key, or one that the owner of this page gave you. It is used for this visit and stored nowhere."
+KEY_OWN = " Leave it empty to use the key this machine was started with."
+KEY_WHERE = "Choose Novita in the section Clone, and enter the key there."
+RECEIVER_HOSTED = (
+    "The recording goes to Novita, which has MiniMax clone it. It is also kept here, with the voice, and goes to "
+    "nobody else."
+)
+COST_UNKNOWN = "What this may cost is said once text and model are complete."
+NO_WAY = "A file here has no address from which Novita could download it."
+WAYS = (
+    "Give the recording as a link, or have whoever runs this app set TIMBRE_PUBLIC_URL or an S3 bucket as "
+    "TIMBRE_STORE_URL."
+)
+STOPPED_HOSTED = (
+    "Stopped. If the request was sent already it is still paid for; its voice then appears among your voices in a "
+    "minute. Look there before you try again."
+)
+
+
 def receiver(on_loopback: bool) -> str:
     """Say who receives the recording."""
     if on_loopback:
@@ -149,7 +173,11 @@ def span(hours: int) -> str:
 VOICES = "Your voices"
 VOICES_EMPTY = "No voices yet. The ones you clone will be listed here."
 VOICES_ADVICE = f"A voice is removed {_DAYS} days after cloning, unless you speak with it: then it stays."
-PLAY, SPEAK, FORGET = "Play", "Speak", "Forget"
+PLAY, SPEAK, FORGET, KEEP = "Play", "Speak", "Forget", "Keep"
+KEEP_ASK = "Keep this voice for good? Novita keeps it once it has said something, so it says “Hi.”"
+KEEP_YES, KEEP_NO = "Yes, keep it", "Not now"
+KEPT_NOW = "The voice is kept for good, here and at Novita."
+HOSTED = "Novita"
 FORGET_ASK = "Remove this voice and its recording for good?"
 FORGET_YES, FORGET_NO = "Yes, forget it", "No, keep it"
 FORGOTTEN = "The voice and its files are gone."

@@ -1,0 +1,98 @@
+"""Who clones: this machine or the hosted service, with its key, its way to the recording and its cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from clone import contract
+from clone.errors import TimbreError
+from clone.settings import BACKENDS, LOCAL, NOVITA
+from clone.ui import fields, parts, words
+from clone.ui.running import Desk
+
+BACKEND_KEY = "timbre-backend"
+Updates = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class BackendPanel:
+    """The choice of the backend, and what the hosted one needs."""
+
+    backend: gr.Radio
+    drawer: gr.Column
+    key: gr.Textbox
+    key_note: gr.HTML
+    told: gr.HTML
+
+
+def backend_panel(own_key: bool) -> BackendPanel:
+    """Build: this machine or the hosted service; for that one the key, and what it does with the recording."""
+    choices = list(zip(words.BACKENDS, BACKENDS, strict=True))
+    backend = gr.Radio(choices, value=LOCAL, label=words.BACKEND, info=words.BACKEND_HINT, elem_id="backend")
+    with gr.Column(visible=False, elem_id="hosted", elem_classes="tb-inner") as drawer:
+        # It is sent along with a click and stored nowhere: not in the page, not in the browser, not here.
+        key = gr.Textbox(
+            label=words.KEY,
+            info=words.KEY_HINT + (words.KEY_OWN if own_key else ""),
+            type="password",
+            max_lines=1,
+            html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
+            elem_id="api-key",
+        )
+        key_note = fields.slot("api-key-note")
+        told = fields.slot("hosted-told")
+    return BackendPanel(backend, drawer, key, key_note, told)
+
+
+class Hosting:
+    """The handlers of the choice.
+
+    Args:
+        desk: studio, settings and files.
+        panel: the components.
+        consent: says who receives the recording.
+        on_loopback: whether the page is for this machine alone.
+    """
+
+    def __init__(self, desk: Desk, panel: BackendPanel, consent: gr.Checkbox, on_loopback: bool) -> None:
+        self._desk = desk
+        self.panel = panel
+        self._consent = consent
+        self._on_loopback = on_loopback
+
+    def outputs(self) -> list[Any]:
+        """Return what ``chosen`` changes."""
+        return [self.panel.drawer, self._consent, self.panel.told]
+
+    def chosen(self, backend: str, source: str, text: str | None, model: str | None) -> Updates:
+        """Show what belongs to a backend: who receives the recording, how, and what it may cost."""
+        hosted = backend == NOVITA
+        receiver = words.RECEIVER_HOSTED if hosted else words.receiver(self._on_loopback)
+        return {
+            self.panel.drawer: gr.update(visible=hosted),
+            self._consent: gr.update(info=receiver),
+            self.panel.told: self._told(source, text, model) if hosted else "",
+        }
+
+    def recall(self, backend: object) -> Any:
+        """Return the choice of the last visit; where there is none, whatever stands there already stays."""
+        return backend if isinstance(backend, str) and backend in BACKENDS else gr.skip()
+
+    def _told(self, source: str, text: str | None, model: str | None) -> str:
+        calls = self._desk.studio.calls
+        way = calls.publisher.way(is_url=source == words.LINK)
+        try:
+            options = contract.parse(contract.CloneOptions, {"text": text or None, "model": model})
+            cost = calls.clone_cost(options)
+        except TimbreError:
+            cost = words.COST_UNKNOWN
+        said = f'<p class="tb-said tb-facts" id="cost">{escape(cost)}</p>'
+        return said + (
+            f'<p class="tb-said tb-facts" id="way">{escape(way)}</p>'
+            if way
+            else parts.note("warn", words.NO_WAY, words.WAYS)
+        )
