@@ -9,6 +9,8 @@ TimbreError                 anything we say to a person
 │   └── FetchError          a URL that may not or could not be downloaded
 ├── VoiceError              unknown, somebody else's, or expired voice
 ├── BusyError               the queue is full, or a quota is used up
+├── ApiKeyError             no bearer key, or none that is known here
+├── TaskError               unknown task, somebody else's, or one whose time is over
 ├── WeightsError            a model's weights are missing or not what they should be
 └── CancelledError          the person asked to stop
 
@@ -20,6 +22,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "ApiKeyError",
     "AudioError",
     "BusyError",
     "CancelledError",
@@ -28,6 +31,7 @@ __all__ = [
     "PromptError",
     "PromptMismatch",
     "Refused",
+    "TaskError",
     "TextError",
     "TimbreError",
     "VoiceError",
@@ -136,6 +140,20 @@ class BusyError(TimbreError):
     def __init__(self, message: str, *, retry_after_s: int = 10, **rest: Any) -> None:
         super().__init__(message, **rest)
         self.retry_after_s = retry_after_s
+
+
+class ApiKeyError(TimbreError):
+    """A request of the API without a bearer key, or with one that is not known here."""
+
+    reason = "INVALID_API_KEY"
+    status = 403
+
+
+class TaskError(TimbreError):
+    """There is no such task for this owner, or it is no longer kept."""
+
+    reason = "TASK_NOT_FOUND"
+    status = 404
 
 
 class WeightsError(TimbreError):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from clone.contract import CloneOptions
+from clone.t2a import AS_IT_IS, SpeechSettings
 from clone.voice import Voice
 
 
@@ -42,6 +43,7 @@ class SpeakOrder:
     voice_id: str
     text: str
     model: str
+    settings: SpeechSettings = AS_IT_IS
 
 
 @dataclass(frozen=True)
@@ -49,5 +51,13 @@ class Spoken:
     """Speech: float32, shape (n_samples,), mono, within [-1, 1]; the voice is permanent now."""
 
     voice: Voice
+    samples: np.ndarray
+    sample_rate: int
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A sentence as soon as it is spoken: float32, shape (n_samples,), mono, within [-1, 1], its pause included."""
+
     samples: np.ndarray
     sample_rate: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -27,6 +27,7 @@ class Settings:
         allow_private_urls: let a URL to fetch point at loopback or private addresses (TIMBRE_ALLOW_PRIVATE_URLS).
         server_name: address to bind (GRADIO_SERVER_NAME).
         server_port: port to bind (GRADIO_SERVER_PORT).
+        api_keys: bearer keys of the served API (TIMBRE_API_KEYS); when there is none, one is made at first start.
     """
 
     home: Path
@@ -36,6 +37,7 @@ class Settings:
     allow_private_urls: bool = False
     server_name: str = "127.0.0.1"
     server_port: int = 7860
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def at(cls, home: Path, **changes: object) -> Settings:
@@ -63,6 +65,8 @@ class Settings:
             "server_name": given.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else cls.server_name),
             "server_port": _port(given["GRADIO_SERVER_PORT"]) if "GRADIO_SERVER_PORT" in given else cls.server_port,
         }
+        keys = (key.strip() for key in given.get("TIMBRE_API_KEYS", "").split(","))
+        changes["api_keys"] = tuple(dict.fromkeys(key for key in keys if key))
         for name, variable in (("database_url", "TIMBRE_DATABASE_URL"), ("store_url", "TIMBRE_STORE_URL")):
             if variable in given:
                 changes[name] = given[variable]

@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -27,15 +27,17 @@ from clone.engine.local import Heard, Line, LocalBackend
 from clone.engine.profile import ENGINE_VERSION, Profile
 from clone.errors import BusyError, ConsentError
 from clone.fetch import fetch
-from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work
+from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work, steps
 from clone.library import Library
-from clone.orders import Cloned, CloneOrder, SpeakOrder, Spoken
+from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken
+from clone.recital import Event, Recital
 from clone.settings import Settings
 from clone.store import Store, make_private_folder
+from clone.tasks import Tasks
 from clone.voice import Voice
 from clone.workspace import Workspace
 
-__all__ = ["CloneOrder", "Cloned", "SpeakOrder", "Spoken", "Stage", "Studio", "Voice", "Waiting"]
+__all__ = ["CloneOrder", "Cloned", "Passage", "SpeakOrder", "Spoken", "Stage", "Studio", "Voice", "Waiting"]
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class Studio:
         self._closed = threading.Event()
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
+        self._recital = Recital(self._backend, self._library, self._profile, self._run)
 
     @property
     def ready(self) -> bool:
@@ -142,6 +145,29 @@ class Studio:
         for event in self._run(order.owner, lambda tell, stop: self._speak(order, tell, stop)):
             yield cast(Stage | Waiting | Spoken, event)
 
+    def recite(self, order: SpeakOrder, *, in_turns: bool = False) -> Generator[Event, None, None]:
+        """Say a text of any length that a voice may say at all, which makes the voice permanent.
+
+        Args:
+            order: what is said.
+            in_turns: let others' work in between after every few sentences, and wait where the queue is full.
+
+        Yields:
+            What is going on, as clone() does, and each Passage as soon as it is spoken.
+
+        Raises:
+            TimbreError: what refuses or fails, at its field.
+        """
+        return self._recital.in_turns(order) if in_turns else self._recital.at_once(order)
+
+    def check_order(self, order: SpeakOrder) -> None:
+        """Raise what would refuse a recital before any work: its model, its text, its voice."""
+        self._recital.check(order)
+
+    def tasks(self) -> Tasks:
+        """Return the speech that is asked for by its link, or for later."""
+        return Tasks(self._library.database, self._library.store)
+
     def voices(self, owner: str) -> list[Voice]:
         """Return an owner's voices, newest first."""
         return self._library.voices(owner)
@@ -180,7 +206,7 @@ class Studio:
 
     def _clone(self, order: CloneOrder, tell: Tell, stop: Stop) -> Cloned:
         script = self._backend.script(order.options.text) if order.options.text is not None else []
-        step = _steps(tell, 4 + len(script))
+        step = steps(tell, 4 + len(script))
         with self._workspace.folder() as folder:
             step("Reading the recording")
             path = self._file(order.audio, folder, "audio", stop)
@@ -210,7 +236,7 @@ class Studio:
 
     def _speak(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
         script = self._backend.script(order.text)
-        step = _steps(tell, len(script) + 1)
+        step = steps(tell, len(script) + 1)
         step("Recalling the voice")
         voice = self._library.get(order.voice_id, order.owner)
         samples = self._say(self._profile(voice, stop), script, order.model, step, stop)
@@ -339,11 +365,6 @@ def _voice(order: CloneOrder, recording: Recording, request_key: str, likeness: 
         ceiling=ceiling if likeness is not None else None,
         engine_version=ENGINE_VERSION,
     )
-
-
-def _steps(tell: Tell, total: int) -> Callable[[str], None]:
-    done = iter(range(total))
-    return lambda name: tell(Stage(name, next(done), total))
 
 
 def _named(voice: Voice, kind: str) -> str | None:

@@ -17,13 +17,14 @@ ROOT = Path(__file__).parent.parent
 CODE = [path for path in (ROOT / "app.py", *sorted((ROOT / "clone").rglob("*.py"))) if path.exists()]
 EVERYTHING = [*CODE, *(f for folder in ("tests", "bench", "scripts") for f in sorted((ROOT / folder).rglob("*.py")))]
 
-FOUNDATION = {"contract", "errors", "settings", "jobs"}
+FOUNDATION = {"contract", "errors", "settings", "jobs", "t2a"}
 PARTS = {"audio", "fetch", "store", "library", "voice", "engine", "novita"}
 MAY_IMPORT = {
     "": set(),
     "errors": set(),
     "contract": {"errors"},
     "settings": {"errors"},
+    "t2a": {"contract", "errors"},
     "jobs": {"errors"},
     "audio": FOUNDATION,
     "network": FOUNDATION,
@@ -36,12 +37,19 @@ MAY_IMPORT = {
     "novita": FOUNDATION | {"audio"},
     "orders": FOUNDATION | {"voice"},
     "workspace": FOUNDATION | {"store"},
-    "studio": FOUNDATION | PARTS | {"orders", "workspace"},
-    "server": FOUNDATION | {"studio"},
+    "links": FOUNDATION,
+    "keys": FOUNDATION | {"store"},
+    "rates": FOUNDATION,
+    "tasks": FOUNDATION | {"store", "voice"},
+    "recital": FOUNDATION | PARTS | {"orders"},
+    "studio": FOUNDATION | PARTS | {"orders", "workspace", "tasks", "recital"},
+    "background": FOUNDATION | {"studio", "orders", "tasks", "audio"},  # what was spoken is written as asked
+    "api": FOUNDATION | {"rates", "audio"},
+    "server": FOUNDATION | {"studio", "orders", "tasks", "background", "api", "keys", "links", "rates", "audio"},
     "ui": FOUNDATION | {"studio"},
     "cli": FOUNDATION | {"studio", "audio"},  # a preview is written as mp3 or wav
     "__main__": {"cli"},
-    "app": FOUNDATION | {"studio", "server", "ui"},
+    "app": FOUNDATION | {"studio", "server", "background", "keys", "ui"},
 }
 # What Studio hands out: views may name the type, and call nothing beside it.
 HANDED_OUT = {
@@ -55,16 +63,18 @@ HANDED_OUT = {
 ONLY = {
     "gradio": {"app", "ui"},
     "gradio_client": {"app", "ui"},
-    "fastapi": {"app", "server"},
-    "starlette": {"app", "server"},
+    "fastapi": {"app", "server", "api"},
+    "starlette": {"app", "server", "api", "links"},
+    "anyio": {"server", "api"},
     "uvicorn": {"app", "server"},
     "requests": {"fetch", "novita"},
     "urllib3": {"fetch", "network", "novita"},
+    "onnx": {"engine"},
     "onnxruntime": {"engine"},
     "faster_whisper": {"engine"},
     "ctranslate2": {"engine"},
     "hibari": {"engine"},
-    "sqlalchemy": {"library", "database"},
+    "sqlalchemy": {"library", "database", "tasks"},
     "fsspec": {"store"},
     "filelock": {"library", "database"},
     "platformdirs": {"settings"},

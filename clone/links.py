@@ -1,0 +1,100 @@
+"""Links that are good for one file and for a while: signed, checked in constant time, served with HEAD and Range."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+from starlette.responses import FileResponse, PlainTextResponse
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+ROUTE = "/links/"
+
+_MEDIA = {".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".wav": "audio/wav", ".flac": "audio/flac"}
+_HEADERS = {
+    "Cache-Control": "private, no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+
+
+class Signer:
+    """Signs keys until a time, and knows its own signatures again.
+
+    Args:
+        secret: at least 32 random bytes; links live no longer than it does.
+        now: the clock, in seconds since 1970.
+    """
+
+    def __init__(self, secret: bytes, now: Callable[[], float] = time.time) -> None:
+        if len(secret) < 32:
+            raise ValueError("a secret of at least 32 bytes is needed")
+        self._secret = secret
+        self._now = now
+
+    def sign(self, key: str, expires: int) -> str:
+        """Return the signature of a key until ``expires``, seconds since 1970, as hex."""
+        return hmac.new(self._secret, f"{expires}\n{key}".encode(), hashlib.sha256).hexdigest()
+
+    def verify(self, key: str, expires: str, signature: str) -> bool:
+        """Tell whether a signature is ours and its time is not over; every answer takes as long as the others."""
+        seconds = int(expires) if expires.isascii() and expires.isdecimal() and len(expires) <= 12 else 0
+        ours = hmac.compare_digest(self.sign(key, seconds).encode(), signature.encode("utf-8", "replace"))
+        return ours and self._now() < seconds
+
+    def link(self, base_url: str, key: str, for_s: float) -> str:
+        """Return the link to a key, good for so many seconds.
+
+        Args:
+            base_url: of this app, without a slash at the end.
+            key: what ``find`` of the route knows the file by.
+            for_s: seconds from now.
+        """
+        expires = int(self._now() + for_s)
+        return f"{base_url}{ROUTE}{quote(key)}?expires={expires}&signature={self.sign(key, expires)}"
+
+
+def link_route(signer: Signer, find: Callable[[str], Path | None]) -> App:
+    """Return an ASGI application that answers GET and HEAD of links, and Range; mount it at ``ROUTE``.
+
+    Whatever is wrong with a link, the answer is the same 404.
+
+    Args:
+        signer: made the links.
+        find: gives the file of a key; None when there is none, or none any more.
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["method"] not in ("GET", "HEAD"):
+            headers = {**_HEADERS, "Allow": "GET, HEAD"}
+            await PlainTextResponse("Method Not Allowed", 405, headers)(scope, receive, send)
+            return
+        path = _asked_for(scope, signer, find)
+        if path is None:
+            await PlainTextResponse("Not Found", 404, _HEADERS)(scope, receive, send)
+            return
+        media = _MEDIA.get(path.suffix, "application/octet-stream")
+        await FileResponse(path, headers=_HEADERS, media_type=media)(scope, receive, send)
+
+    return serve
+
+
+def _asked_for(scope: Scope, signer: Signer, find: Callable[[str], Path | None]) -> Path | None:
+    key = str(scope["path"]).partition(ROUTE)[2]
+    asked = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+    if not signer.verify(key, asked.get("expires", ""), asked.get("signature", "")):
+        return None
+    path = find(key)
+    return path if path is not None and path.is_file() else None
