@@ -37,8 +37,9 @@ async def read_body(request: Request, body: type[Asked]) -> Asked:
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or int(declared[:20]) > MAX_BODY_BYTES:
         raise _too_big()
+    data = await _bytes(request)
     try:
-        values = from_json(await _bytes(request), allow_inf_nan=False)
+        values = from_json(data, allow_inf_nan=False)
     except ValueError:
         raise Refused("The body is not JSON.", code="not_json", advice="Send one JSON object in UTF-8.") from None
     if not isinstance(values, dict):
