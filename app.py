@@ -19,6 +19,9 @@ prepare_gradio(temporary_folder(SETTINGS.home))
 
 import gradio as gr
 
+from clone import server
+from clone.background import Background
+from clone.keys import load_keys
 from clone.publish import MOUNT
 from clone.studio import Studio
 from clone.ui import page, theme
@@ -27,8 +30,16 @@ from clone.ui.cache import PageCache
 UPLOAD_LIMIT = "200mb"
 
 
-def launch_options(settings: Settings) -> dict[str, Any]:
-    """Return how the page is served: nothing of a visitor is kept, shown to others or sent anywhere else."""
+def launch_options(settings: Settings, api: server.App | None = None) -> dict[str, Any]:
+    """Return how the page is served: nothing of a visitor is kept, shown to others or sent anywhere else.
+
+    Args:
+        settings: where.
+        api: what is served beside the page, on the same port.
+    """
+    middleware = [Middleware(PageCache)]
+    if api is not None:
+        middleware.insert(0, Middleware(server.Beside, api=api))
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,
@@ -44,7 +55,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "share": False,
         "inbrowser": False,
         "quiet": True,
-        "app_kwargs": {"middleware": [Middleware(PageCache)]},
+        "app_kwargs": {"middleware": middleware},
     }
 
 
@@ -60,14 +71,21 @@ def main() -> None:
     wipe(temporary_folder(SETTINGS.home))
     studio = Studio(SETTINGS)
     demo = build(studio, SETTINGS)
+    keys, key_file = load_keys(SETTINGS)
+    background = Background(studio, studio.tasks())
+    api = server.build(studio, SETTINGS, keys, background)
     try:
-        options = launch_options(SETTINGS)
+        options = launch_options(SETTINGS, api)
         options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route)]
         demo.launch(**options, prevent_thread_lock=True)
         studio.start()
-        print(f"Timbre is at {demo.local_url}", flush=True)
+        background.start()
+        print(f"Timbre is at {demo.local_url}, its API at {demo.local_url}docs", flush=True)
+        if key_file is not None:
+            print(f"The API's key is in {key_file}", flush=True)
         demo.block_thread()
     finally:
+        background.close()
         studio.close()
 
 

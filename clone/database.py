@@ -136,4 +136,25 @@ def _m002_expired_voices(db: Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_m001_voices, _m002_expired_voices)
+def _m003_tasks(db: Connection) -> None:
+    """Speech asked for by its link, or for later: what is to be said until it is said, then its file for a while."""
+    db.execute(
+        text("""
+        CREATE TABLE tasks (
+            task_id VARCHAR(100) PRIMARY KEY,
+            owner VARCHAR(200) NOT NULL,
+            model VARCHAR(100) NOT NULL,
+            request TEXT NOT NULL,
+            status VARCHAR(40) NOT NULL,
+            reason TEXT NOT NULL,
+            created_at VARCHAR(32) NOT NULL,
+            expires_at VARCHAR(32) NOT NULL,
+            file VARCHAR(40) NOT NULL,
+            n_bytes BIGINT NOT NULL
+        )""")
+    )
+    db.execute(text("CREATE INDEX tasks_by_status ON tasks (status, created_at)"))
+    db.execute(text("CREATE INDEX tasks_by_owner ON tasks (owner)"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_m001_voices, _m002_expired_voices, _m003_tasks)

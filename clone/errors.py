@@ -13,6 +13,8 @@ TimbreError                 anything we say to a person
 ├── HostedError             the hosted service can't be reached, fails, or says something we can't read
 │   ├── KeyRefused          its key is missing, wrong, or not good for this
 │   └── MaybeDone           a paid request broke off after it was sent: it may have gone through
+├── ApiKeyError             no bearer key, or none that is known here
+├── TaskError               unknown task, somebody else's, or one whose time is over
 ├── WeightsError            a model's weights are missing or not what they should be
 └── CancelledError          the person asked to stop
 
@@ -24,6 +26,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "ApiKeyError",
     "AudioError",
     "BusyError",
     "CancelledError",
@@ -36,6 +39,7 @@ __all__ = [
     "PromptMismatch",
     "PublishError",
     "Refused",
+    "TaskError",
     "TextError",
     "TimbreError",
     "VoiceError",
@@ -165,8 +169,22 @@ class KeyRefused(HostedError):
     status = 403
 
 
+class ApiKeyError(TimbreError):
+    """A request of the API without a bearer key, or with one that is not known here."""
+
+    reason = "INVALID_API_KEY"
+    status = 403
+
+
 class MaybeDone(HostedError):
     """A request that costs money was sent, and its end is not known. Nothing may repeat it by itself."""
+
+
+class TaskError(TimbreError):
+    """There is no such task for this owner, or it is no longer kept."""
+
+    reason = "TASK_NOT_FOUND"
+    status = 404
 
 
 class WeightsError(TimbreError):

@@ -70,7 +70,9 @@ class Waiting:
     position: int
 
 
-Tell = Callable[[Stage], None]
+Tell = Callable[[object], None]
+"""Tells the caller a Stage as it begins, or anything else that is ready before the end."""
+
 Work = Callable[[Tell, Stop], object]
 
 MAX_WAITING = 16
@@ -87,8 +89,8 @@ class _Job:
         self.stage: Stage | None = None
         self.result: object = None
         self.error: BaseException | None = None
-        self.news: SimpleQueue[Stage | None] = SimpleQueue()
-        """Every stage as it begins, then None at the end."""
+        self.news: SimpleQueue[object] = SimpleQueue()
+        """Everything told, then None at the end."""
 
     def run(self) -> None:
         try:
@@ -99,10 +101,11 @@ class _Job:
         finally:
             self.news.put(None)
 
-    def _tell(self, stage: Stage) -> None:
+    def _tell(self, news: object) -> None:
         self.stop.check()
-        self.stage = stage
-        self.news.put(stage)
+        if isinstance(news, Stage):
+            self.stage = news
+        self.news.put(news)
 
 
 class Queue:
@@ -148,16 +151,16 @@ class Queue:
         finally:
             self._leave(job)
 
-    def _news(self, job: _Job) -> Iterator[Stage | Waiting]:
+    def _news(self, job: _Job) -> Iterator[object]:
         while True:
             try:
-                stage = job.news.get(timeout=HEARTBEAT_S)
+                news = job.news.get(timeout=HEARTBEAT_S)
             except Empty:
                 yield job.stage or Waiting(self._position(job))
                 continue
-            if stage is None:
+            if news is None:
                 return
-            yield stage
+            yield news
 
     def _enter(self, job: _Job) -> _Job:
         with self._changed:
@@ -205,3 +208,9 @@ class Queue:
             job.run()
             with self._changed:
                 self._running.remove(job)
+
+
+def steps(tell: Tell, total: int) -> Callable[[str], None]:
+    """Return a way to tell each of so many stages by its name alone."""
+    done = iter(range(total))
+    return lambda name: tell(Stage(name, next(done), total))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, Engine, RowMapping, text
 
 from clone.contract import RETENTION
 from clone.database import migrate, open_database, truncate_log
@@ -62,6 +62,16 @@ class Library:
         self._writing = self._reading.execution_options(writes=True)
         with self._changing() as db:
             migrate(db)
+
+    @property
+    def database(self) -> Engine:
+        """The database, for what else is kept in it."""
+        return self._reading
+
+    @property
+    def store(self) -> Store:
+        """Where files lie."""
+        return self._store
 
     def close(self) -> None:
         """Let go of the database."""

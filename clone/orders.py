@@ -10,6 +10,7 @@ import numpy as np
 from clone.contract import CloneOptions
 from clone.errors import Refused
 from clone.settings import BACKENDS, LOCAL
+from clone.t2a import AS_IT_IS, SpeechSettings
 from clone.voice import Voice
 
 LOCAL_OWNER = "local"
@@ -73,6 +74,7 @@ class SpeakOrder:
     voice_id: str
     text: str
     model: str
+    settings: SpeechSettings = AS_IT_IS
     api_key: str | None = field(default=None, repr=False)
 
 
@@ -81,5 +83,13 @@ class Spoken:
     """Speech: float32, shape (n_samples,), mono, within [-1, 1]; the voice is permanent now."""
 
     voice: Voice
+    samples: np.ndarray
+    sample_rate: int
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A sentence as soon as it is spoken: float32, shape (n_samples,), mono, within [-1, 1], its pause included."""
+
     samples: np.ndarray
     sample_rate: int

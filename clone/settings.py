@@ -31,9 +31,10 @@ class Settings:
         allow_private_urls: let a URL to fetch point at loopback or private addresses (TIMBRE_ALLOW_PRIVATE_URLS).
         novita_api_key: key of the hosted service, the owner's; never shown (NOVITA_API_KEY).
         novita_base_url: where the hosted service is, no slash at the end (NOVITA_BASE_URL).
-        api_keys: keys that the owner gave out; never shown (TIMBRE_API_KEYS, comma-separated).
         server_name: address to bind (GRADIO_SERVER_NAME).
         server_port: port to bind (GRADIO_SERVER_PORT).
+        api_keys: keys that the owner gives out: bearer keys of the served API, and on the page a way to use the
+            owner's hosted account; never shown (TIMBRE_API_KEYS, comma-separated).
     """
 
     home: Path
@@ -72,10 +73,11 @@ class Settings:
             "allow_private_urls": given.get("TIMBRE_ALLOW_PRIVATE_URLS", "0") == "1",
             "novita_api_key": given.get("NOVITA_API_KEY", "").strip(),
             "novita_base_url": (given.get("NOVITA_BASE_URL") or cls.novita_base_url).strip().rstrip("/"),
-            "api_keys": tuple(key.strip() for key in given.get("TIMBRE_API_KEYS", "").split(",") if key.strip()),
             "server_name": given.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else cls.server_name),
             "server_port": _port(given["GRADIO_SERVER_PORT"]) if "GRADIO_SERVER_PORT" in given else cls.server_port,
         }
+        keys = (key.strip() for key in given.get("TIMBRE_API_KEYS", "").split(","))
+        changes["api_keys"] = tuple(dict.fromkeys(key for key in keys if key))
         for name, variable in (("database_url", "TIMBRE_DATABASE_URL"), ("store_url", "TIMBRE_STORE_URL")):
             if variable in given:
                 changes[name] = given[variable]

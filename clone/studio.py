@@ -5,19 +5,15 @@ Page, command line and API all call Studio; rules of consent, limits, quotas and
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import threading
-import uuid
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
-from clone import contract
+from clone import contract, t2a
 from clone.audio import enhance, preflight
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.audio.write import accepted, mp3_bytes, wav_bytes
@@ -29,15 +25,18 @@ from clone.engine.profile import ENGINE_VERSION, Profile
 from clone.errors import BusyError, ConsentError
 from clone.fetch import fetch
 from clone.hosted import clip_of
-from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work
+from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work, steps
 from clone.library import Library
-from clone.orders import Cloned, CloneOrder, SpeakOrder, Spoken, check_backend
-from clone.settings import NOVITA, Settings
+from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_backend
+from clone.receipt import new_voice, request_key
+from clone.recital import Event, Recital
+from clone.settings import LOCAL, NOVITA, Settings
 from clone.store import Store, make_private_folder
+from clone.tasks import Tasks
 from clone.voice import Voice
 from clone.workspace import Workspace
 
-__all__ = ["CloneOrder", "Cloned", "SpeakOrder", "Spoken", "Stage", "Studio", "Voice", "Waiting"]
+__all__ = ["CloneOrder", "Cloned", "Passage", "SpeakOrder", "Spoken", "Stage", "Studio", "Voice", "Waiting"]
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +63,7 @@ class Studio:
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
         self.calls = Calls(settings, store, self._library, self._workspace)
+        self._recital = Recital(self._backend, self._library, self._profile, self._run)
 
     @property
     def ready(self) -> bool:
@@ -147,7 +147,7 @@ class Studio:
         contract.check_model(order.model)
         backend = self._library.get(order.voice_id, order.owner).backend
         if backend == NOVITA:
-            contract.check_text(order.text, contract.SPEECH_TASK_MAX_CHARS)
+            contract.check_text(order.text, t2a.ASYNC_MAX_CHARS)
             self.calls.hosted.key(order.owner, order.api_key)
         else:
             contract.check_text(order.text)
@@ -155,6 +155,29 @@ class Studio:
         speak = self.calls.speak if backend == NOVITA else self._speak
         for event in self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend):
             yield cast(Stage | Waiting | Spoken, event)
+
+    def recite(self, order: SpeakOrder, *, in_turns: bool = False) -> Generator[Event, None, None]:
+        """Say a text of any length that a voice may say at all, which makes the voice permanent.
+
+        Args:
+            order: what is said.
+            in_turns: let others' work in between after every few sentences, and wait where the queue is full.
+
+        Yields:
+            What is going on, as clone() does, and each Passage as soon as it is spoken.
+
+        Raises:
+            TimbreError: what refuses or fails, at its field.
+        """
+        return self._recital.in_turns(order) if in_turns else self._recital.at_once(order)
+
+    def check_order(self, order: SpeakOrder) -> None:
+        """Raise what would refuse a recital before any work: its model, its text, its voice."""
+        self._recital.check(order)
+
+    def tasks(self) -> Tasks:
+        """Return the speech that is asked for by its link, or for later."""
+        return Tasks(self._library.database, self._library.store)
 
     def voices(self, owner: str) -> list[Voice]:
         """Return an owner's voices, newest first."""
@@ -190,7 +213,7 @@ class Studio:
         encode = mp3_bytes if path.suffix.lower() == ".mp3" else wav_bytes
         path.write_bytes(encode(spoken.samples, spoken.sample_rate))
 
-    def _run(self, owner: str, work: Work, backend: str) -> Iterator[object]:
+    def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
         if backend == NOVITA:
             return self.calls.run(owner, work)
 
@@ -205,7 +228,7 @@ class Studio:
     def _clone(self, order: CloneOrder, tell: Tell, stop: Stop) -> Cloned:
         hosted = order.backend == NOVITA
         script = self._backend.script(order.options.text) if order.options.text is not None and not hosted else []
-        step = _steps(tell, 4 + len(script))
+        step = steps(tell, 4 + len(script))
         with self._workspace.folder() as folder:
             step("Reading the recording")
             path = self._file(order.audio, folder, "audio", stop)
@@ -224,7 +247,7 @@ class Studio:
                     clip_of(order.audio, recording, (kept, suffix)),
                     clip_of(order.prompt_audio, clip, prompt_clip) if clip and prompt_clip else None,
                 )
-                voice = _voice(order, recording, self._request_key(order, path, prompt_path), None, 0)
+                voice = new_voice(order, recording, self._request_key(order, path, prompt_path), None, 0)
                 self._check_quota(order.owner, sum(map(len, files_of(clips).values())))
                 return self.calls.clone((order, voice), clips, folder, tell, stop)
             step("Learning the voice")
@@ -239,12 +262,12 @@ class Studio:
                 files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop)
             request_key = self._request_key(order, path, prompt_path)
         stop.check()
-        voice = self._add(_voice(order, recording, request_key, likeness, profile.ceiling), files)
+        voice = self._add(new_voice(order, recording, request_key, likeness, profile.ceiling), files)
         return Cloned(voice, False, likeness, voice.ceiling)
 
     def _speak(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
         script = self._backend.script(order.text)
-        step = _steps(tell, len(script) + 1)
+        step = steps(tell, len(script) + 1)
         step("Recalling the voice")
         voice = self._library.get(order.voice_id, order.owner)
         samples = self._say(self._profile(voice, stop), script, order.model, step, stop)
@@ -318,14 +341,8 @@ class Studio:
         return None if voice is None else Cloned(voice, True, voice.likeness, voice.ceiling)
 
     def _request_key(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> str:
-        asked = {
-            "audio": _sha256(path),
-            "prompt_audio": _sha256(prompt_path) if prompt_path else None,
-            "prompt_text": (order.prompt_text or "").strip(),
-            "options": order.options.model_dump(),
-            "backend": self._settings.novita_base_url if order.backend == NOVITA else self._backend.name,
-        }
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        backend = self._settings.novita_base_url if order.backend == NOVITA else self._backend.name
+        return request_key(order, path, prompt_path, backend)
 
     def _add(self, voice: Voice, files: dict[str, bytes]) -> Voice:
         self._check_quota(voice.owner, sum(map(len, files.values())))
@@ -364,35 +381,5 @@ class Studio:
                 log.exception("Expired voices could not be deleted just now")
 
 
-def _voice(order: CloneOrder, recording: Recording, request_key: str, likeness: float | None, ceiling: float) -> Voice:
-    now = datetime.now(UTC)
-    return Voice(
-        voice_id=f"voice_{uuid.uuid4()}",
-        owner=order.owner,
-        name=order.name,
-        backend=order.backend,
-        model=order.options.model,
-        settings=order.options.model_dump() | {"prompt_text": order.prompt_text},
-        reference_sha256=recording.sha256,
-        request_key=request_key,
-        consent_at=now,
-        consent_by=order.owner,
-        created_at=now,
-        likeness=likeness,
-        ceiling=ceiling if likeness is not None else None,
-        engine_version=ENGINE_VERSION if order.backend == LocalBackend.name else "",
-    )
-
-
-def _steps(tell: Tell, total: int) -> Callable[[str], None]:
-    done = iter(range(total))
-    return lambda name: tell(Stage(name, next(done), total))
-
-
 def _named(voice: Voice, kind: str) -> str | None:
     return next((name for name in voice.files if name.startswith(f"{kind}.")), None)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,13 +17,14 @@ ROOT = Path(__file__).parent.parent
 CODE = [path for path in (ROOT / "app.py", *sorted((ROOT / "clone").rglob("*.py"))) if path.exists()]
 EVERYTHING = [*CODE, *(f for folder in ("tests", "bench", "scripts") for f in sorted((ROOT / folder).rglob("*.py")))]
 
-FOUNDATION = {"contract", "errors", "settings", "jobs"}
+FOUNDATION = {"contract", "errors", "settings", "jobs", "t2a"}
 PARTS = {"audio", "fetch", "store", "library", "voice", "engine", "novita"}
 MAY_IMPORT = {
     "": set(),
     "errors": set(),
     "contract": {"errors"},
     "settings": {"errors"},
+    "t2a": {"contract", "errors"},
     "jobs": {"errors"},
     "audio": FOUNDATION,
     "network": FOUNDATION,
@@ -42,14 +43,21 @@ MAY_IMPORT = {
     "novita": FOUNDATION | {"answers", "wire"},
     "orders": FOUNDATION | {"voice"},
     "workspace": FOUNDATION | {"store"},
+    "keys": FOUNDATION | {"store"},
+    "rates": FOUNDATION,
+    "tasks": FOUNDATION | {"store", "voice"},
+    "recital": FOUNDATION | PARTS | {"orders"},
     "hosted": FOUNDATION | {"audio", "fetch", "novita", "orders", "publish"},
     "calls": FOUNDATION | {"hosted", "library", "orders", "prices", "publish", "store", "voice", "workspace"},
-    "studio": FOUNDATION | PARTS | {"orders", "workspace", "hosted", "calls"},
-    "server": FOUNDATION | {"studio"},
+    "receipt": FOUNDATION | {"audio", "engine", "orders", "voice"},
+    "studio": FOUNDATION | PARTS | {"orders", "workspace", "hosted", "calls", "tasks", "recital", "receipt"},
+    "background": FOUNDATION | {"studio", "orders", "tasks", "audio"},  # what was spoken is written as asked
+    "api": FOUNDATION | {"rates", "audio"},
+    "server": FOUNDATION | {"studio", "orders", "tasks", "background", "api", "keys", "links", "rates", "audio"},
     "ui": FOUNDATION | {"studio"},
     "cli": FOUNDATION | {"studio", "audio"},  # a preview is written as mp3 or wav
     "__main__": {"cli"},
-    "app": FOUNDATION | {"studio", "server", "ui", "publish"},
+    "app": FOUNDATION | {"studio", "server", "background", "keys", "ui", "publish"},
 }
 # What Studio hands out: views may name the type, and call nothing beside it.
 HANDED_OUT = {
@@ -63,16 +71,18 @@ HANDED_OUT = {
 ONLY = {
     "gradio": {"app", "ui"},
     "gradio_client": {"app", "ui"},
-    "fastapi": {"app", "server"},
-    "starlette": {"app", "server", "links"},
+    "fastapi": {"app", "server", "api"},
+    "starlette": {"app", "server", "api", "links"},
+    "anyio": {"server", "api"},
     "uvicorn": {"app", "server"},
     "requests": {"fetch", "wire"},
     "urllib3": {"fetch", "network"},
+    "onnx": {"engine"},
     "onnxruntime": {"engine"},
     "faster_whisper": {"engine"},
     "ctranslate2": {"engine"},
     "hibari": {"engine"},
-    "sqlalchemy": {"library", "database"},
+    "sqlalchemy": {"library", "database", "tasks"},
     "fsspec": {"store"},
     "filelock": {"library", "database"},
     "platformdirs": {"settings"},

@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 
 import numpy as np
 
+from clone.audio.limit import limited
 from clone.audio.read import resample
 from clone.contract import tier
 from clone.engine import conversion, speaker, styles
@@ -23,6 +24,7 @@ from clone.engine.speech import Hd, Turbo
 from clone.engine.text import CLAUSE_PAUSE_S, Sentence, check_english, pieces, readable, sentences
 from clone.errors import PromptMismatch, TextError
 from clone.jobs import Stop
+from clone.t2a import AS_IT_IS, SpeechSettings
 
 MAX_LEARNED_S = 60.0
 """Speech a voice is learned from; more of it makes a slower voice, not a closer one (bench)."""
@@ -176,7 +178,9 @@ class LocalBackend:
             )
         return spoken
 
-    def speak(self, profile: Profile, line: Line, model: str, stop: Stop | None = None) -> np.ndarray:
+    def speak(
+        self, profile: Profile, line: Line, model: str, stop: Stop | None = None, how: SpeechSettings = AS_IT_IS
+    ) -> np.ndarray:
         """Speak one line with a voice, its pause included.
 
         Args:
@@ -184,33 +188,40 @@ class LocalBackend:
             line: one of script()'s.
             model: one of the contract's eight; its tier chooses the engine.
             stop: obeyed inside the run.
+            how: faster or slower, higher or lower, louder or softer than the voice's own way.
 
         Returns:
             float32, shape (n_samples,), 24 kHz, within [-1, 1].
         """
-        return self._say(profile, line, tier(model), stop)
+        return self._say(profile, line, tier(model), stop, how)
 
     def likeness(self, profile: Profile, samples: np.ndarray) -> float:
         """Return the cosine between a voice and float32 samples at 24 kHz, as the speaker encoder hears both."""
         heard = resample(samples, SAMPLE_RATE, HEARD_RATE)
         return float(profile.embedding @ self._get(SpeakerEncoder).embed(heard))
 
-    def _say(self, profile: Profile, line: Line, kind: str, stop: Stop | None) -> np.ndarray:
+    def _say(
+        self, profile: Profile, line: Line, kind: str, stop: Stop | None, how: SpeechSettings = AS_IT_IS
+    ) -> np.ndarray:
         silence = np.zeros(int(CLAUSE_PAUSE_S * SAMPLE_RATE), np.float32)
-        spoken = [_trimmed(self._base(profile, piece, kind, stop)) for piece in line.phonemes]
+        spoken = [_trimmed(self._base(profile, piece, kind, how, stop)) for piece in line.phonemes]
         base = np.concatenate([part for piece in spoken for part in (piece, silence)][:-1])
         features = self._get(Recognizer).features(resample(base, SAMPLE_RATE, HEARD_RATE), stop)
         voice = conversion.convert(base, features, profile.frames)
         peak = float(np.abs(voice).max(initial=0.0))
         voice = voice * min(1.0, PEAK_MAX / max(peak, 1e-9))
-        return np.concatenate([voice, np.zeros(int(line.pause_s * SAMPLE_RATE), np.float32)]).astype(np.float32)
+        if how.volume != 1.0:
+            voice = limited(voice * np.float32(how.volume), SAMPLE_RATE, PEAK_MAX)
+        pause = np.zeros(int(line.pause_s / how.speed * SAMPLE_RATE), np.float32)
+        return np.concatenate([voice, pause]).astype(np.float32)
 
-    def _base(self, profile: Profile, phonemes: str, kind: str, stop: Stop | None) -> np.ndarray:
+    def _base(self, profile: Profile, phonemes: str, kind: str, how: SpeechSettings, stop: Stop | None) -> np.ndarray:
         turbo = self._get(Turbo)
+        pace, moved = profile.pace * how.speed, 2.0 ** (how.pitch / 12)
         if kind == "turbo":
-            return turbo.speak(phonemes, profile.pitch_hz, profile.pace, stop)
+            return turbo.speak(phonemes, profile.pitch_hz, pace, stop, moved)
         tokens = turbo.tokens(phonemes)
-        return self._get(Hd).speak(tokens, styles.row_for(profile.style, len(phonemes)), profile.pace, stop)
+        return self._get(Hd).speak(tokens, styles.row_for(profile.style, len(phonemes)), pace, stop, moved)
 
     def _line(self, sentence: Sentence) -> Line:
         strings = self._get(Turbo).phonemes(readable(sentence.text))

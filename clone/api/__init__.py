@@ -1,0 +1,1 @@
+"""Pieces of the served API: asking, answering, and its document."""

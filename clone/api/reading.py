@@ -1,0 +1,120 @@
+"""The OpenAPI document as a page for people: plain HTML, no script, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from typing import Any
+
+Json = dict[str, Any]
+
+_STYLE = """
+:root{color-scheme:light dark;--line:light-dark(#d4d4d8,#3f3f46);--soft:light-dark(#f4f4f5,#27272a)}
+body{font:16px/1.55 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
+section{border-top:1px solid var(--line);margin-top:2rem}
+code,pre{font:14px/1.5 ui-monospace,monospace;background:var(--soft);border-radius:4px}
+code{padding:.1em .3em} pre{padding:.8em;overflow-x:auto}
+table{border-collapse:collapse;width:100%} th,td{border-bottom:1px solid var(--line);padding:.4em;text-align:left;
+vertical-align:top}
+"""
+
+
+def page(document: Json) -> str:
+    """Return the page of a document."""
+    info = document["info"]
+    told = "".join(f"<p>{escape(each)}</p>" for each in info["description"].split("\n\n"))
+    operations = [
+        _operation(document, method.upper(), path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Timbre: the API</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<style>{_STYLE}</style></head><body><main><h1>{escape(info['title'])}: the API</h1>{told}"
+        "<p>Every request but <code>/healthz</code> brings <code>Authorization: Bearer YOUR_KEY</code>. "
+        'The same as a file: <a href="openapi.json">openapi.json</a></p>'
+        f"{''.join(operations)}</main></body></html>"
+    )
+
+
+def _operation(document: Json, method: str, path: str, operation: Json) -> str:
+    parts = [f"<section><h2>{escape(operation['summary'])}</h2><p><code>{method} {escape(path)}</code></p>"]
+    parts.append(f"<p>{escape(operation['description'])}</p>")
+    given = operation.get("parameters", [])
+    rows: list[tuple[str, ...]] = [(p["name"], p["in"], _kind(p["schema"]), "required") for p in given]
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    if content:
+        rows += _fields(document, content["schema"], "")
+    if rows:
+        parts.append(_table(("Field", "Where", "What", ""), rows))
+    if content:
+        example = next(iter(content["examples"].values()))["value"]
+        parts.append(f"<h3>For example</h3><pre>{escape(_curl(document, method, path, example))}</pre>")
+    parts.append("<h3>Answers</h3>" + _table(("Status", "", ""), _answers(operation["responses"])))
+    return "".join(parts) + "</section>"
+
+
+def _answers(responses: Json) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for status, response in responses.items():
+        examples = response["content"]["application/json"]["examples"]
+        shown = [json.dumps(each["value"], ensure_ascii=False) for each in examples.values()]
+        stream = response["content"].get("text/event-stream")
+        rows.append((status, response["description"], "\n".join([*shown, *([stream["example"]] if stream else [])])))
+    return rows
+
+
+def _fields(document: Json, schema: Json, prefix: str) -> list[tuple[str, ...]]:
+    resolved = _resolved(document, schema)
+    rows: list[tuple[str, ...]] = []
+    for name, field in resolved.get("properties", {}).items():
+        inner = _resolved(document, field)
+        need = "required" if name in resolved.get("required", []) else _default(field)
+        rows.append((prefix + name, "body", f"{_kind(inner)}. {field.get('description', '')}".strip(), need))
+        if "properties" in inner:
+            rows += _fields(document, inner, f"{prefix}{name}.")
+    return rows
+
+
+def _resolved(document: Json, schema: Json) -> Json:
+    options = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
+    found: Json = options[0]
+    if "$ref" in found:
+        found = document["components"]["schemas"][found["$ref"].rpartition("/")[2]]
+    return found
+
+
+def _kind(schema: Json) -> str:
+    limits = [f"{said} {schema[name]}" for name, said in _LIMITS.items() if name in schema]
+    one_of = [f"one of {', '.join(map(str, schema['enum']))}"] if "enum" in schema else []
+    return ", ".join([str(schema.get("type", "const" in schema and schema["const"])), *one_of, *limits])
+
+
+_LIMITS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "more than",
+    "maximum": "at most",
+    "maxLength": "characters at most",
+}
+
+
+def _default(field: Json) -> str:
+    default = field.get("default")
+    return "" if default is None or isinstance(default, dict) else f"default {json.dumps(default)}"
+
+
+def _curl(document: Json, method: str, path: str, body: Json) -> str:
+    url = document["servers"][0]["url"] + path.replace("{model}", document["paths"][path]["post"]["parameters"][0][
+        "schema"]["enum"][-1] if "{model}" in path else "")  # fmt: skip
+    sent = json.dumps(body, indent=2, ensure_ascii=False)
+    return (
+        f"curl -X {method} {url} \\\n  -H 'Authorization: Bearer YOUR_KEY' \\\n"
+        f"  -H 'Content-Type: application/json' \\\n  -d '{sent}'"
+    )
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    heads = "".join(f"<th>{escape(each)}</th>" for each in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,90 @@
+"""Tasks spoken one after the other, beside everybody else's work; what a restart interrupts begins again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from clone.audio.encode import Encoder, whole
+from clone.errors import TimbreError
+from clone.orders import Passage, SpeakOrder
+from clone.studio import Studio
+from clone.t2a import AsyncSpeechRequest
+from clone.tasks import Task, Tasks
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 1.0
+PURGE_EVERY = 60
+"""Looks at the queue between two purges."""
+
+
+class Background:
+    """One per process that serves; start() once, close() at the end."""
+
+    def __init__(self, studio: Studio, tasks: Tasks) -> None:
+        self._studio = studio
+        self._tasks = tasks
+        self._closed = threading.Event()
+        self._news = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="timbre-tasks", daemon=True)
+
+    def start(self) -> None:
+        """Take up what was left, and go on with what comes."""
+        self._tasks.resume()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop within a sentence; the task that is being spoken begins again at the next start."""
+        self._closed.set()
+        self._news.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def wake(self) -> None:
+        """Look for a new task now."""
+        self._news.set()
+
+    def _work(self) -> None:
+        looks = 0
+        while not self._closed.is_set():
+            try:
+                if looks % PURGE_EVERY == 0:
+                    self._tasks.purge()
+                looks += 1
+                task = self._tasks.next()
+                if task is not None:
+                    self._do(task)
+                    continue
+            except Exception:  # a locked database or a full disk passes
+                log.exception("The tasks could not be gone on with just now")
+            self._news.wait(LOOK_EVERY_S)
+            self._news.clear()
+
+    def _do(self, task: Task) -> None:
+        try:
+            self._speak(task)
+        except TimbreError as e:
+            self._tasks.fail(task, str(e))
+        except Exception:
+            log.exception("Task %s failed", task.task_id)
+            self._tasks.fail(task, "Something went wrong on this side. Ask for it again.")
+
+    def _speak(self, task: Task) -> None:
+        asked = AsyncSpeechRequest.model_validate_json(task.request)
+        how = asked.voice_setting
+        order = SpeakOrder(task.owner, how.voice_id, asked.text, task.model, how.settings)
+        encoder, pieces = None, []
+        events = self._studio.recite(order, in_turns=True)
+        try:
+            for event in events:
+                if self._closed.is_set():
+                    return
+                if isinstance(event, Passage):
+                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate)
+                    pieces.append(encoder.add(event.samples))
+        finally:
+            events.close()
+        assert encoder is not None, "a text without a sentence is refused"
+        pieces.append(encoder.end())
+        self._tasks.finish(task, whole(pieces, asked.audio_setting), asked.audio_setting.format)

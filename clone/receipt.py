@@ -1,0 +1,57 @@
+"""How a request is known again, and what is written down of a clone: whose, when, from what, with whose word."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+from clone.audio.read import Recording
+from clone.engine.profile import ENGINE_VERSION
+from clone.orders import CloneOrder
+from clone.settings import LOCAL
+from clone.voice import Voice
+
+
+def request_key(order: CloneOrder, path: Path, prompt_path: Path | None, backend: str) -> str:
+    """Return a hash of everything asked for: the same bytes, settings and backend give the same one.
+
+    Raises:
+        OSError: a file can't be read.
+    """
+    asked = {
+        "audio": _sha256(path),
+        "prompt_audio": _sha256(prompt_path) if prompt_path else None,
+        "prompt_text": (order.prompt_text or "").strip(),
+        "options": order.options.model_dump(),
+        "backend": backend,
+    }
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def new_voice(order: CloneOrder, recording: Recording, key: str, likeness: float | None, ceiling: float) -> Voice:
+    """Return the voice of an order as the library will keep it, with an id of its own."""
+    now = datetime.now(UTC)
+    return Voice(
+        voice_id=f"voice_{uuid.uuid4()}",
+        owner=order.owner,
+        name=order.name,
+        backend=order.backend,
+        model=order.options.model,
+        settings=order.options.model_dump() | {"prompt_text": order.prompt_text},
+        reference_sha256=recording.sha256,
+        request_key=key,
+        consent_at=now,
+        consent_by=order.owner,
+        created_at=now,
+        likeness=likeness,
+        ceiling=ceiling if likeness is not None else None,
+        engine_version=ENGINE_VERSION if order.backend == LOCAL else "",
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,245 @@
+"""The contract served: the hosted service's API, its work done by the embedded engine.
+
+``build`` makes the FastAPI application; ``Beside`` puts it next to the page on one port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from anyio import to_thread
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException
+
+from clone.api import answering
+from clone.api.asking import Follower, read_body
+from clone.api.document import document
+from clone.api.reading import page
+from clone.audio.encode import Encoder, whole
+from clone.background import Background
+from clone.contract import MODELS, CloneOptions, CloneRequest
+from clone.errors import CancelledError, Refused, TimbreError
+from clone.keys import Keys, kept_secret
+from clone.links import ROUTE, Signer, link_route
+from clone.orders import CloneOrder, Passage, SpeakOrder
+from clone.rates import RateLimit
+from clone.settings import Settings
+from clone.studio import Studio
+from clone.t2a import LINK_LIFETIME, AsyncSpeechRequest, SpeechRequest
+from clone.tasks import FAILED, SUCCEED, Task
+
+OURS = ("/v3", "/healthz", "/docs", "/openapi.json", ROUTE.rstrip("/"))
+"""Paths that are the API's; everything else is the page's."""
+
+_SANDBOX = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "Cache-Control": "no-store"}
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Any, Any], Awaitable[None]]
+
+
+class Beside:
+    """ASGI middleware that hands the API its paths and the page all others.
+
+    Args:
+        app: the page.
+        api: what ``build`` returned.
+    """
+
+    def __init__(self, app: App, api: App) -> None:
+        self._page = app
+        self._api = api
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Serve a request by whom it is for."""
+        path = str(scope.get("path", ""))
+        ours = scope["type"] == "http" and any(path == own or path.startswith(f"{own}/") for own in OURS)
+        await (self._api if ours else self._page)(scope, receive, send)
+
+
+def build(studio: Studio, settings: Settings, keys: Keys, background: Background) -> FastAPI:
+    """Return the API of a studio."""
+    return Api(studio, settings, keys, background).application()
+
+
+class Api:
+    """The routes; every request brings its key, and so its owner."""
+
+    def __init__(self, studio: Studio, settings: Settings, keys: Keys, background: Background) -> None:
+        self._studio = studio
+        self._settings = settings
+        self._keys = keys
+        self._background = background
+        self._tasks = studio.tasks()
+        self._signer = Signer(kept_secret(settings.home / "link_secret").encode())
+        self._follower = Follower()
+        self._cloning = RateLimit()
+        self._speaking = RateLimit()
+
+    def application(self) -> FastAPI:
+        """Return the routes as one application."""
+        app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+        app.add_api_route("/v3/minimax-voice-cloning", self.clone, methods=["POST"])
+        app.add_api_route("/v3/minimax-{model}", self.speak, methods=["POST"])
+        app.add_api_route("/v3/async/minimax-{model}", self.speak_later, methods=["POST"])
+        app.add_api_route("/v3/async/task-result", self.task_result, methods=["GET"])
+        app.add_api_route("/healthz", self.health, methods=["GET"])
+        app.add_api_route("/openapi.json", self.openapi, methods=["GET"])
+        app.add_api_route("/docs", self.docs, methods=["GET"])
+        app.mount(ROUTE.rstrip("/"), link_route(self._signer, self._linked))
+        app.add_exception_handler(TimbreError, answering.refused)
+        app.add_exception_handler(HTTPException, answering.not_found)
+        app.add_exception_handler(Exception, answering.failed)
+        return app
+
+    async def clone(self, request: Request) -> Response:
+        """Clone a voice; its consent is attested by the key's holder, who is noted with it."""
+        owner = self._owner(request)
+        asked = await read_body(request, CloneRequest)
+        self._cloning.take(owner)
+        prompt = asked.clone_prompt
+        order = CloneOrder(
+            owner=owner,
+            audio=asked.audio_url,
+            options=CloneOptions(**asked.model_dump(include=set(CloneOptions.model_fields))),
+            consent=True,
+            prompt_audio=prompt.prompt_audio_url if prompt else None,
+            prompt_text=prompt.prompt_text if prompt else None,
+        )
+        cloned = await self._follower.result(request, self._studio.clone(order))
+        answer = {"voice_id": cloned.voice.voice_id}
+        if asked.text is not None:
+            preview = await to_thread.run_sync(self._preview, cloned.voice.voice_id, owner, str(asked.model))
+            answer["demo_audio_url"] = self._link(request, preview)
+        return JSONResponse(answer)
+
+    async def speak(self, request: Request, model: str) -> Response:
+        """Say a text: as one answer, by a link, or sentence by sentence."""
+        _check_path(model)
+        owner = self._owner(request)
+        asked = await read_body(request, SpeechRequest)
+        asked.check_stream()
+        self._speaking.take(owner)
+        order = SpeakOrder(owner, asked.voice_setting.voice_id, asked.text, model, asked.voice_setting.settings)
+        if asked.stream:
+            return await self._streamed(request, order, asked)
+        encoder, data = await self._spoken(request, order, asked)
+        setting = asked.audio_setting
+        if asked.output_format == "url":
+            keep = partial(self._tasks.keep, owner, model, data, setting.format)
+            audio = self._link(request, await to_thread.run_sync(keep))
+        else:
+            audio = data.hex()
+        return answering.speech_answer(model, audio, setting, answering.extra_of(encoder, len(data), asked.text))
+
+    async def speak_later(self, request: Request, model: str) -> Response:
+        """Take a long text, to be spoken as soon as there is time."""
+        _check_path(model)
+        owner = self._owner(request)
+        asked = await read_body(request, AsyncSpeechRequest)
+        self._speaking.take(owner)
+        order = SpeakOrder(owner, asked.voice_setting.voice_id, asked.text, model, asked.voice_setting.settings)
+        await to_thread.run_sync(self._studio.check_order, order)
+        task = await to_thread.run_sync(self._tasks.add, owner, model, asked.model_dump_json())
+        self._background.wake()
+        return JSONResponse({"task_id": task.task_id})
+
+    async def task_result(self, request: Request) -> Response:
+        """Say how a task stands, and where its audio is."""
+        owner = self._owner(request)
+        task_id = request.query_params.get("task_id", "")
+        if not task_id:
+            raise Refused("task_id is missing.", code="missing", field="task_id", advice="Add ?task_id=… to the path.")
+        task = await to_thread.run_sync(self._tasks.get, task_id, owner)
+        told = {"task_id": task.task_id, "status": task.status, "reason": task.reason if task.status == FAILED else ""}
+        audios = []
+        if task.status == SUCCEED:
+            ttl_s = int((task.expires_at - task.created_at).total_seconds())
+            audios = [
+                {"audio_url": self._link(request, task), "audio_url_ttl": str(ttl_s), "audio_type": task.file[7:]}
+            ]
+        return JSONResponse({"task": told, "audios": audios})
+
+    async def health(self) -> Response:
+        """Say that the server answers, and whether its models are loaded."""
+        return JSONResponse({"status": "ok", "ready": self._studio.ready})
+
+    async def openapi(self, request: Request) -> Response:
+        """Return the API's document."""
+        return JSONResponse(document(self._base(request)))
+
+    async def docs(self, request: Request) -> Response:
+        """Return the document for people; it loads nothing from anywhere."""
+        return HTMLResponse(page(document(self._base(request))), headers=_SANDBOX)
+
+    async def _spoken(self, request: Request, order: SpeakOrder, asked: SpeechRequest) -> tuple[Encoder, bytes]:
+        encoder, pieces = None, []
+        async with self._follower.following(request, self._studio.recite(order)) as events:
+            async for event in events:
+                if isinstance(event, Passage):
+                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate)
+                    pieces.append(await to_thread.run_sync(encoder.add, event.samples))
+        assert encoder is not None, "a text without a sentence is refused"
+        return encoder, whole([*pieces, encoder.end()], asked.audio_setting)
+
+    async def _streamed(self, request: Request, order: SpeakOrder, asked: SpeechRequest) -> Response:
+        sentences = self._sentences(request, order, asked)
+        first = await anext(sentences)  # what refuses the request is still an answer of its own
+
+        async def events() -> AsyncIterator[bytes]:
+            try:
+                yield first
+                async for sentence in sentences:
+                    yield sentence
+            finally:
+                await sentences.aclose()  # type: ignore[attr-defined]
+
+        return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    async def _sentences(self, request: Request, order: SpeakOrder, asked: SpeechRequest) -> AsyncIterator[bytes]:
+        encoder, begun = None, False
+        try:
+            async with self._follower.following(request, self._studio.recite(order)) as events:
+                async for event in events:
+                    if not isinstance(event, Passage):
+                        continue
+                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate)
+                    audio = await to_thread.run_sync(encoder.add, event.samples)
+                    if audio:
+                        begun = True
+                        yield answering.event({"audio": audio.hex(), "status": 1})
+            assert encoder is not None, "a text without a sentence is refused"
+            yield answering.event({"audio": encoder.end().hex(), "status": 1})
+            yield answering.event({"status": 2})
+        except CancelledError:
+            return
+        except TimbreError as e:
+            if not begun:
+                raise
+            yield bytes(b"data: " + bytes(answering.error_answer(e).body) + b"\n\n")
+
+    def _preview(self, voice_id: str, owner: str, model: str) -> Task:
+        data = self._studio.audio(voice_id, owner, "preview").read_bytes()
+        return self._tasks.keep(owner, model, data, "mp3")
+
+    def _owner(self, request: Request) -> str:
+        return self._keys.owner(request.headers.get("authorization"))
+
+    def _base(self, request: Request) -> str:
+        return self._settings.public_url or str(request.base_url).rstrip("/")
+
+    def _link(self, request: Request, task: Task) -> str:
+        key = f"speech/{task.task_id}/{task.file}"
+        return self._signer.link(self._base(request), key, LINK_LIFETIME.total_seconds())
+
+    def _linked(self, key: str) -> Path | None:
+        parts = key.split("/")
+        return self._tasks.path(parts[1]) if len(parts) == 3 and parts[0] == "speech" else None
+
+
+def _check_path(model: str) -> None:
+    if model not in MODELS:
+        raise HTTPException(404)

@@ -1,0 +1,163 @@
+"""The contract's other half: speech with a cloned voice (T2A), which makes a voice permanent. Every number of it.
+
+Source: https://novita.ai/docs, "MiniMax … text to speech" for the fields; limits as MiniMax's own T2A documents them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, field_validator
+
+from clone.errors import Refused, TextError
+
+T2A_LIMIT_CHARS = 10_000
+"""A text must be shorter than this."""
+ASYNC_MAX_CHARS = 50_000
+
+SPEED_MIN, SPEED_MAX = 0.5, 2.0
+VOLUME_MAX = 10.0
+"""A volume must be above 0."""
+PITCH_MIN, PITCH_MAX = -12, 12
+"""Semitones."""
+
+SampleRate = Literal[8000, 16000, 22050, 24000, 32000, 44100]
+Bitrate = Literal[32000, 64000, 128000, 256000]
+AudioFormat = Literal["mp3", "wav", "flac", "pcm"]
+SPEECH_FORMATS: tuple[str, ...] = get_args(AudioFormat)
+LINK_LIFETIME = timedelta(hours=24)
+"""How long a URL of audio lives."""
+
+TASK_STATUSES = ("TASK_STATUS_QUEUED", "TASK_STATUS_PROCESSING", "TASK_STATUS_SUCCEED", "TASK_STATUS_FAILED")
+_WORD_MAX_CHARS = 40
+
+
+@dataclass(frozen=True)
+class SpeechSettings:
+    """How a text is spoken: speed 1.0, volume 1.0 and pitch 0 semitones are the voice's own."""
+
+    speed: float = 1.0
+    volume: float = 1.0
+    pitch: int = 0
+
+
+AS_IT_IS = SpeechSettings()
+
+
+def check_speech_text(text: str, limit: int) -> str:
+    """Refuse a text that is too long for where it is spoken, or has no letter; return it unchanged.
+
+    Args:
+        text: what is to be said.
+        limit: the most characters: ``T2A_LIMIT_CHARS - 1`` or ``ASYNC_MAX_CHARS``.
+
+    Raises:
+        TextError: ``text_too_long`` (measured and limit in characters) or ``text_no_letter``.
+    """
+    excess = len(text) - limit
+    if excess > 0:
+        where = " Longer texts are spoken asynchronously." if limit == T2A_LIMIT_CHARS - 1 else ""
+        raise TextError(
+            f"The text has {len(text):,} characters; at most {limit:,} are accepted.",
+            code="text_too_long",
+            field="text",
+            measured=len(text),
+            limit=limit,
+            advice=f"Shorten it by {excess:,} character{'' if excess == 1 else 's'}.{where}",
+        )
+    if not any(c.isalpha() for c in text):
+        raise TextError(
+            "The text has no letter in it, so there is nothing to say.",
+            code="text_no_letter",
+            field="text",
+            measured=0,
+            limit=1,
+            advice="Write at least one word.",
+        )
+    return text
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+
+Word = Annotated[StrictStr, Field(max_length=_WORD_MAX_CHARS)]
+
+
+class VoiceSetting(_Part):
+    """Which voice, and how it speaks."""
+
+    voice_id: StrictStr = Field(min_length=1, description="A voice of yours, as cloning answered it.")
+    speed: Annotated[float, Field(strict=True, ge=SPEED_MIN, le=SPEED_MAX, description="1.0 is its own.")] = 1.0
+    vol: Annotated[float, Field(strict=True, gt=0, le=VOLUME_MAX, description="A gain; peaks are held back.")] = 1.0
+    pitch: Annotated[StrictInt, Field(ge=PITCH_MIN, le=PITCH_MAX, description="Semitones.")] = 0
+    emotion: Word | None = Field(None, description="Accepted, and without effect here.")
+
+    @property
+    def settings(self) -> SpeechSettings:
+        """How it speaks, without the voice."""
+        return SpeechSettings(self.speed, self.vol, self.pitch)
+
+
+class AudioSetting(_Part):
+    """What kind of file the speech becomes; pcm is 16-bit little-endian."""
+
+    sample_rate: SampleRate = Field(32000, description="Hz.")
+    bitrate: Bitrate = Field(128000, description="Bits per second; of mp3 alone.")
+    format: AudioFormat = "mp3"
+    channel: Literal[1, 2] = Field(1, description="2 repeats the one channel.")
+
+    @field_validator("sample_rate", "bitrate", "channel", mode="before")
+    @classmethod
+    def _whole(cls, value: object) -> object:
+        if type(value) is not int:  # True and 8000.0 are equal to members of a Literal
+            raise ValueError("not a whole number")
+        return value
+
+
+class SpeechRequest(_Part):
+    """The body of ``POST /v3/minimax-{model}``."""
+
+    text: StrictStr = Field(min_length=1, description=f"Fewer than {T2A_LIMIT_CHARS:,} characters.")
+    voice_setting: VoiceSetting
+    audio_setting: AudioSetting = AudioSetting()
+    language_boost: Word | None = Field(None, description="Accepted, and without effect here.")
+    stream: StrictBool = Field(False, description="Answer with server-sent events, a sentence each; always in hex.")
+    output_format: Literal["hex", "url"] = "hex"
+
+    @field_validator("text")
+    @classmethod
+    def _text(cls, text: str) -> str:
+        return check_speech_text(text, T2A_LIMIT_CHARS - 1)
+
+    def check_stream(self) -> None:
+        """Refuse to stream a wav, whose header tells a length that is not known yet.
+
+        Raises:
+            Refused: ``stream_wav``.
+        """
+        if self.stream and self.audio_setting.format == "wav":
+            raise Refused(
+                "audio_setting.format is “wav”, which can't be streamed: its header tells the whole length.",
+                code="stream_wav",
+                field="audio_setting.format",
+                measured="wav",
+                limit="mp3, flac, pcm",
+                advice="Ask for mp3, flac or pcm, or leave stream out.",
+            )
+
+
+class AsyncSpeechRequest(_Part):
+    """The body of ``POST /v3/async/minimax-{model}``."""
+
+    text: StrictStr = Field(min_length=1, description=f"At most {ASYNC_MAX_CHARS:,} characters.")
+    voice_setting: VoiceSetting
+    audio_setting: AudioSetting = AudioSetting()
+    language_boost: Word | None = Field(None, description="Accepted, and without effect here.")
+
+    @field_validator("text")
+    @classmethod
+    def _text(cls, text: str) -> str:
+        return check_speech_text(text, ASYNC_MAX_CHARS)

@@ -1,0 +1,93 @@
+"""The API on loopback as uvicorn serves it, with the real engine, and a place it fetches recordings from."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import requests
+import uvicorn
+
+from clone import server
+from clone.background import Background
+from clone.keys import load_keys
+from clone.settings import Settings
+from clone.studio import Studio
+
+KEYS = ("first-key-for-tests", "second-key-for-tests")
+TEXT = "The harbour was quiet this morning."
+WITHIN_S = 120
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def files(folder: Path) -> Iterator[str]:
+    """Serve a folder; give its URL."""
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listening.server_port}"
+    finally:
+        listening.shutdown()
+        listening.server_close()
+
+
+class Served:
+    """A running API: ``url``, and requests with the first key unless told otherwise."""
+
+    def __init__(self, url: str, studio: Studio, settings: Settings) -> None:
+        self.url = url
+        self.studio = studio
+        self.settings = settings
+
+    def post(self, path: str, body: Any, key: str | None = KEYS[0], **rest: Any) -> requests.Response:
+        return requests.post(self.url + path, json=body, headers=bearer(key), timeout=WITHIN_S, **rest)
+
+    def get(self, path: str, key: str | None = KEYS[0]) -> requests.Response:
+        return requests.get(self.url + path, headers=bearer(key), timeout=WITHIN_S)
+
+    def speak(self, voice_id: str, key: str = KEYS[0], text: str = TEXT, **changes: Any) -> requests.Response:
+        model, how = changes.pop("model", "speech-02-turbo"), changes.pop("how", {})
+        body = {"text": text, "voice_setting": {"voice_id": voice_id, **how}, **changes}
+        return self.post(f"/v3/minimax-{model}", body, key)
+
+
+def bearer(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
+@contextmanager
+def serving(home: Path, background: bool = True, **changes: Any) -> Iterator[Served]:
+    """Serve the API of a home, as a process that starts with it would."""
+    settings = Settings.at(home, **{"allow_private_urls": True, "api_keys": KEYS, **changes})
+    studio = Studio(settings)
+    studio.start(warm=False)
+    behind = Background(studio, studio.tasks())
+    api = server.build(studio, settings, load_keys(settings)[0], behind)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        running = uvicorn.Server(uvicorn.Config(api, log_level="warning", lifespan="off"))
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        if background:
+            behind.start()
+        while not running.started:
+            time.sleep(0.01)
+        try:
+            yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", studio, settings)
+        finally:
+            running.should_exit = True
+            thread.join(20)
+            behind.close()
+            studio.close()

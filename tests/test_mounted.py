@@ -1,0 +1,89 @@
+"""Page and API on one port, as ``python app.py`` serves them."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.browser.driving import App
+from tests.serving import files
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """As on a Space: server-side rendering is asked for by the environment."""
+    home = tmp_path_factory.mktemp("mounted") / "home"
+    running = App(home, TIMBRE_ALLOW_PRIVATE_URLS="1", GRADIO_SSR_MODE="True")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def key(app: App) -> str:
+    path = app.home / "api_key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    key = path.read_text().strip()
+    log = app.log.read_text()
+    assert str(path) in log
+    assert key not in log
+    return key
+
+
+def test_the_api_answers_beside_the_page(app: App, key: str, examples: list[Path]) -> None:
+    """Server-side rendering would answer 405 here: Node forwards only paths it knows."""
+    assert "gradio" in requests.get(app.url, timeout=20).text
+    with files(examples[0].parent) as url:
+        answer = requests.post(
+            f"{app.url}/v3/minimax-voice-cloning",
+            json={"audio_url": f"{url}/{examples[0].name}", "text": "Good morning.", "model": "speech-02-turbo"},
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=120,
+        )
+    assert answer.status_code == 200, answer.text
+    link = answer.json()["demo_audio_url"]
+    assert link.startswith(f"{app.url}/links/speech/")
+    assert requests.get(link, timeout=10).headers["content-type"] == "audio/mpeg"
+    assert requests.post(f"{app.url}/v3/nothing", timeout=10).json()["reason"] == "API_NOT_FOUND"
+    assert requests.get(f"{app.url}/healthz", timeout=10).json()["status"] == "ok"
+
+
+def test_the_document_has_none_of_the_pages_routes(app: App) -> None:
+    document = requests.get(f"{app.url}/openapi.json", timeout=10).json()
+    assert {path.split("/")[1] for path in document["paths"]} == {"v3", "healthz"}
+    assert "gradio" not in json.dumps(document).lower()
+    assert requests.get(f"{app.url}/docs", timeout=10).status_code == 200
+
+
+def test_no_file_of_the_machine_can_be_read_through_the_page(app: App, key: str) -> None:
+    """A mounted Blocks would hand over any path a stranger names: it checks paths only once launched."""
+    config = requests.get(f"{app.url}/config", timeout=10).json()
+    secret = app.home / "api_key"
+    for path in (str(secret), "/proc/self/environ", "/etc/passwd"):
+        data = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        for dependency in config["dependencies"]:
+            body = {
+                "data": [data] * len(dependency["inputs"]),
+                "fn_index": dependency["id"],
+                "session_hash": "stranger",
+            }
+            for route in ("run/predict", "queue/join"):
+                answer = requests.post(f"{app.url}/gradio_api/{route}", json=body, timeout=20)
+                assert key not in answer.text
+                assert "root:" not in answer.text
+                assert "TIMBRE_HOME" not in answer.text
+        read = requests.get(f"{app.url}/gradio_api/file={path}", timeout=10)
+        assert read.status_code in (403, 404)
+    stream = requests.get(f"{app.url}/gradio_api/queue/data?session_hash=stranger", timeout=20, stream=True)
+    said = b"".join(chunk for _, chunk in zip(range(40), stream.iter_content(2000), strict=False))
+    assert key.encode() not in said
+    assert not re.search(rb"root:|TIMBRE_HOME", said)
+    stream.close()
+    cached = [p for p in app.home.rglob("*") if p.is_file() and p != secret and key.encode() in p.read_bytes()]
+    assert cached == []

@@ -1,0 +1,61 @@
+"""The document is held to its word: whatever is asked, an answer it describes comes back, and never a 5xx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from tests.serving import KEYS, Served, bearer, serving
+
+# Left out: that everything the schemas allow is accepted. No schema can say that a text has a letter in it and is
+# English, that a URL leads to a recording, or that a voice is there.
+HELD = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+    checks.unsupported_method,
+]
+BOUNDED = settings(
+    max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Without a URL that may be fetched: what is asked here is made up."""
+    with serving(tmp_path_factory.mktemp("api") / "home", background=False, allow_private_urls=False) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def document(api: Served) -> schemathesis.BaseSchema:
+    return schemathesis.openapi.from_url(f"{api.url}/openapi.json")
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=str)
+@pytest.mark.parametrize("name", ["clone", "speak", "speakLater", "taskResult", "health"])
+def test_every_answer_is_documented(
+    document: schemathesis.BaseSchema, name: str, mode: schemathesis.GenerationMode
+) -> None:
+    operations = [each.ok() for each in document.get_all_operations()]
+    operation = next(each for each in operations if each.definition.raw["operationId"] == name)
+    if name == "health" and mode is schemathesis.GenerationMode.NEGATIVE:
+        return  # it takes nothing that could be wrong
+    statuses = set()
+
+    @BOUNDED
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def every(case: schemathesis.Case) -> None:
+        answer = case.call_and_validate(headers=bearer(KEYS[0]), checks=HELD, timeout=30)
+        statuses.add(answer.status_code)
+
+    every()
+    assert statuses <= {200, 400, 403, 404, 405, 429}

@@ -1,0 +1,464 @@
+"""The contract served: real uvicorn, real engine, a real place to fetch recordings from."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+import subprocess
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import requests
+
+from clone import contract
+from clone.api.asking import MAX_BODY_BYTES
+from clone.audio.read import resample
+from clone.engine.matching import match
+from clone.engine.recognizer import Recognizer
+from clone.engine.speaker import median_pitch_hz
+from clone.rates import CALLS_PER_MINUTE
+from clone.t2a import ASYNC_MAX_CHARS, T2A_LIMIT_CHARS
+from tests.conftest import EXAMPLES
+from tests.serving import KEYS, TEXT, WITHIN_S, Served, bearer, files, serving
+
+TURBO = "speech-02-turbo"
+SEEDS_REQUEST = """curl \\
+-X POST https://api.novita.ai/v3/minimax-voice-cloning \\
+-H "Authorization: Bearer $your_api_key" \\
+-H "Content-Type: application/json" \\
+-d '{
+  "audio_url": "https://example.com/voice.mp3",
+  "text": "Audio generation technology is evolving rapidly, enabling the creation of speech, music, and sound effects \
+from text or data inputs. It supports applications in media, accessibility, customer service, and content creation. \
+With improved quality and customization, these tools are increasingly integrated into digital platforms across various \
+industries.",
+  "model": "speech-01-hd",
+  "need_noise_reduction": true,
+  "need_volume_normalization": true
+}'"""
+
+
+@pytest.fixture(scope="module")
+def places() -> Iterator[str]:
+    with files(EXAMPLES) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def audio_url(places: str) -> str:
+    return f"{places}/{sorted(EXAMPLES.glob('*.mp3'))[0].name}"
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("api") / "home") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def voice_id(api: Served, audio_url: str) -> str:
+    answer = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url})
+    assert answer.status_code == 200, answer.text
+    assert list(answer.json()) == ["voice_id"]
+    return str(answer.json()["voice_id"])
+
+
+def decoded(data: bytes) -> tuple[np.ndarray, int, int]:
+    """Return the first channel, its rate and how many there are."""
+    with av.open(io.BytesIO(data)) as container:
+        stream = container.streams.audio[0]
+        frames = [frame.to_ndarray() for frame in container.decode(stream)]
+        n_channels, planar = stream.channels, stream.format.is_planar
+        rate = stream.rate
+    scale = 1.0 if frames[0].dtype.kind == "f" else 32768.0
+    joined = np.concatenate([f[0] if planar else f[0, ::n_channels] for f in frames])
+    return joined.astype(np.float32) / scale, rate, n_channels
+
+
+def refusal(answer: requests.Response, status: int, reason: str) -> dict[str, Any]:
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["reason"]) == (status, status, reason), answer.text
+    assert sorted(body) == ["code", "message", "metadata", "reason"]
+    assert body["message"].endswith((".", ")"))
+    return dict(body)
+
+
+# the seed, word for word
+
+
+def curl(request: str) -> dict[str, Any]:
+    said = subprocess.run(
+        ["bash", "-c", request + " -sS"], capture_output=True, text=True, timeout=WITHIN_S, check=True
+    )
+    return dict(json.loads(said.stdout))
+
+
+def test_the_seeds_own_example(api: Served, audio_url: str) -> None:
+    request = SEEDS_REQUEST.replace("https://api.novita.ai", api.url).replace("$your_api_key", KEYS[0])
+    request = request.replace("https://example.com/voice.mp3", audio_url)
+    stale = curl(request)
+    assert (stale["code"], stale["reason"]) == (400, "INVALID_REQUEST_BODY")
+    assert "speech-01-hd" in stale["message"]
+    assert all(model in stale["message"] for model in contract.MODELS)
+    answer = curl(request.replace("speech-01-hd", "speech-2.8-turbo"))
+    assert sorted(answer) == ["demo_audio_url", "voice_id"]
+    sound, rate, _ = decoded(requests.get(answer["demo_audio_url"], timeout=10).content)
+    assert len(sound) / rate > 10
+    # a preview does not keep a voice
+    owner = api.studio.voices(_owner(KEYS[0]))
+    voice = next(voice for voice in owner if voice.voice_id == answer["voice_id"])
+    assert not voice.permanent
+    assert voice.consent_by == _owner(KEYS[0])
+    assert voice.settings["need_noise_reduction"] is True
+
+
+def _owner(key: str) -> str:
+    from hashlib import sha256
+
+    return f"key-{sha256(key.encode()).hexdigest()[:40]}"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "said"),
+    [
+        ({"audio_url": None}, "INVALID_REQUEST_BODY", "audio_url"),
+        ({"audio_url": 3}, "INVALID_REQUEST_BODY", "audio_url is 3"),
+        ({"audio_url": ""}, "INVALID_REQUEST_BODY", "audio_url is empty"),
+        ({"audio_url": "file:///etc/passwd"}, "INVALID_AUDIO_FILE", "http"),
+        ({"audio_url": "http://127.0.0.1:9/none.mp3"}, "INVALID_AUDIO_FILE", ""),
+        ({"text": "Hello."}, "INVALID_REQUEST_BODY", "model"),
+        ({"text": "12.", "model": TURBO}, "INVALID_REQUEST_BODY", "no letter"),
+        ({"text": "a" * 2001, "model": TURBO}, "INVALID_REQUEST_BODY", "2,001"),
+        ({"model": "speech-01-hd"}, "INVALID_REQUEST_BODY", "speech-01-hd"),
+        ({"accuracy": 1.1}, "INVALID_REQUEST_BODY", "1.1"),
+        ({"accuracy": "0.7"}, "INVALID_REQUEST_BODY", "0.7"),
+        ({"need_noise_reduction": "yes"}, "INVALID_REQUEST_BODY", "need_noise_reduction"),
+        ({"need_volume_normalization": 1}, "INVALID_REQUEST_BODY", "need_volume_normalization"),
+        ({"clone_prompt": {"prompt_text": "Hello."}}, "ILLEGAL_PROMPT", "prompt_audio_url"),
+        ({"clone_prompt": {"prompt_audio_url": "http://x/"}}, "ILLEGAL_PROMPT", "prompt_text"),
+        ({"clone_prompt": {"prompt_audio_url": "http://x/", "prompt_text": "Hi"}}, "ILLEGAL_PROMPT", "punctuation"),
+    ],
+)
+def test_each_field_is_checked(api: Served, audio_url: str, change: dict[str, Any], reason: str, said: str) -> None:
+    body = {"audio_url": audio_url, **change}
+    answer = refusal(api.post("/v3/minimax-voice-cloning", body), 400, reason)
+    assert said in answer["message"]
+
+
+def test_a_prompt_that_does_not_say_its_text_is_told_with_the_services_code(
+    api: Served, places: str, audio_url: str, tmp_path: Path, examples: list[Path]
+) -> None:
+    sound, rate, _ = decoded(examples[0].read_bytes())
+    with wave.open(str(tmp_path / "prompt.wav"), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes((sound[: 6 * rate] * 32767).astype("<i2").tobytes())
+    with files(tmp_path) as url:
+        prompt = {"prompt_audio_url": f"{url}/prompt.wav", "prompt_text": "Elephants never forget their umbrellas."}
+        answer = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url, "clone_prompt": prompt})
+    assert "(1044)" in refusal(answer, 400, "ILLEGAL_PROMPT")["message"]
+
+
+def test_a_recording_that_is_too_short(api: Served, tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "short.wav"), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(np.random.default_rng(1).integers(-9000, 9000, 16000 * 6).astype("<i2").tobytes())
+    with files(tmp_path) as url:
+        answer = api.post("/v3/minimax-voice-cloning", {"audio_url": f"{url}/short.wav"})
+    body = refusal(answer, 400, "INVALID_AUDIO_FILE")
+    assert body["metadata"] == {"code": "too_short", "field": "audio", "measured": "6.0", "limit": "10.0"}
+
+
+# keys, paths, bodies
+
+
+def test_without_a_key_and_with_a_wrong_one(api: Served) -> None:
+    for path in ("/v3/minimax-voice-cloning", f"/v3/minimax-{TURBO}", f"/v3/async/minimax-{TURBO}"):
+        refusal(api.post(path, {}, key=None), 400, "MISSING_API_KEY")
+        refusal(api.post(path, {}, key="wrong"), 403, "INVALID_API_KEY")
+    refusal(api.get("/v3/async/task-result?task_id=x", key=None), 400, "MISSING_API_KEY")
+
+
+def test_ones_voices_are_nobody_elses(api: Served, voice_id: str) -> None:
+    theirs = refusal(api.speak(voice_id, KEYS[1]), 400, "INVALID_REQUEST_BODY")
+    nobodys = refusal(api.speak("voice_none", KEYS[1]), 400, "INVALID_REQUEST_BODY")
+    assert theirs["message"] == nobodys["message"]
+    assert "(2054)" in theirs["message"]
+
+
+def test_paths_that_are_not_there(api: Served) -> None:
+    for path in ("/v3/minimax-speech-01-hd", "/v3/nothing", "/v3", "/v3/async/minimax-nothing"):
+        refusal(api.post(path, {}), 404, "API_NOT_FOUND")
+    assert refusal(api.get("/v3/minimax-voice-cloning"), 405, "API_NOT_FOUND")
+    refusal(api.get("/v3/async/task-result?task_id=none"), 404, "TASK_NOT_FOUND")
+    refusal(api.get("/v3/async/task-result"), 400, "INVALID_REQUEST_BODY")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"[" * 100_000, b'{"accuracy": NaN}', b'{"text": "\\ud800"}']
+)
+def test_bodies_that_are_no_json_object(api: Served, body: bytes) -> None:
+    headers = bearer(KEYS[0]) | {"Content-Type": "application/json"}
+    answer = requests.post(f"{api.url}/v3/minimax-voice-cloning", body, headers=headers, timeout=10)
+    refusal(answer, 400, "INVALID_REQUEST_BODY")
+
+
+def test_a_body_that_is_too_big_is_not_read(api: Served) -> None:
+    headers = bearer(KEYS[0]) | {"Content-Type": "application/json"}
+    path = f"{api.url}/v3/minimax-{TURBO}"
+    told = requests.post(path, b" " * (MAX_BODY_BYTES + 1), headers=headers, timeout=10)
+    assert f"{MAX_BODY_BYTES:,}" in refusal(told, 400, "INVALID_REQUEST_BODY")["message"]
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as endless:
+        head = f"POST /v3/minimax-{TURBO} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head += f"Authorization: Bearer {KEYS[0]}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        endless.sendall(head.encode())
+        with pytest.raises(OSError, match=r"."):  # noqa: PT012  the server hangs up on a body that has no end
+            for _ in range(200):
+                endless.sendall(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+                time.sleep(0.005)
+
+
+# speech
+
+
+def heard(sound: np.ndarray, rate: int) -> tuple[float, float]:
+    """Return length in seconds and median pitch in Hz."""
+    return len(sound) / rate, median_pitch_hz(resample(sound, rate, 16_000))
+
+
+def spoken(api: Served, voice_id: str, **how: Any) -> tuple[np.ndarray, int]:
+    model = how.pop("model", TURBO)
+    setting = {"format": "wav", "sample_rate": 24000}
+    answer = api.speak(voice_id, model=model, how=how, audio_setting=setting)
+    assert answer.status_code == 200, answer.text
+    sound, rate, _ = decoded(bytes.fromhex(answer.json()["audio"]))
+    return sound, rate
+
+
+@pytest.fixture(scope="module")
+def recognizer(api: Served, tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
+    return Recognizer(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.mark.parametrize("model", [TURBO, "speech-02-hd"])
+def test_speed_pitch_and_volume_are_real(api: Served, voice_id: str, model: str, recognizer: Recognizer) -> None:
+    plain, rate = spoken(api, voice_id, model=model)
+    length_s, pitch_hz = heard(plain, rate)
+    fast = spoken(api, voice_id, model=model, speed=1.5)[0]
+    slow = spoken(api, voice_id, model=model, speed=0.6)[0]
+    assert length_s / heard(fast, rate)[0] == pytest.approx(1.5, rel=0.12)
+    assert length_s / heard(slow, rate)[0] == pytest.approx(0.6, rel=0.12)
+    for semitones in (6, -4):
+        moved = spoken(api, voice_id, model=model, pitch=semitones)[0]
+        assert heard(moved, rate)[0] == pytest.approx(length_s, rel=0.02)
+        assert heard(moved, rate)[1] / pitch_hz == pytest.approx(2 ** (semitones / 12), rel=0.12)
+        assert match(TEXT, recognizer.transcribe(resample(moved, rate, 16_000), "en")) > 0.85
+    soft = spoken(api, voice_id, model=model, vol=0.25)[0]
+    loud = spoken(api, voice_id, model=model, vol=10)[0]
+    assert np.abs(soft).max() == pytest.approx(np.abs(plain).max() / 4, rel=0.05)
+    assert (loud**2).mean() > 2 * (plain**2).mean()
+    assert np.abs(loud).max() < 0.98
+
+
+@pytest.mark.parametrize("kind", ["mp3", "wav", "flac", "pcm"])
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (22050, 2), (44100, 2)])
+def test_formats_have_the_asked_rate_and_channels(
+    api: Served, voice_id: str, kind: str, rate: int, channels: int
+) -> None:
+    setting = {"format": kind, "sample_rate": rate, "channel": channels, "bitrate": 64000}
+    answer = api.speak(voice_id, text="Good morning.", audio_setting=setting)
+    while answer.status_code == 429:
+        time.sleep(int(answer.headers["Retry-After"]))
+        answer = api.speak(voice_id, text="Good morning.", audio_setting=setting)
+    data = bytes.fromhex(answer.json()["audio"])
+    if kind == "pcm":
+        both = np.frombuffer(data, "<i2").reshape(-1, channels)
+        assert (both[:, 0] == both[:, -1]).all()
+        assert 0.5 < len(both) / rate < 3
+        return
+    sound, found_rate, found_channels = decoded(data)
+    assert (found_rate, found_channels) == (rate, channels)
+    assert 0.5 < len(sound) / rate < 3
+    assert np.abs(sound).max() > 0.05
+
+
+def test_each_generation_answers_in_its_own_shape(api: Served, voice_id: str) -> None:
+    older = api.speak(voice_id, model="speech-2.6-turbo").json()
+    assert list(older) == ["audio"]
+    newest = api.speak(voice_id, model="speech-2.8-turbo").json()
+    assert newest["base_resp"] == {"status_code": 0, "status_msg": "success"}
+    assert newest["data"]["status"] == 2
+    assert newest["extra_info"]["usage_characters"] == len(TEXT)
+    assert newest["extra_info"]["audio_size"] * 2 == len(newest["data"]["audio"])
+    link = api.speak(voice_id, output_format="url").json()["audio"]
+    answer = requests.get(link, headers={"Range": "bytes=0-9"}, timeout=10)
+    assert (answer.status_code, len(answer.content)) == (206, 10)
+    head = requests.head(link, timeout=10)
+    assert (head.status_code, head.headers["content-type"]) == (200, "audio/mpeg")
+    assert requests.get(link.replace("expires=", "expires=9"), timeout=10).status_code == 404
+    assert requests.get(re.sub("speech.mp3", "speech.wav", link), timeout=10).status_code == 404
+
+
+def test_speech_makes_a_voice_permanent_and_a_preview_does_not(api: Served, audio_url: str) -> None:
+    body = {"audio_url": audio_url, "text": "Good morning.", "model": TURBO, "need_volume_normalization": True}
+    cloned = api.post("/v3/minimax-voice-cloning", body).json()
+    assert not _voice(api, cloned["voice_id"]).permanent
+    assert api.post("/v3/minimax-voice-cloning", body).json()["voice_id"] == cloned["voice_id"]
+    assert api.speak(cloned["voice_id"], text="Good morning.").status_code == 200
+    assert _voice(api, cloned["voice_id"]).permanent
+
+
+def _voice(api: Served, voice_id: str) -> Any:
+    return next(voice for voice in api.studio.voices(_owner(KEYS[0])) if voice.voice_id == voice_id)
+
+
+def test_an_expired_voice_says_so(api: Served, audio_url: str) -> None:
+    body = {"audio_url": audio_url, "accuracy": 0.31}
+    voice_id = api.post("/v3/minimax-voice-cloning", body, KEYS[1]).json()["voice_id"]
+    import sqlite3
+
+    with sqlite3.connect(api.settings.home / "library.db") as db:
+        db.execute("UPDATE voices SET expires_at = '2026-01-01T00:00:00.000000+00:00' WHERE voice_id = ?", (voice_id,))
+    db.close()
+    assert "expired on 1 January 2026" in refusal(api.speak(voice_id, KEYS[1]), 400, "INVALID_REQUEST_BODY")["message"]
+
+
+def test_a_stream_is_an_event_a_sentence(api: Served, voice_id: str) -> None:
+    text = "The harbour was quiet. A ferry came in. Nobody went ashore."
+    body = {"text": text, "voice_setting": {"voice_id": voice_id}, "stream": True}
+    events, arrived = [], []
+    with api.post(f"/v3/minimax-{TURBO}", body, stream=True) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for line in answer.iter_lines():
+            if line:
+                assert line.startswith(b"data: ")
+                events.append(json.loads(line[6:]))
+                arrived.append(time.monotonic())
+    assert events[-1] == {"status": 2}
+    pieces = [bytes.fromhex(event["audio"]) for event in events[:-1]]
+    assert len(pieces) == 4  # three sentences, and the end of the file
+    assert arrived[0] < arrived[2]
+    sound, rate, _ = decoded(b"".join(pieces))
+    whole, _, _ = decoded(bytes.fromhex(api.speak(voice_id, text=text).json()["audio"]))
+    assert len(sound) / rate == pytest.approx(len(whole) / rate, abs=0.1)
+    refusal(api.speak(voice_id, stream=True, audio_setting={"format": "wav"}), 400, "INVALID_REQUEST_BODY")
+    refusal(api.speak("voice_none", stream=True), 400, "INVALID_REQUEST_BODY")
+
+
+def test_texts_have_their_limits(api: Served, voice_id: str) -> None:
+    message = refusal(api.speak(voice_id, text="a" * T2A_LIMIT_CHARS), 400, "INVALID_REQUEST_BODY")["message"]
+    assert f"{T2A_LIMIT_CHARS:,}" in message
+    assert "asynchronously" in message
+    body = {"text": "a" * (ASYNC_MAX_CHARS + 1), "voice_setting": {"voice_id": voice_id}}
+    refusal(api.post(f"/v3/async/minimax-{TURBO}", body), 400, "INVALID_REQUEST_BODY")
+    refusal(api.speak(voice_id, text="123"), 400, "INVALID_REQUEST_BODY")
+    german = refusal(
+        api.speak(voice_id, text="Ich gehe heute mit meinem Hund im Wald spazieren."), 400, "INVALID_REQUEST_BODY"
+    )
+    assert "German" in german["message"]
+
+
+# tasks, and what is too much
+
+
+def _result(api: Served, task_id: str) -> dict[str, Any]:
+    end = time.monotonic() + WITHIN_S
+    while time.monotonic() < end:
+        found = api.get(f"/v3/async/task-result?task_id={task_id}").json()
+        if found["task"]["status"] in ("TASK_STATUS_SUCCEED", "TASK_STATUS_FAILED"):
+            return dict(found)
+        time.sleep(0.1)
+    raise AssertionError("too late")
+
+
+def test_a_task_survives_a_restart(tmp_path: Path, audio_url: str) -> None:
+    home = tmp_path / "home"
+    with serving(home, background=False) as api:
+        voice_id = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url}).json()["voice_id"]
+        body = {"text": TEXT, "voice_setting": {"voice_id": voice_id}, "audio_setting": {"format": "flac"}}
+        answer = api.post(f"/v3/async/minimax-{TURBO}", body)
+        task_id = answer.json()["task_id"]
+        found = api.get(f"/v3/async/task-result?task_id={task_id}").json()
+        assert (found["task"]["status"], found["audios"]) == ("TASK_STATUS_QUEUED", [])
+        refusal(api.get(f"/v3/async/task-result?task_id={task_id}", KEYS[1]), 404, "TASK_NOT_FOUND")
+        api.studio.tasks().next()  # killed while speaking it
+        refusal(
+            api.post(f"/v3/async/minimax-{TURBO}", {**body, "voice_setting": {"voice_id": "x"}}),
+            400,
+            "INVALID_REQUEST_BODY",
+        )
+    with serving(home) as api:
+        found = _result(api, task_id)
+        assert found["task"]["status"] == "TASK_STATUS_SUCCEED", found
+        link = found["audios"][0]["audio_url"].replace(found["audios"][0]["audio_url"].partition("/links")[0], api.url)
+        sound, rate, _ = decoded(requests.get(link, timeout=10).content)
+        assert (rate, len(sound) / rate > 1) == (32000, True)
+        assert _voice(api, voice_id).permanent
+
+
+def test_too_many_calls_a_minute_and_too_much_at_once(tmp_path: Path, audio_url: str) -> None:
+    with serving(tmp_path / "home", background=False) as api:
+        gone = {"audio_url": "http://127.0.0.1:9/gone.mp3"}
+        answers = [api.post("/v3/minimax-voice-cloning", gone) for _ in range(CALLS_PER_MINUTE)]
+        assert {answer.status_code for answer in answers} == {400}
+        late = api.post("/v3/minimax-voice-cloning", gone)
+        refusal(late, 429, "RATE_LIMIT_EXCEEDED")
+        assert 1 <= int(late.headers["Retry-After"]) <= 60
+        assert api.post("/v3/minimax-voice-cloning", gone, KEYS[1]).status_code == 400  # others are not held up
+        refusal(api.post("/v3/minimax-voice-cloning", {}), 400, "INVALID_REQUEST_BODY")  # nor is what is refused anyway
+
+
+def test_a_full_queue_answers_503_and_leaving_stops_the_work(tmp_path: Path, audio_url: str) -> None:
+    keys = tuple(f"key-{i}" for i in range(24))
+    with serving(tmp_path / "home", background=False, api_keys=keys) as api:
+        voice_id = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url}, keys[0]).json()["voice_id"]
+        long = "The harbour was quiet this morning, and nobody went ashore before noon. " * 100
+        leaving = threading.Thread(target=_leave_soon, args=(api, voice_id, long, keys[0]))
+        leaving.start()
+        statuses: list[tuple[int, str | None]] = []
+        asking = [threading.Thread(target=_ask, args=(api, audio_url, key, statuses)) for key in keys[1:]]
+        for thread in asking:
+            thread.start()
+        for thread in (*asking, leaving):
+            thread.join(WITHIN_S)
+        assert {status for status, _ in statuses} <= {200, 503}
+        refused = [wait for status, wait in statuses if status == 503]
+        assert refused
+        assert all(wait and int(wait) > 0 for wait in refused)
+        # five minutes of speech were left, and others got their turn
+        assert (200, None) in statuses
+
+
+def _leave_soon(api: Served, voice_id: str, text: str, key: str) -> None:
+    body = {"text": text, "voice_setting": {"voice_id": voice_id}}
+    with pytest.raises(requests.RequestException):
+        requests.post(f"{api.url}/v3/minimax-{TURBO}", json=body, headers=bearer(key), timeout=4)
+
+
+def _ask(api: Served, audio_url: str, key: str, statuses: list[tuple[int, str | None]]) -> None:
+    time.sleep(1)
+    answer = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url}, key)
+    statuses.append((answer.status_code, answer.headers.get("Retry-After")))
+
+
+# the document
+
+
+def test_the_document_holds_the_api_alone(api: Served) -> None:
+    found = api.get("/openapi.json", key=None).json()
+    assert all(path == "/healthz" or path.startswith("/v3/") for path in found["paths"])
+    page = api.get("/docs", key=None)
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert not re.search(r"""(src|href)=["']?(https?:)?//|<script|@import|url\(""", page.text)
+    assert "attests" in page.text
+    assert all(path in page.text for path in found["paths"])
+    assert api.get("/healthz", key=None).json()["status"] == "ok"
