@@ -25,6 +25,10 @@ PROMPT_LIMIT_S = 8.0
 """A prompt clip must be shorter than this; exactly this long is too long."""
 
 TEXT_MAX_CHARS = 2000
+SPEECH_LIMIT_CHARS = 10_000
+"""A text for T2A's synchronous routes must be shorter than this; longer ones go to the asynchronous ones …"""
+SPEECH_TASK_MAX_CHARS = 50_000
+"""… up to this."""
 RETENTION = timedelta(hours=168)
 
 Model = Literal[
@@ -183,20 +187,20 @@ def check_prompt_text(prompt_text: str) -> str:
     return text
 
 
-def check_text(text: str) -> str:
+def check_text(text: str, max_chars: int = TEXT_MAX_CHARS) -> str:
     """Refuse a text to speak that is too long or has no letter in it; return it unchanged.
 
     Raises:
         TextError: ``text_too_long`` (measured and limit in characters) or ``text_no_letter``.
     """
-    excess = len(text) - TEXT_MAX_CHARS
+    excess = len(text) - max_chars
     if excess > 0:
         raise TextError(
-            f"The text has {len(text):,} characters; at most {TEXT_MAX_CHARS:,} are accepted.",
+            f"The text has {len(text):,} characters; at most {max_chars:,} are accepted.",
             code="text_too_long",
             field="text",
             measured=len(text),
-            limit=TEXT_MAX_CHARS,
+            limit=max_chars,
             advice=f"Shorten it by {excess:,} character{'' if excess == 1 else 's'}.",
         )
     if not any(c.isalpha() for c in text):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from clone.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.serving import Served
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 
@@ -38,3 +43,34 @@ def settings(home: Path) -> Settings:
 def examples() -> list[Path]:
     """The example voices of assets/, sorted by name."""
     return sorted(path for path in EXAMPLES.iterdir() if path.suffix in {".mp3", ".m4a", ".wav"})
+
+
+@pytest.fixture(scope="module")
+def places() -> Iterator[str]:
+    """The example voices on loopback, as a server fetches them."""
+    from tests.serving import files
+
+    with files(EXAMPLES) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def audio_url(places: str) -> str:
+    return f"{places}/{sorted(EXAMPLES.glob('*.mp3'))[0].name}"
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The API, running."""
+    from tests.serving import serving
+
+    with serving(tmp_path_factory.mktemp("api") / "home") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def voice_id(api: Served, audio_url: str) -> str:
+    answer = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url})
+    assert answer.status_code == 200, answer.text
+    assert list(answer.json()) == ["voice_id"]
+    return str(answer.json()["voice_id"])
