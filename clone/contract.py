@@ -25,6 +25,10 @@ PROMPT_LIMIT_S = 8.0
 """A prompt clip must be shorter than this; exactly this long is too long."""
 
 TEXT_MAX_CHARS = 2000
+SPEECH_LIMIT_CHARS = 10_000
+"""A text for T2A's synchronous routes must be shorter than this; longer ones go to the asynchronous ones …"""
+SPEECH_TASK_MAX_CHARS = 50_000
+"""… up to this."""
 RETENTION = timedelta(hours=168)
 
 Model = Literal[

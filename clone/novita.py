@@ -15,7 +15,7 @@ from math import ceil
 from typing import Any, cast
 from urllib.parse import quote
 
-from clone import contract, t2a
+from clone import contract
 from clone.answers import MAYBE_DONE_ADVICE, Answer, clean, content
 from clone.contract import CloneRequest, CloneResponse
 from clone.errors import BusyError, CancelledError, HostedError, MaybeDone, TimbreError
@@ -106,9 +106,9 @@ class Novita:
         Raises:
             As ``clone``.
         """
-        contract.check_text(text, t2a.ASYNC_MAX_CHARS)
+        contract.check_text(text, contract.SPEECH_TASK_MAX_CHARS)
         body = speech_body(voice_id, text)
-        if len(text) < t2a.T2A_LIMIT_CHARS:
+        if len(text) < contract.SPEECH_LIMIT_CHARS:
             path = f"/v3/minimax-{contract.check_model(model)}"
             answered = self._paid(path, body, self._pace.speech, say, stop)
             return _sound(answered)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import cast
 
-from clone import contract, t2a
+from clone import contract
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import Line, LocalBackend
 from clone.engine.profile import Profile
@@ -66,7 +66,7 @@ class Recital:
     def check(self, order: SpeakOrder) -> None:
         """Raise what would refuse an order before any work."""
         contract.check_model(order.model)
-        t2a.check_speech_text(order.text, t2a.ASYNC_MAX_CHARS)
+        contract.check_text(order.text, contract.SPEECH_TASK_MAX_CHARS)
         voice = self._library.get(order.voice_id, order.owner)
         if voice.backend != self._backend.name:
             raise VoiceError(

@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from clone import contract, t2a
+from clone import contract
 from clone.audio import enhance, preflight
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.audio.write import accepted, mp3_bytes, wav_bytes
@@ -147,7 +147,7 @@ class Studio:
         contract.check_model(order.model)
         backend = self._library.get(order.voice_id, order.owner).backend
         if backend == NOVITA:
-            contract.check_text(order.text, t2a.ASYNC_MAX_CHARS)
+            contract.check_text(order.text, contract.SPEECH_TASK_MAX_CHARS)
             self.calls.hosted.key(order.owner, order.api_key)
         else:
             contract.check_text(order.text)

@@ -11,11 +11,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, field_validator
 
+from clone.contract import SPEECH_LIMIT_CHARS, SPEECH_TASK_MAX_CHARS, check_text
 from clone.errors import Refused, TextError
-
-T2A_LIMIT_CHARS = 10_000
-"""A text must be shorter than this."""
-ASYNC_MAX_CHARS = 50_000
 
 SPEED_MIN, SPEED_MAX = 0.5, 2.0
 VOLUME_MAX = 10.0
@@ -46,37 +43,18 @@ class SpeechSettings:
 AS_IT_IS = SpeechSettings()
 
 
-def check_speech_text(text: str, limit: int) -> str:
-    """Refuse a text that is too long for where it is spoken, or has no letter; return it unchanged.
-
-    Args:
-        text: what is to be said.
-        limit: the most characters: ``T2A_LIMIT_CHARS - 1`` or ``ASYNC_MAX_CHARS``.
+def check_speech_text(text: str) -> str:
+    """Refuse a text that is too long to be spoken at once, or has no letter; return it unchanged.
 
     Raises:
-        TextError: ``text_too_long`` (measured and limit in characters) or ``text_no_letter``.
+        TextError: ``text_too_long``, measured and limit in characters, or ``text_no_letter``.
     """
-    excess = len(text) - limit
-    if excess > 0:
-        where = " Longer texts are spoken asynchronously." if limit == T2A_LIMIT_CHARS - 1 else ""
-        raise TextError(
-            f"The text has {len(text):,} characters; at most {limit:,} are accepted.",
-            code="text_too_long",
-            field="text",
-            measured=len(text),
-            limit=limit,
-            advice=f"Shorten it by {excess:,} character{'' if excess == 1 else 's'}.{where}",
-        )
-    if not any(c.isalpha() for c in text):
-        raise TextError(
-            "The text has no letter in it, so there is nothing to say.",
-            code="text_no_letter",
-            field="text",
-            measured=0,
-            limit=1,
-            advice="Write at least one word.",
-        )
-    return text
+    try:
+        return check_text(text, SPEECH_LIMIT_CHARS - 1)
+    except TextError as e:
+        if e.code == "text_too_long" and len(text) <= SPEECH_TASK_MAX_CHARS:
+            e.advice += " Longer texts are spoken asynchronously."
+        raise
 
 
 class _Part(BaseModel):
@@ -120,7 +98,7 @@ class AudioSetting(_Part):
 class SpeechRequest(_Part):
     """The body of ``POST /v3/minimax-{model}``."""
 
-    text: StrictStr = Field(min_length=1, description=f"Fewer than {T2A_LIMIT_CHARS:,} characters.")
+    text: StrictStr = Field(min_length=1, description=f"Fewer than {SPEECH_LIMIT_CHARS:,} characters.")
     voice_setting: VoiceSetting
     audio_setting: AudioSetting = AudioSetting()
     language_boost: Word | None = Field(None, description="Accepted, and without effect here.")
@@ -130,7 +108,7 @@ class SpeechRequest(_Part):
     @field_validator("text")
     @classmethod
     def _text(cls, text: str) -> str:
-        return check_speech_text(text, T2A_LIMIT_CHARS - 1)
+        return check_speech_text(text)
 
     def check_stream(self) -> None:
         """Refuse to stream a wav, whose header tells a length that is not known yet.
@@ -152,7 +130,7 @@ class SpeechRequest(_Part):
 class AsyncSpeechRequest(_Part):
     """The body of ``POST /v3/async/minimax-{model}``."""
 
-    text: StrictStr = Field(min_length=1, description=f"At most {ASYNC_MAX_CHARS:,} characters.")
+    text: StrictStr = Field(min_length=1, description=f"At most {SPEECH_TASK_MAX_CHARS:,} characters.")
     voice_setting: VoiceSetting
     audio_setting: AudioSetting = AudioSetting()
     language_boost: Word | None = Field(None, description="Accepted, and without effect here.")
@@ -160,4 +138,4 @@ class AsyncSpeechRequest(_Part):
     @field_validator("text")
     @classmethod
     def _text(cls, text: str) -> str:
-        return check_speech_text(text, ASYNC_MAX_CHARS)
+        return check_text(text, SPEECH_TASK_MAX_CHARS)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clone.engine.local import Heard, LocalBackend
     from clone.engine.profile import Profile
     from clone.studio import Studio
+    from tests.serving import Served
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 
@@ -93,3 +94,34 @@ def clip(examples: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path
     path = tmp_path_factory.mktemp("clip") / "clip.wav"
     path.write_bytes(wav_bytes(ada.samples[start:end], ada.sample_rate))
     return path
+
+
+@pytest.fixture(scope="module")
+def places() -> Iterator[str]:
+    """The example voices on loopback, as a server fetches them."""
+    from tests.serving import files
+
+    with files(EXAMPLES) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def audio_url(places: str) -> str:
+    return f"{places}/{sorted(EXAMPLES.glob('*.mp3'))[0].name}"
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The API, running."""
+    from tests.serving import serving
+
+    with serving(tmp_path_factory.mktemp("api") / "home") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def voice_id(api: Served, audio_url: str) -> str:
+    answer = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url})
+    assert answer.status_code == 200, answer.text
+    assert list(answer.json()) == ["voice_id"]
+    return str(answer.json()["voice_id"])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import requests
 import uvicorn
 
@@ -19,7 +23,7 @@ from clone import server
 from clone.background import Background
 from clone.keys import load_keys
 from clone.settings import Settings
-from clone.studio import Studio
+from clone.studio import Studio, Voice
 
 KEYS = ("first-key-for-tests", "second-key-for-tests")
 TEXT = "The harbour was quiet this morning."
@@ -65,6 +69,34 @@ class Served:
 
 def bearer(key: str | None) -> dict[str, str]:
     return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
+def owner_of(key: str) -> str:
+    return f"key-{sha256(key.encode()).hexdigest()[:40]}"
+
+
+def kept_voice(api: Served, voice_id: str) -> Voice:
+    return next(voice for voice in api.studio.voices(owner_of(KEYS[0])) if voice.voice_id == voice_id)
+
+
+def decoded(data: bytes) -> tuple[np.ndarray, int, int]:
+    """Return the first channel, its rate and how many there are."""
+    with av.open(io.BytesIO(data)) as container:
+        stream = container.streams.audio[0]
+        frames = [frame.to_ndarray() for frame in container.decode(stream)]
+        n_channels, planar = stream.channels, stream.format.is_planar
+        rate = stream.rate
+    scale = 1.0 if frames[0].dtype.kind == "f" else 32768.0
+    joined = np.concatenate([f[0] if planar else f[0, ::n_channels] for f in frames])
+    return joined.astype(np.float32) / scale, rate, n_channels
+
+
+def refusal(answer: requests.Response, status: int, reason: str) -> dict[str, Any]:
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["reason"]) == (status, status, reason), answer.text
+    assert sorted(body) == ["code", "message", "metadata", "reason"]
+    assert body["message"].endswith((".", ")"))
+    return dict(body)
 
 
 @contextmanager

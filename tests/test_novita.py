@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from clone import t2a
+from clone import contract
 from clone.contract import ClonePrompt, CloneRequest, CloneResponse
 from clone.errors import (
     BusyError,
@@ -42,7 +42,7 @@ HURRY = Pace(
 REQUEST = CloneRequest(audio_url="https://example.com/a.mp3", text="Hello.", model="speech-02-hd")
 VOICE = {"voice_id": "voice_1", "demo_audio_url": "https://example.com/b.mp3"}
 SPEECH = "/v3/minimax-speech-02-turbo"
-LONG = "word " * (t2a.T2A_LIMIT_CHARS // 5)
+LONG = "word " * (contract.SPEECH_LIMIT_CHARS // 5)
 TASK = "/v3/async/task-result"
 
 
@@ -327,5 +327,5 @@ def test_a_task_without_end_is_given_up(server: FaultServer) -> None:
 
 def test_a_text_that_no_route_takes_is_not_sent(server: FaultServer) -> None:
     with pytest.raises(TextError):
-        speak(server, "a" * (t2a.ASYNC_MAX_CHARS + 1))
+        speak(server, "a" * (contract.SPEECH_TASK_MAX_CHARS + 1))
     assert not server.asked

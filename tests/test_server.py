@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import socket
@@ -10,25 +9,17 @@ import subprocess
 import threading
 import time
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import requests
 
 from clone import contract
 from clone.api.asking import MAX_BODY_BYTES
-from clone.audio.read import resample
-from clone.engine.matching import match
-from clone.engine.recognizer import Recognizer
-from clone.engine.speaker import median_pitch_hz
 from clone.rates import CALLS_PER_MINUTE
-from clone.t2a import ASYNC_MAX_CHARS, T2A_LIMIT_CHARS
-from tests.conftest import EXAMPLES
-from tests.serving import KEYS, TEXT, WITHIN_S, Served, bearer, files, serving
+from tests.serving import KEYS, TEXT, WITHIN_S, Served, bearer, decoded, files, kept_voice, owner_of, refusal, serving
 
 TURBO = "speech-02-turbo"
 SEEDS_REQUEST = """curl \\
@@ -45,51 +36,6 @@ industries.",
   "need_noise_reduction": true,
   "need_volume_normalization": true
 }'"""
-
-
-@pytest.fixture(scope="module")
-def places() -> Iterator[str]:
-    with files(EXAMPLES) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def audio_url(places: str) -> str:
-    return f"{places}/{sorted(EXAMPLES.glob('*.mp3'))[0].name}"
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("api") / "home") as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def voice_id(api: Served, audio_url: str) -> str:
-    answer = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url})
-    assert answer.status_code == 200, answer.text
-    assert list(answer.json()) == ["voice_id"]
-    return str(answer.json()["voice_id"])
-
-
-def decoded(data: bytes) -> tuple[np.ndarray, int, int]:
-    """Return the first channel, its rate and how many there are."""
-    with av.open(io.BytesIO(data)) as container:
-        stream = container.streams.audio[0]
-        frames = [frame.to_ndarray() for frame in container.decode(stream)]
-        n_channels, planar = stream.channels, stream.format.is_planar
-        rate = stream.rate
-    scale = 1.0 if frames[0].dtype.kind == "f" else 32768.0
-    joined = np.concatenate([f[0] if planar else f[0, ::n_channels] for f in frames])
-    return joined.astype(np.float32) / scale, rate, n_channels
-
-
-def refusal(answer: requests.Response, status: int, reason: str) -> dict[str, Any]:
-    body = answer.json()
-    assert (answer.status_code, body["code"], body["reason"]) == (status, status, reason), answer.text
-    assert sorted(body) == ["code", "message", "metadata", "reason"]
-    assert body["message"].endswith((".", ")"))
-    return dict(body)
 
 
 # the seed, word for word
@@ -114,17 +60,11 @@ def test_the_seeds_own_example(api: Served, audio_url: str) -> None:
     sound, rate, _ = decoded(requests.get(answer["demo_audio_url"], timeout=10).content)
     assert len(sound) / rate > 10
     # a preview does not keep a voice
-    owner = api.studio.voices(_owner(KEYS[0]))
+    owner = api.studio.voices(owner_of(KEYS[0]))
     voice = next(voice for voice in owner if voice.voice_id == answer["voice_id"])
     assert not voice.permanent
-    assert voice.consent_by == _owner(KEYS[0])
+    assert voice.consent_by == owner_of(KEYS[0])
     assert voice.settings["need_noise_reduction"] is True
-
-
-def _owner(key: str) -> str:
-    from hashlib import sha256
-
-    return f"key-{sha256(key.encode()).hexdigest()[:40]}"
 
 
 @pytest.mark.parametrize(
@@ -227,146 +167,6 @@ def test_a_body_that_is_too_big_is_not_read(api: Served) -> None:
                 time.sleep(0.005)
 
 
-# speech
-
-
-def heard(sound: np.ndarray, rate: int) -> tuple[float, float]:
-    """Return length in seconds and median pitch in Hz."""
-    return len(sound) / rate, median_pitch_hz(resample(sound, rate, 16_000))
-
-
-def spoken(api: Served, voice_id: str, **how: Any) -> tuple[np.ndarray, int]:
-    model = how.pop("model", TURBO)
-    setting = {"format": "wav", "sample_rate": 24000}
-    answer = api.speak(voice_id, model=model, how=how, audio_setting=setting)
-    assert answer.status_code == 200, answer.text
-    sound, rate, _ = decoded(bytes.fromhex(answer.json()["audio"]))
-    return sound, rate
-
-
-@pytest.fixture(scope="module")
-def recognizer(api: Served, tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
-    return Recognizer(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.mark.parametrize("model", [TURBO, "speech-02-hd"])
-def test_speed_pitch_and_volume_are_real(api: Served, voice_id: str, model: str, recognizer: Recognizer) -> None:
-    plain, rate = spoken(api, voice_id, model=model)
-    length_s, pitch_hz = heard(plain, rate)
-    fast = spoken(api, voice_id, model=model, speed=1.5)[0]
-    slow = spoken(api, voice_id, model=model, speed=0.6)[0]
-    assert length_s / heard(fast, rate)[0] == pytest.approx(1.5, rel=0.12)
-    assert length_s / heard(slow, rate)[0] == pytest.approx(0.6, rel=0.12)
-    for semitones in (6, -4):
-        moved = spoken(api, voice_id, model=model, pitch=semitones)[0]
-        assert heard(moved, rate)[0] == pytest.approx(length_s, rel=0.02)
-        assert heard(moved, rate)[1] / pitch_hz == pytest.approx(2 ** (semitones / 12), rel=0.12)
-        assert match(TEXT, recognizer.transcribe(resample(moved, rate, 16_000), "en")) > 0.85
-    soft = spoken(api, voice_id, model=model, vol=0.25)[0]
-    loud = spoken(api, voice_id, model=model, vol=10)[0]
-    assert np.abs(soft).max() == pytest.approx(np.abs(plain).max() / 4, rel=0.05)
-    assert (loud**2).mean() > 2 * (plain**2).mean()
-    assert np.abs(loud).max() < 0.98
-
-
-@pytest.mark.parametrize("kind", ["mp3", "wav", "flac", "pcm"])
-@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (22050, 2), (44100, 2)])
-def test_formats_have_the_asked_rate_and_channels(
-    api: Served, voice_id: str, kind: str, rate: int, channels: int
-) -> None:
-    setting = {"format": kind, "sample_rate": rate, "channel": channels, "bitrate": 64000}
-    answer = api.speak(voice_id, text="Good morning.", audio_setting=setting)
-    while answer.status_code == 429:
-        time.sleep(int(answer.headers["Retry-After"]))
-        answer = api.speak(voice_id, text="Good morning.", audio_setting=setting)
-    data = bytes.fromhex(answer.json()["audio"])
-    if kind == "pcm":
-        both = np.frombuffer(data, "<i2").reshape(-1, channels)
-        assert (both[:, 0] == both[:, -1]).all()
-        assert 0.5 < len(both) / rate < 3
-        return
-    sound, found_rate, found_channels = decoded(data)
-    assert (found_rate, found_channels) == (rate, channels)
-    assert 0.5 < len(sound) / rate < 3
-    assert np.abs(sound).max() > 0.05
-
-
-def test_each_generation_answers_in_its_own_shape(api: Served, voice_id: str) -> None:
-    older = api.speak(voice_id, model="speech-2.6-turbo").json()
-    assert list(older) == ["audio"]
-    newest = api.speak(voice_id, model="speech-2.8-turbo").json()
-    assert newest["base_resp"] == {"status_code": 0, "status_msg": "success"}
-    assert newest["data"]["status"] == 2
-    assert newest["extra_info"]["usage_characters"] == len(TEXT)
-    assert newest["extra_info"]["audio_size"] * 2 == len(newest["data"]["audio"])
-    link = api.speak(voice_id, output_format="url").json()["audio"]
-    answer = requests.get(link, headers={"Range": "bytes=0-9"}, timeout=10)
-    assert (answer.status_code, len(answer.content)) == (206, 10)
-    head = requests.head(link, timeout=10)
-    assert (head.status_code, head.headers["content-type"]) == (200, "audio/mpeg")
-    assert requests.get(link.replace("expires=", "expires=9"), timeout=10).status_code == 404
-    assert requests.get(re.sub("speech.mp3", "speech.wav", link), timeout=10).status_code == 404
-
-
-def test_speech_makes_a_voice_permanent_and_a_preview_does_not(api: Served, audio_url: str) -> None:
-    body = {"audio_url": audio_url, "text": "Good morning.", "model": TURBO, "need_volume_normalization": True}
-    cloned = api.post("/v3/minimax-voice-cloning", body).json()
-    assert not _voice(api, cloned["voice_id"]).permanent
-    assert api.post("/v3/minimax-voice-cloning", body).json()["voice_id"] == cloned["voice_id"]
-    assert api.speak(cloned["voice_id"], text="Good morning.").status_code == 200
-    assert _voice(api, cloned["voice_id"]).permanent
-
-
-def _voice(api: Served, voice_id: str) -> Any:
-    return next(voice for voice in api.studio.voices(_owner(KEYS[0])) if voice.voice_id == voice_id)
-
-
-def test_an_expired_voice_says_so(api: Served, audio_url: str) -> None:
-    body = {"audio_url": audio_url, "accuracy": 0.31}
-    voice_id = api.post("/v3/minimax-voice-cloning", body, KEYS[1]).json()["voice_id"]
-    import sqlite3
-
-    with sqlite3.connect(api.settings.home / "library.db") as db:
-        db.execute("UPDATE voices SET expires_at = '2026-01-01T00:00:00.000000+00:00' WHERE voice_id = ?", (voice_id,))
-    db.close()
-    assert "expired on 1 January 2026" in refusal(api.speak(voice_id, KEYS[1]), 400, "INVALID_REQUEST_BODY")["message"]
-
-
-def test_a_stream_is_an_event_a_sentence(api: Served, voice_id: str) -> None:
-    text = "The harbour was quiet. A ferry came in. Nobody went ashore."
-    body = {"text": text, "voice_setting": {"voice_id": voice_id}, "stream": True}
-    events, arrived = [], []
-    with api.post(f"/v3/minimax-{TURBO}", body, stream=True) as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        for line in answer.iter_lines():
-            if line:
-                assert line.startswith(b"data: ")
-                events.append(json.loads(line[6:]))
-                arrived.append(time.monotonic())
-    assert events[-1] == {"status": 2}
-    pieces = [bytes.fromhex(event["audio"]) for event in events[:-1]]
-    assert len(pieces) == 4  # three sentences, and the end of the file
-    assert arrived[0] < arrived[2]
-    sound, rate, _ = decoded(b"".join(pieces))
-    whole, _, _ = decoded(bytes.fromhex(api.speak(voice_id, text=text).json()["audio"]))
-    assert len(sound) / rate == pytest.approx(len(whole) / rate, abs=0.1)
-    refusal(api.speak(voice_id, stream=True, audio_setting={"format": "wav"}), 400, "INVALID_REQUEST_BODY")
-    refusal(api.speak("voice_none", stream=True), 400, "INVALID_REQUEST_BODY")
-
-
-def test_texts_have_their_limits(api: Served, voice_id: str) -> None:
-    message = refusal(api.speak(voice_id, text="a" * T2A_LIMIT_CHARS), 400, "INVALID_REQUEST_BODY")["message"]
-    assert f"{T2A_LIMIT_CHARS:,}" in message
-    assert "asynchronously" in message
-    body = {"text": "a" * (ASYNC_MAX_CHARS + 1), "voice_setting": {"voice_id": voice_id}}
-    refusal(api.post(f"/v3/async/minimax-{TURBO}", body), 400, "INVALID_REQUEST_BODY")
-    refusal(api.speak(voice_id, text="123"), 400, "INVALID_REQUEST_BODY")
-    german = refusal(
-        api.speak(voice_id, text="Ich gehe heute mit meinem Hund im Wald spazieren."), 400, "INVALID_REQUEST_BODY"
-    )
-    assert "German" in german["message"]
-
-
 # tasks, and what is too much
 
 
@@ -402,7 +202,7 @@ def test_a_task_survives_a_restart(tmp_path: Path, audio_url: str) -> None:
         link = found["audios"][0]["audio_url"].replace(found["audios"][0]["audio_url"].partition("/links")[0], api.url)
         sound, rate, _ = decoded(requests.get(link, timeout=10).content)
         assert (rate, len(sound) / rate > 1) == (32000, True)
-        assert _voice(api, voice_id).permanent
+        assert kept_voice(api, voice_id).permanent
 
 
 def test_too_many_calls_a_minute_and_too_much_at_once(tmp_path: Path, audio_url: str) -> None:

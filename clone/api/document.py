@@ -17,12 +17,14 @@ from clone.contract import (
     REFERENCE_MAX_S,
     REFERENCE_MIN_S,
     RETENTION,
+    SPEECH_LIMIT_CHARS,
+    SPEECH_TASK_MAX_CHARS,
     TEXT_MAX_CHARS,
     CloneRequest,
     CloneResponse,
 )
 from clone.rates import CALLS_PER_MINUTE
-from clone.t2a import ASYNC_MAX_CHARS, LINK_LIFETIME, T2A_LIMIT_CHARS, TASK_STATUSES, AsyncSpeechRequest, SpeechRequest
+from clone.t2a import LINK_LIFETIME, TASK_STATUSES, AsyncSpeechRequest, SpeechRequest
 
 Json = dict[str, Any]
 _HOURS = f"{RETENTION.total_seconds() / 3600:.0f}"
@@ -75,8 +77,8 @@ def _fixed() -> Json:
     models: list[type[BaseModel]] = [CloneRequest, CloneResponse, SpeechRequest, AsyncSpeechRequest]
     pairs: Any = [(model, "validation") for model in models]
     schemas = models_json_schema(pairs, ref_template="#/components/schemas/{model}")[1]["$defs"]
-    schemas["SpeechRequest"]["properties"]["text"]["maxLength"] = T2A_LIMIT_CHARS - 1
-    schemas["AsyncSpeechRequest"]["properties"]["text"]["maxLength"] = ASYNC_MAX_CHARS
+    schemas["SpeechRequest"]["properties"]["text"]["maxLength"] = SPEECH_LIMIT_CHARS - 1
+    schemas["AsyncSpeechRequest"]["properties"]["text"]["maxLength"] = SPEECH_TASK_MAX_CHARS
     for option in schemas["CloneRequest"]["properties"]["text"]["anyOf"]:
         if option["type"] == "string":
             option["maxLength"] = TEXT_MAX_CHARS
@@ -132,7 +134,7 @@ def _speak() -> Json:
     stream = 'data: {"audio": "fffb…", "status": 1}\n\ndata: {"status": 2}\n\n'
     answer["text/event-stream"] = {"schema": {"type": "string"}, "example": stream}
     about = (
-        f"Makes the voice permanent. The text has fewer than {T2A_LIMIT_CHARS:,} characters. The audio is hex, or a "
+        f"Makes the voice permanent. The text has fewer than {SPEECH_LIMIT_CHARS:,} characters. The audio is hex, or a "
         f"link; the models {MODELS[-2]} and {MODELS[-1]} answer in a longer shape. With stream there is an event a "
         "sentence, then one with status 2; what is streamed is hex, and no wav."
     )
@@ -142,7 +144,7 @@ def _speak() -> Json:
 
 def _speak_later() -> Json:
     example = {"text": _TEXT, "voice_setting": {"voice_id": "voice_…"}, "audio_setting": {"format": "mp3"}}
-    about = f"For texts up to {ASYNC_MAX_CHARS:,} characters. A task that a restart interrupts begins again."
+    about = f"For texts up to {SPEECH_TASK_MAX_CHARS:,} characters. A task that a restart interrupts begins again."
     answer = _json(_strings("task_id"), {"taken": {"task_id": "7d2c1c5e-0f0e-4f3a-8f9b-0a7a5f1c9d11"}})
     body = ("AsyncSpeechRequest", {"mp3": example})
     errors = [400, 403, 404, 429, 500, 503]
