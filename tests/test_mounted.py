@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.browser.driving import App
+from tests.browser.driving import STARTS_WITHIN_S, App
 from tests.serving import files
 
 
@@ -30,8 +31,10 @@ def key(app: App) -> str:
     path = app.home / "api_key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     key = path.read_text().strip()
-    log = app.log.read_text()
-    assert str(path) in log
+    until = time.monotonic() + STARTS_WITHIN_S
+    while str(path) not in (log := app.log.read_text()):  # it answers a moment before it says where it is
+        assert time.monotonic() < until, log
+        time.sleep(0.1)
     assert key not in log
     return key
 
