@@ -90,6 +90,11 @@ def prepare_gradio(temporary_folder: Path) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(temporary_folder)
 
 
+def prepare_openmp() -> None:
+    """Let OpenMP's threads, before they are loaded, rest between two runs: spinning, they take a core from what follows."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def _default_home(on_space: bool) -> Path:
     return SPACE_DATA / "timbre" if on_space and SPACE_DATA.is_dir() else user_data_path("timbre")
 

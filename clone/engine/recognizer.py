@@ -7,6 +7,11 @@ import threading
 from pathlib import Path
 
 import numpy as np
+
+from clone.settings import prepare_openmp
+
+prepare_openmp()
+
 from faster_whisper import WhisperModel
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
