@@ -12,10 +12,12 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from clone.audio.read import read
+from clone.audio.stretch import Stretch
 from clone.contract import CloneOptions, parse
 from clone.errors import Refused, TimbreError
 from clone.settings import Settings
@@ -72,6 +74,7 @@ def _clone(studio: Studio, arguments: argparse.Namespace) -> None:
         prompt_audio=_recording(arguments.prompt_audio) if arguments.prompt_audio else None,
         prompt_text=arguments.prompt_text,
         name=arguments.name,
+        stretch=tuple(arguments.stretch) if arguments.stretch else None,
     )
     cloned = _follow(studio.clone(order), Cloned)
     if out:
@@ -117,19 +120,26 @@ def _speak(studio: Studio, arguments: argparse.Namespace) -> None:
 
 def _check(studio: Studio, arguments: argparse.Namespace) -> None:
     refusal: Refused | None = None
+    best: Stretch | None = None
     try:
-        report = studio.check(_recording(arguments.file), OWNER)
-        findings = [{name: getattr(finding, name) for name in (*FINDING, "message")} for finding in report.findings]
+        seen = list(studio.examine(_recording(arguments.file)))[-1]
+        best = seen.stretch
+        findings = [
+            {name: getattr(finding, name) for name in (*FINDING, "message")} for finding in seen.report.findings
+        ]
     except Refused as e:  # what can't be read at all has this one finding
         refusal = e
         findings = [vars(e) | {"severity": "refuse"}]
     if arguments.json:
-        _print_json({"findings": [{name: finding[name] for name in FINDING} for finding in findings]})
+        said = [{name: finding[name] for name in FINDING} for finding in findings]
+        _print_json({"findings": said, "stretch": asdict(best) if best else None})
     else:
         _print_table([(finding["severity"], f"{finding['message']} {finding['advice']}") for finding in findings])
+        if best:
+            print(f"Best stretch: --stretch {best.start_s:.1f} {best.end_s:.1f}. {' '.join(best.reasons)}")
     if refusal:
         raise refusal
-    report.raise_if_refused()
+    seen.report.raise_if_refused()
 
 
 def _voices(studio: Studio, arguments: argparse.Namespace) -> None:
@@ -275,5 +285,6 @@ def _add_clone(commands: Any) -> None:
     clone.add_argument("--accuracy", type=float, help="how closely clip and transcript must match")
     clone.add_argument("--noise-reduction", action="store_true")
     clone.add_argument("--volume-normalization", action="store_true")
+    clone.add_argument("--stretch", nargs=2, type=float, metavar=("START", "END"), help="seconds: clone from this part")
     clone.add_argument("--name", default="", help="a name to find the voice by")
     clone.add_argument("--json", action="store_true", help="print JSON")

@@ -38,7 +38,8 @@ def check_backend(backend: str) -> str:
 class CloneOrder:
     """What is to be cloned, for whom. A recording is a file, or a URL as str.
 
-    ``backend`` is one of BACKENDS; ``api_key`` is for the hosted one, and kept by nobody.
+    ``backend`` is one of BACKENDS; ``api_key`` is for the hosted one, and kept by nobody. ``stretch`` is the part to
+    clone from, its start and end in seconds: only that is sent and kept; None for all of it.
     """
 
     owner: str
@@ -50,6 +51,7 @@ class CloneOrder:
     name: str = ""
     backend: str = LOCAL
     api_key: str | None = field(default=None, repr=False)
+    stretch: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,15 @@ def request_key(order: CloneOrder, path: Path, prompt_path: Path | None, backend
     Raises:
         OSError: a file can't be read.
     """
-    asked = {
+    asked: dict[str, object] = {
         "audio": _sha256(path),
         "prompt_audio": _sha256(prompt_path) if prompt_path else None,
         "prompt_text": (order.prompt_text or "").strip(),
         "options": order.options.model_dump(),
         "backend": backend,
     }
+    if order.stretch is not None:
+        asked["stretch"] = order.stretch
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -40,7 +42,7 @@ def new_voice(order: CloneOrder, recording: Recording, key: str, likeness: float
         name=order.name,
         backend=order.backend,
         model=order.options.model,
-        settings=order.options.model_dump() | {"prompt_text": order.prompt_text},
+        settings=order.options.model_dump() | {"prompt_text": order.prompt_text, "stretch": order.stretch},
         reference_sha256=recording.sha256,
         request_key=key,
         consent_at=now,

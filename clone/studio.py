@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from clone import contract
-from clone.audio import enhance, preflight
+from clone.audio import preflight
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.audio.write import accepted, mp3_bytes, wav_bytes
 from clone.calls import Calls, files_of
@@ -23,6 +23,7 @@ from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import Heard, Line, LocalBackend
 from clone.engine.profile import ENGINE_VERSION, Profile
 from clone.errors import BusyError, ConsentError
+from clone.examining import Bounds, Examination, Examining, Excerpt, Match, PromptPair, enhanced, part_of
 from clone.fetch import fetch
 from clone.hosted import clip_of
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work, steps
@@ -36,16 +37,27 @@ from clone.tasks import Tasks
 from clone.voice import Voice
 from clone.workspace import Workspace
 
-__all__ = ["CloneOrder", "Cloned", "Passage", "SpeakOrder", "Spoken", "Stage", "Studio", "Voice", "Waiting"]
+__all__ = [
+    "CloneOrder",
+    "Cloned",
+    "Examination",
+    "Excerpt",
+    "Match",
+    "Passage",
+    "PromptPair",
+    "SpeakOrder",
+    "Spoken",
+    "Stage",
+    "Studio",
+    "Voice",
+    "Waiting",
+]
 
 log = logging.getLogger(__name__)
 
 PURGE_EVERY_S = 60.0
 MAX_OWNER_BYTES = 1_000_000_000
 """Disk that one owner's voices may take."""
-
-MAX_CHECKS = 2
-CHECK_WAIT_S = 10.0
 
 
 class Studio:
@@ -58,10 +70,10 @@ class Studio:
         self._library = Library(settings, store)
         self._backend = backend or LocalBackend(settings.home / "weights")
         self._queue = Queue()
-        self._checks = threading.BoundedSemaphore(MAX_CHECKS)
         self._closed = threading.Event()
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
+        self._examining = Examining(self._backend, self._workspace, self._file)
         self.calls = Calls(settings, store, self._library, self._workspace)
         self._recital = Recital(self._backend, self._library, self._profile, self._run)
 
@@ -89,23 +101,25 @@ class Studio:
         self._closed.set()
         self._library.close()
 
-    def check(self, audio: Path | str, owner: str) -> preflight.Report:
-        """Say whether a recording can be cloned, and why not.
+    def check(self, audio: Path | str) -> preflight.Report:
+        """Say whether a recording can be cloned, why not, and what would make it better; raises as examine()."""
+        return list(self.examine(audio))[-1].report
 
-        Raises:
-            AudioError: it can't be read at all.
-            FetchError: its URL can't be downloaded.
-            BusyError: too many are being checked.
-        """
-        if not self._checks.acquire(timeout=CHECK_WAIT_S):
-            raise BusyError("Many recordings are being checked.", code="queue_full", advice="Try again in a moment.")
-        try:
-            with self._workspace.folder() as folder:
-                path = self._file(audio, folder, "audio", Stop())
-                recording = read(path)
-                return self._report(recording, path, Stop())[0]
-        finally:
-            self._checks.release()
+    def examine(self, audio: Path | str) -> Iterator[Examination]:
+        """Look at a recording: report, picture and best stretch, as they come; see Examining.examine."""
+        return self._examining.examine(audio)
+
+    def hear(self, audio: Path | str, bounds: Bounds | None, *, noise: bool = False, volume: bool = False) -> Excerpt:
+        """Return a part of a recording as it would be learned from; see Examining.hear."""
+        return self._examining.hear(audio, bounds, noise, volume)
+
+    def prompt_pair(self, audio: Path | str, bounds: Bounds | None = None) -> PromptPair:
+        """Cut a clean sentence out of a recording and write down what is said; see Examining.prompt_pair."""
+        return self._examining.prompt_pair(audio, bounds)
+
+    def match(self, prompt_audio: Path, text: str | None) -> Match:
+        """Compare a prompt clip with its transcript, or write one; see Examining.match."""
+        return self._examining.match(prompt_audio, text)
 
     def clone(self, order: CloneOrder) -> Iterator[Stage | Waiting | Cloned]:
         """Clone a voice; with a text and a model, speak its preview.
@@ -208,7 +222,7 @@ class Studio:
         name = _named(voice, kind) or kind
         return self._library.path(voice, name)
 
-    def write_speech(self, spoken: Spoken, path: Path) -> None:
+    def write_speech(self, spoken: Spoken | Excerpt | PromptPair, path: Path) -> None:
         """Write speech to a file: mp3 when its name says so, else wav."""
         encode = mp3_bytes if path.suffix.lower() == ".mp3" else wav_bytes
         path.write_bytes(encode(spoken.samples, spoken.sample_rate))
@@ -236,22 +250,22 @@ class Studio:
             stored = self._replay(order, path, prompt_path)
             if stored is not None:
                 return stored
-            recording = read(path, stop=stop)
+            recording, original = self._chosen(order, path, stop)
             step("Checking the recording")
-            report, heard, (kept, suffix) = self._report(recording, path, stop)
+            report, heard, (kept, suffix) = self._report(recording, original, stop)
             report.raise_if_refused()
             clip, prompt = self._prompt(order, prompt_path, stop) if prompt_path else (None, None)
             if hosted:
                 prompt_clip = accepted(clip, prompt_path, stop) if clip and prompt_path else None
                 clips = (
-                    clip_of(order.audio, recording, (kept, suffix)),
+                    clip_of(order.audio if order.stretch is None else None, recording, (kept, suffix)),
                     clip_of(order.prompt_audio, clip, prompt_clip) if clip and prompt_clip else None,
                 )
                 voice = new_voice(order, recording, self._request_key(order, path, prompt_path), None, 0)
                 self._check_quota(order.owner, sum(map(len, files_of(clips).values())))
                 return self.calls.clone((order, voice), clips, folder, tell, stop)
             step("Learning the voice")
-            profile = self._backend.learn(self._enhanced(heard, order.options, stop), prompt, stop)
+            profile = self._backend.learn(enhanced(heard, order.options, stop), prompt, stop)
             files = {f"reference.{suffix}": kept, "profile.npz": profile.to_bytes()}
             if clip and prompt_path:
                 files[f"prompt.{clip.format}"] = prompt_path.read_bytes()
@@ -283,15 +297,23 @@ class Studio:
             pieces.append(self._backend.speak(profile, line, model, stop))
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
+    def _chosen(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, Path | bytes]:
+        """Return what is to be cloned, and its file: the recording, or the part of it that was chosen."""
+        recording = read(path, stop=stop)
+        if order.stretch is None:
+            return recording, path
+        part = part_of(recording, order.stretch)
+        return part, wav_bytes(part.samples, part.sample_rate)
+
     def _report(
-        self, recording: Recording, path: Path, stop: Stop
+        self, recording: Recording, original: Path | bytes, stop: Stop
     ) -> tuple[preflight.Report, Heard, tuple[bytes, str]]:
         """Judge what would be cloned: the file itself, or the mp3 that a browser's recording becomes."""
         if recording.duration_s > contract.REFERENCE_MAX_S:  # an hour is refused without listening to it
             heard, kept = Heard(recording.samples, recording.sample_rate, []), (b"", recording.format)
             report = preflight.check(recording, recording.n_bytes, heard.spans)
             return preflight.Report(tuple(f for f in report.findings if f.code != "no_speech")), heard, kept
-        kept = accepted(recording, path, stop)
+        kept = accepted(recording, original, stop)
         heard = self._backend.listen(recording.samples, recording.sample_rate)
         return preflight.check(recording, len(kept[0]), heard.spans), heard, kept
 
@@ -304,14 +326,6 @@ class Studio:
         stop.check()
         self._backend.check_prompt(heard, text, order.options.accuracy)
         return recording, (heard, text)
-
-    def _enhanced(self, heard: Heard, options: CloneOptions, stop: Stop) -> Heard:
-        samples = heard.samples
-        if options.need_noise_reduction:
-            samples = enhance.reduce_noise(samples, heard.sample_rate, stop)
-        if options.need_volume_normalization:
-            samples = enhance.normalize_volume(samples, heard.sample_rate)
-        return Heard(samples, heard.sample_rate, heard.spans)
 
     def _profile(self, voice: Voice, stop: Stop) -> Profile:
         """Return what was learned of a voice; learn it again when that is gone or of an older engine."""
@@ -326,7 +340,7 @@ class Studio:
             spoken = read(self._library.path(voice, clip))
             prompt = self._backend.listen(spoken.samples, spoken.sample_rate), voice.settings["prompt_text"]
         heard = self._backend.listen(recording.samples, recording.sample_rate)
-        profile = self._backend.learn(self._enhanced(heard, options, stop), prompt, stop)
+        profile = self._backend.learn(enhanced(heard, options, stop), prompt, stop)
         files = {"profile.npz": profile.to_bytes()}
         self._library.update_files(voice.voice_id, voice.owner, files, engine_version=ENGINE_VERSION)
         return profile

@@ -50,7 +50,10 @@ MAY_IMPORT = {
     "hosted": FOUNDATION | {"audio", "fetch", "novita", "orders", "publish"},
     "calls": FOUNDATION | {"hosted", "library", "orders", "prices", "publish", "store", "voice", "workspace"},
     "receipt": FOUNDATION | {"audio", "engine", "orders", "voice"},
-    "studio": FOUNDATION | PARTS | {"orders", "workspace", "hosted", "calls", "tasks", "recital", "receipt"},
+    "examining": FOUNDATION | {"audio", "engine", "workspace"},
+    "studio": FOUNDATION
+    | PARTS
+    | {"orders", "workspace", "examining", "hosted", "calls", "tasks", "recital", "receipt"},
     "background": FOUNDATION | {"studio", "orders", "tasks", "audio"},  # what was spoken is written as asked
     "api": FOUNDATION | {"rates", "audio"},
     "server": FOUNDATION | {"studio", "orders", "tasks", "background", "api", "keys", "links", "rates", "audio"},
@@ -66,6 +69,8 @@ HANDED_OUT = {
     ("preflight", "Report"),
     ("preflight", "Finding"),
     ("read", "Recording"),
+    ("picture", "Picture"),
+    ("stretch", "Stretch"),
 }
 
 ONLY = {

@@ -217,7 +217,7 @@ def test_a_url_is_fetched(settings: Settings, backend: LocalBackend, examples: l
     voice = last(studio.clone(order(url))).voice
     assert studio.audio(voice.voice_id, "ann", "reference").read_bytes() == examples[1].read_bytes()
     assert last(studio.clone(order(url))).replayed
-    assert studio.check(url, "ann").refusal() is None
+    assert studio.check(url).refusal() is None
     assert files_in(settings.home / "work") == []
     studio.close()
     server.shutdown()
@@ -313,7 +313,7 @@ def test_what_expired_is_purged_at_the_start(
 
 
 def test_a_check_tells_all_and_keeps_nothing(studio: Studio, settings: Settings, examples: list[Path]) -> None:
-    report = studio.check(examples[0], "ann").to_dict()["findings"]
+    report = studio.check(examples[0]).to_dict()["findings"]
     assert [finding["code"] for finding in report] == ["duration", "size", "level", "speech"]
     assert {finding["severity"] for finding in report} == {"ok"}
     assert report[0]["measured"] == pytest.approx(read(examples[0]).duration_s, abs=0.01)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clone import examining
 from clone import studio as studio_module
 from clone.contract import PROMPT_LIMIT_S, REFERENCE_MAX_S, TEXT_MAX_CHARS
 from clone.errors import AudioError, ConsentError, PromptMismatch, TimbreError
@@ -134,7 +135,7 @@ def test_a_recording_that_can_not_be_cloned(
     assert error.limit is not None
     assert error.advice
     assert nothing_kept(studio, settings)
-    found = studio.check(path, "ann").refusal()
+    found = studio.check(path).refusal()
     assert found is not None
     assert (found.code, found.measured, found.limit) == (code, error.measured, error.limit)
 
@@ -157,7 +158,7 @@ def test_what_is_no_recording(studio: Studio, settings: Settings, tmp_path: Path
     assert error.field == "audio"
     assert nothing_kept(studio, settings)
     with pytest.raises(AudioError):
-        studio.check(tmp_path / name, "ann")
+        studio.check(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -212,11 +213,12 @@ def test_the_disk_of_an_owner_is_bounded(studio: Studio, examples: list[Path], m
 
 
 def test_checks_at_once_are_bounded(studio: Studio, monkeypatch: pytest.MonkeyPatch, examples: list[Path]) -> None:
-    monkeypatch.setattr(studio_module, "CHECK_WAIT_S", 0.1, raising=True)
-    for _ in range(studio_module.MAX_CHECKS):
-        studio._checks.acquire()
+    monkeypatch.setattr(examining, "CHECK_WAIT_S", 0.1)
+    looking = [studio.examine(examples[0]) for _ in range(examining.MAX_CHECKS)]
+    for each in looking:
+        next(each)
     with pytest.raises(TimbreError) as busy:
-        studio.check(examples[0], "ann")
+        studio.check(examples[0])
     assert fit_for_a_person(busy.value).code == "queue_full"
-    studio._checks.release()
-    assert studio.check(examples[0], "ann").refusal() is None
+    looking[0].close()  # type: ignore[attr-defined]
+    assert studio.check(examples[0]).refusal() is None

@@ -16,8 +16,8 @@ from clone.engine import conversion, speaker, styles
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.matching import match
 from clone.engine.profile import Profile
+from clone.engine.recognizer import LANGUAGE_S, Recognizer, speech_spans
 from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
-from clone.engine.recognizer import Recognizer, speech_spans
 from clone.engine.sessions import give_back_memory
 from clone.engine.speaker import SpeakerEncoder
 from clone.engine.speech import Hd, Turbo
@@ -102,13 +102,35 @@ class LocalBackend:
         """
         return Heard(samples, sample_rate, speech_spans(resample(samples, sample_rate, HEARD_RATE)))
 
+    def transcribe(self, heard: Heard) -> str:
+        """Return what is said in a short recording."""
+        return self._get(Recognizer).transcribe(resample(heard.samples, heard.sample_rate, HEARD_RATE))
+
+    def language(self, heard: Heard) -> tuple[str, float]:
+        """Return the language of a recording's speech, as an ISO 639-1 code, and how sure that is."""
+        return self._get(Recognizer).language(resample(_spoken(heard, LANGUAGE_S), SAMPLE_RATE, HEARD_RATE))
+
+    def voices(self, heard: Heard) -> tuple[np.ndarray, np.ndarray]:
+        """Return who speaks when, over the speech of a recording.
+
+        Returns:
+            Speaker embeddings of 0.8 s windows every 0.4 s, float32, shape (n_windows, 256); and where each begins in
+            the recording, in seconds, shape (n_windows,).
+        """
+        samples = resample(heard.samples, heard.sample_rate, HEARD_RATE)
+        bounds = [(int(start * HEARD_RATE), int(end * HEARD_RATE)) for start, end in heard.spans]
+        vectors = self._get(SpeakerEncoder).windows(np.concatenate([samples[start:end] for start, end in bounds]))
+        where = np.concatenate([np.arange(start, end) for start, end in bounds])
+        at = np.arange(len(vectors)) * int(speaker.STRIDE_FRAMES * speaker.N_HOP)
+        return vectors, where[np.minimum(at, len(where) - 1)] / HEARD_RATE
+
     def check_prompt(self, prompt: Heard, transcript: str, accuracy: float) -> float:
         """Compare a prompt clip with its transcript; return how well they match, from 0 to 1.
 
         Raises:
             PromptMismatch: below ``accuracy``; says what was heard.
         """
-        heard = self._get(Recognizer).transcribe(resample(prompt.samples, prompt.sample_rate, HEARD_RATE))
+        heard = self.transcribe(prompt)
         found = match(transcript, heard)
         if found < accuracy:
             raise PromptMismatch(

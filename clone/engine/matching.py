@@ -18,3 +18,19 @@ def normalised(text: str) -> str:
 def match(transcript: str, heard: str) -> float:
     """Return how alike two texts are as bare words, from 0 to 1 (normalised Levenshtein similarity)."""
     return float(Levenshtein.normalized_similarity(normalised(transcript), normalised(heard)))
+
+
+def words_heard(transcript: str, heard: str) -> tuple[tuple[str, bool], ...]:
+    """Return each word of a transcript with whether it was heard in its place; bare words decide, as in match()."""
+    said = [(word, normalised(word).split()) for word in transcript.split()]
+    bare = [part for _, parts in said for part in parts]
+    kept: set[int] = set()
+    for block in Levenshtein.opcodes(bare, normalised(heard).split()):
+        if block.tag == "equal":
+            kept.update(range(block.src_start, block.src_end))
+    found: list[tuple[str, bool]] = []
+    at = 0
+    for word, parts in said:
+        found.append((word, all(i in kept for i in range(at, at + len(parts)))))
+        at += len(parts)
+    return tuple(found)

@@ -26,6 +26,9 @@ FRAME_S = 0.02
 WINDOW_S = 10
 """The encoder reads up to 30 s; thirds cost less (attention is quadratic) and can be stopped in between."""
 
+LANGUAGE_S = 30
+"""Whisper tells the language from one window of its own."""
+
 _VAD = VadOptions(min_silence_duration_ms=300, speech_pad_ms=60, min_speech_duration_ms=100)
 
 
@@ -57,6 +60,19 @@ class Recognizer:
                 without_timestamps=True,
             )
             return " ".join(segment.text.strip() for segment in segments)
+
+    def language(self, samples: np.ndarray) -> tuple[str, float]:
+        """Return the language spoken and how sure that is.
+
+        Args:
+            samples: float32, shape (n_samples,), mono, 16 kHz; the first 30 s count.
+
+        Returns:
+            (ISO 639-1 code, probability).
+        """
+        with self._lock:
+            code, probability, _ = self._model.detect_language(samples[: LANGUAGE_S * SAMPLE_RATE])
+        return code, float(probability)
 
     def features(self, samples: np.ndarray, stop: Stop | None = None) -> np.ndarray:
         """Return what the encoder makes of a recording.

@@ -88,7 +88,7 @@ class Cloning:
             return
         yield parts.note("busy", words.CHECKING)
         try:
-            report = self._desk.studio.check(given.check(), self._desk.owner(token, request))
+            report = self._desk.studio.check(given.check())
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield parts.refusal(explain(error))
             return

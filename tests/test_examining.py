@@ -1,0 +1,123 @@
+"""What is shown of a recording before it is cloned, and that what was chosen is what is cloned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clone import cli, contract
+from clone.audio.read import read
+from clone.audio.write import mp3_bytes, wav_bytes
+from clone.errors import TimbreError
+from clone.studio import Studio
+from tests.sounds import noise
+from tests.studios import PROMPT, PROMPT_SPAN_S, TEXT, last, order, refusal
+
+
+@pytest.fixture(scope="module")
+def long(examples: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording of over five minutes: Ada over and over, with pauses."""
+    ada = read(examples[0])
+    pause = np.zeros(ada.sample_rate // 2, np.float32)
+    n = int(contract.REFERENCE_MAX_S / (ada.duration_s + 0.5)) + 1
+    path = tmp_path_factory.mktemp("long") / "long.mp3"
+    path.write_bytes(mp3_bytes(np.concatenate([ada.samples, pause] * n), ada.sample_rate, 64_000))
+    return path
+
+
+def test_a_recording_is_looked_at_in_two_looks(studio: Studio, examples: list[Path]) -> None:
+    first, whole = list(studio.examine(examples[0]))
+    assert (first.complete, whole.complete) == (False, True)
+    codes = [finding.code for finding in first.report.findings]
+    assert codes[:2] == ["duration", "size"]
+    assert [finding.code for finding in whole.report.findings][: len(codes)] == codes
+    assert first.picture.duration_s == pytest.approx(read(examples[0]).duration_s, abs=0.05)
+
+
+def test_nothing_is_left_of_a_look_that_was_broken_off(studio: Studio, home: Path, examples: list[Path]) -> None:
+    looking = studio.examine(examples[0])
+    next(looking)
+    looking.close()  # type: ignore[attr-defined]
+    assert not any((home / "work").iterdir())
+
+
+def test_only_the_chosen_stretch_is_cloned_and_kept(studio: Studio, examples: list[Path]) -> None:
+    bounds = (5.0, 17.5)
+    cloned = last(studio.clone(order(examples[0], stretch=bounds)))
+    kept = read(studio.audio(cloned.voice.voice_id, "ann", "reference"))
+    whole = read(examples[0])
+    assert kept.duration_s == pytest.approx(12.5, abs=0.01)
+    part = whole.samples[int(5.0 * whole.sample_rate) :][: len(kept.samples)]
+    assert float(np.abs(kept.samples - part[: len(kept.samples)]).max()) < 1e-3
+    assert last(studio.clone(order(examples[0], stretch=bounds))).replayed
+    assert not last(studio.clone(order(examples[0], stretch=(5.0, 17.0)))).replayed
+    assert not last(studio.clone(order(examples[0]))).replayed
+
+
+def test_an_over_long_recording_is_cloned_by_its_best_stretch(studio: Studio, long: Path) -> None:
+    assert refusal(studio.clone(order(long))).code == "too_long"
+    whole = list(studio.examine(long))[-1]
+    found = whole.stretch
+    refused = whole.report.refusal()
+    assert refused is not None
+    assert refused.code == "too_long"
+    assert found is not None
+    assert contract.REFERENCE_MIN_S <= found.end_s - found.start_s <= contract.REFERENCE_MAX_S
+    assert found.reasons
+    cloned = last(studio.clone(order(long, stretch=(found.start_s, found.end_s), text=TEXT)))
+    assert cloned.likeness > 0.5
+
+
+@pytest.mark.parametrize("bounds", [(5.0, 5.0), (-1.0, 12.0), (6.0, 400.0), (20.0, 5.0), (float("nan"), 12.0)])
+def test_a_stretch_outside_the_recording_is_refused(
+    studio: Studio, examples: list[Path], bounds: tuple[float, float]
+) -> None:
+    assert refusal(studio.clone(order(examples[0], stretch=bounds))).code == "bad_stretch"
+
+
+def test_a_stretch_too_short_is_refused_as_the_contract_does(studio: Studio, examples: list[Path]) -> None:
+    assert refusal(studio.clone(order(examples[0], stretch=(1.0, 9.0)))).code == "too_short"
+
+
+def test_before_and_after(studio: Studio, examples: list[Path], tmp_path: Path) -> None:
+    ada = read(examples[0])
+    hiss = noise(ada.duration_s, ada.sample_rate)[: len(ada.samples)]
+    noisy = ada.samples * 0.05 + hiss / np.abs(hiss).max() * 0.004
+    path = tmp_path / "noisy.wav"
+    path.write_bytes(wav_bytes(noisy.astype(np.float32), ada.sample_rate))
+    assert cloned.voice.settings["prompt_text"] == pair.text
+
+
+def test_no_sentence_in_noise(studio: Studio, tmp_path: Path) -> None:
+    path = tmp_path / "hiss.wav"
+    path.write_bytes(wav_bytes(noise(12.0, 16_000).astype(np.float32) * 0.1, 16_000))
+    with pytest.raises(TimbreError) as none:
+        studio.prompt_pair(path)
+    assert (none.value.code, none.value.field) == ("no_sentence", "prompt_audio")
+
+
+def test_a_transcript_against_what_is_heard(studio: Studio, examples: list[Path], tmp_path: Path) -> None:
+    ada = read(examples[0])
+    start, end = (int(at * ada.sample_rate) for at in PROMPT_SPAN_S)
+    clip = tmp_path / "clip.wav"
+    clip.write_bytes(wav_bytes(ada.samples[start:end], ada.sample_rate))
+    right = studio.match(clip, PROMPT)
+    assert right.score > 0.9
+    assert right.heard.endswith(".")
+    wrong = studio.match(clip, PROMPT.replace("slowly", "quickly"))
+    assert wrong.score < right.score
+    assert [word for word, heard in wrong.words if not heard] == ["quickly,"]
+    assert studio.match(clip, None).heard == right.heard
+
+
+def test_check_on_the_command_line_says_all(home: Path, long: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", str(long), "--json"]) == cli.REFUSED
+    said = json.loads(capsys.readouterr().out)
+    assert said["findings"][0]["code"] == "too_long"
+    assert said["stretch"]["end_s"] > said["stretch"]["start_s"]
+    start, end = said["stretch"]["start_s"], said["stretch"]["end_s"]
+    assert cli.main(["clone", str(long), "--consent", "--stretch", str(start), str(end), "--json"]) == cli.DONE
+    assert json.loads(capsys.readouterr().out)["voice_id"]
