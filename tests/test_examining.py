@@ -88,6 +88,25 @@ def test_before_and_after(studio: Studio, examples: list[Path], tmp_path: Path) 
     noisy = ada.samples * 0.05 + hiss / np.abs(hiss).max() * 0.004
     path = tmp_path / "noisy.wav"
     path.write_bytes(wav_bytes(noisy.astype(np.float32), ada.sample_rate))
+    bounds = (0.0, 12.0)
+    plain = studio.hear(path, bounds)
+    assert plain.gain_db == plain.noise_db == 0.0
+    assert len(plain.samples) / plain.sample_rate == pytest.approx(12.0, abs=0.01)
+    assert studio.hear(path, bounds, noise=True).noise_db < -5
+    louder = studio.hear(path, bounds, volume=True)
+    assert louder.gain_db > 5
+    loudness = enhance.integrated_loudness(louder.samples, louder.sample_rate)
+    assert loudness == pytest.approx(enhance.TARGET_LUFS, abs=1.0)
+
+
+def test_a_prompt_pair_from_the_sample(studio: Studio, examples: list[Path], tmp_path: Path) -> None:
+    pair = studio.prompt_pair(examples[0])
+    assert len(pair.samples) / pair.sample_rate < contract.PROMPT_LIMIT_S
+    contract.check_prompt_text(pair.text)
+    path = tmp_path / "pair.wav"
+    studio.write_speech(pair, path)
+    assert studio.match(path, pair.text).score > 0.95
+    cloned = last(studio.clone(order(examples[0], prompt_audio=path, prompt_text=pair.text)))
     assert cloned.voice.settings["prompt_text"] == pair.text
 
 
