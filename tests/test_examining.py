@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from clone import cli, contract
+from clone.audio import enhance
 from clone.audio.read import read
 from clone.audio.write import mp3_bytes, wav_bytes
 from clone.errors import TimbreError
