@@ -323,36 +323,8 @@ def test_a_file_too_big_is_not_even_opened(tmp_path: Path) -> None:
     assert (error.code, error.measured, error.limit) == ("too_big_to_read", MAX_INTAKE_BYTES + 1, MAX_INTAKE_BYTES)
 
 
-def ogg_crc(page: bytes) -> int:
-    crc = 0
-    for byte in page:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x04C11DB7 if crc & 0x80000000 else crc << 1) & 0xFFFFFFFF
-    return crc
-
-
-def ogg_of_silence(hours: int) -> bytes:
-    """Opus packets of one byte, 60 ms of silence each: an hour in 130 kB. Middle pages share one checksum's work."""
-
-    def page(flags: int, granule: int, number: int, packets: list[bytes]) -> bytes:
-        head = struct.pack("<4sBBqIII", b"OggS", 0, flags, granule, 1, number, 0)
-        body = bytes([len(packets)]) + bytes(len(p) for p in packets) + b"".join(packets)
-        return head[:22] + struct.pack("<I", ogg_crc(head + body)) + body
-
-    first = page(2, 0, 0, [struct.pack("<8sBBHIhB", b"OpusHead", 1, 1, 0, 48_000, 0, 0)])
-    second = page(0, 0, 1, [b"OpusTags" + struct.pack("<II", 0, 0)])
-    n_pages = round(hours * 3600 / (0.06 * 255)) + 1
-    step = 255 * 2880
-    only_last_counts = b"".join(
-        struct.pack("<4sBBqIII", b"OggS", 0, 0, (n + 1) * step, 1, n + 2, 0) + b"\xff" + b"\x01" * 255 + b"\x18" * 255
-        for n in range(n_pages - 1)
-    )
-    return first + second + only_last_counts + page(4, n_pages * step, n_pages + 1, [b"\x18"] * 255)
-
-
 def test_six_hours_in_a_small_file_are_refused_by_their_length(given: Given) -> None:
-    data = ogg_of_silence(6)
+    data = sounds.ogg_of_silence(6)
     assert len(data) < 1_000_000
     error = refused(given(data))
     assert error.code == "too_long_to_read"
