@@ -26,15 +26,15 @@ from typing import Any
 import requests
 
 from bench.texts import PREVIEW, TEXTS
-from clone.contract import CloneOptions
-from clone.settings import Settings
-from clone.studio import CloneOrder, Studio
 
 ROOT = Path(__file__).parent.parent
 MODEL = "speech-2.8-turbo"
 CLONE_PATH = "/v3/minimax-voice-cloning"
 N_CLIENTS = 50
-N_CLONES = 21
+N_STARTS = 7
+N_CLONES = 7
+"""Clones of a start. Equal processes differ by up to 10 %, each for as long as it lives: many starts tell more."""
+
 N_CONNECTIONS = 4
 RATE_S = 5.0
 N_TURNS = 3
@@ -43,6 +43,22 @@ LONGER = " ".join(TEXTS[:4])
 """Long enough that one client does not meet the rate limit of its key."""
 
 KEYS = [f"bench-key-{i}" for i in range(N_CLIENTS + 1)]
+ALONE = """
+import sys, time
+from pathlib import Path
+from bench.served import MODEL, PREVIEW
+from clone.contract import CloneOptions
+from clone.settings import Settings
+from clone.studio import CloneOrder, Studio
+studio = Studio(Settings.at(Path(sys.argv[1])))
+studio.start()
+while not studio.ready: time.sleep(0.1)
+print("ready", flush=True)
+for line in sys.stdin:
+    options = CloneOptions(text=PREVIEW, model=MODEL, accuracy=float(line))
+    list(studio.clone(CloneOrder("bench", Path(sys.argv[2]), options, consent=True)))
+    print("done", flush=True)
+"""
 BARE = """
 import sys, uvicorn
 from fastapi import FastAPI
@@ -61,49 +77,54 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
     found: dict[str, Any] = {}
-    with (
-        tempfile.TemporaryDirectory(prefix="timbre-bench-") as home,
-        files(arguments.recording.parent) as url,
-        app(Path(home) / "served") as (server, pid),
-    ):
-        audio_url = f"{url}/{arguments.recording.name}"
-        found |= overhead(server, audio_url, arguments.recording, Path(home) / "alone")
-        found |= requests_per_second(server)
-        found |= crowd(server, pid, audio_url, arguments.seconds)
+    recording = arguments.recording.absolute()
+    with tempfile.TemporaryDirectory(prefix="timbre-bench-") as home, files(recording.parent) as url:
+        audio_url = f"{url}/{recording.name}"
+        found |= overhead(audio_url, recording, Path(home))
+        with app(Path(home) / "served") as (server, pid):
+            found |= requests_per_second(server)
+            found |= crowd(server, pid, audio_url, arguments.seconds)
     print(json.dumps(found, indent=2))
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-def overhead(server: str, audio_url: str, recording: Path, home: Path) -> dict[str, float]:
-    """Clone with a preview of about 10 s, in turns through HTTP and by the engine in this process."""
-    studio = Studio(Settings.at(home))
-    studio.start()
-    while not studio.ready:
-        time.sleep(0.1)
+def overhead(audio_url: str, recording: Path, home: Path) -> dict[str, float]:
+    """Clone with a preview of about 10 s, in turns through HTTP and by the engine in a process of its own."""
     served, alone = [], []
-    try:
-        for turn in range(N_CLONES):
-            accuracy = 0.5 + turn / 100  # the same request again would be answered from what is kept
-            options = CloneOptions(text=PREVIEW, model=MODEL, accuracy=accuracy)
-            order = CloneOrder("bench", recording, options, consent=True)
-            body = {"audio_url": audio_url, "text": PREVIEW, "model": MODEL, "accuracy": accuracy}
-            both = [
-                (alone, lambda order=order: list(studio.clone(order))),
-                (served, lambda body=body: post(server, CLONE_PATH, body, KEYS[-1]).raise_for_status()),
-            ]
-            for times, ask in both if turn % 2 else reversed(both):  # who goes second finds caches warm
-                begun = time.perf_counter()
-                ask()
-                times.append(time.perf_counter() - begun)
-    finally:
-        studio.close()
-    ratios = [mine / engines for mine, engines in zip(served[1:], alone[1:], strict=True)]  # the first ones warm up
-    return {
-        "alone_s": statistics.median(alone[1:]),
-        "served_s": statistics.median(served[1:]),
-        "overhead": statistics.median(ratios) - 1,
-    }
+    for start in range(N_STARTS):
+        folder = home / f"start-{start}"
+        command = [sys.executable, "-c", ALONE, str(folder / "alone"), str(recording)]
+        with (
+            app(folder / "served") as (server, _),
+            subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as engine,
+        ):
+            assert engine.stdin is not None
+            assert engine.stdout is not None
+            engine.stdout.readline()
+            for turn in range(N_CLONES):
+                accuracy = 0.5 + turn / 100  # the same request again would be answered from what is kept
+                body = {"audio_url": audio_url, "text": PREVIEW, "model": MODEL, "accuracy": accuracy}
+                both = [
+                    (alone, lambda accuracy=accuracy: said_and_done(engine, accuracy)),
+                    (served, lambda body=body: post(server, CLONE_PATH, body, KEYS[-1]).raise_for_status()),
+                ]
+                for times, ask in both if turn % 2 else reversed(both):  # who goes second finds caches warm
+                    begun = time.perf_counter()
+                    ask()
+                    if turn:  # the first ones warm up
+                        times.append(time.perf_counter() - begun)
+            engine.stdin.close()
+    alone_s, served_s = statistics.median(alone), statistics.median(served)
+    return {"alone_s": alone_s, "served_s": served_s, "overhead": served_s / alone_s - 1}
+
+
+def said_and_done(engine: subprocess.Popen[str], accuracy: float) -> None:
+    """Have the engine's process clone once."""
+    assert engine.stdin is not None
+    assert engine.stdout is not None
+    print(accuracy, file=engine.stdin, flush=True)
+    assert engine.stdout.readline(), "the engine's process ended"
 
 
 def requests_per_second(server: str) -> dict[str, float]:
