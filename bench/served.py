@@ -38,6 +38,9 @@ N_CLONES = 7
 N_CONNECTIONS = 4
 RATE_S = 5.0
 N_TURNS = 3
+N_PARTS = 4
+"""Parts of the crowd's time, with a look at the memory after each."""
+
 WITHIN_S = 300
 LONGER = " ".join(TEXTS[:4])
 """Long enough that one client does not meet the rate limit of its key."""
@@ -185,15 +188,16 @@ def crowd(server: str, pid: int, audio_url: str, for_s: float) -> dict[str, Any]
     for key in KEYS[:N_CLIENTS]:
         voices[key] = post(server, "/v3/minimax-voice-cloning", {"audio_url": audio_url}, key).json()["voice_id"]
     alone = ask_for(server, dict([next(iter(voices.items()))]), for_s)
-    before_mb = memory_mb(pid)
-    together = ask_for(server, voices, for_s)
-    time.sleep(2)
+    memory = [memory_mb(pid)]
+    together: Counter[str] = Counter()
+    for _ in range(N_PARTS):
+        together += ask_for(server, voices, for_s / N_PARTS)
+        memory.append(memory_mb(pid))
     return {
         "one_client": dict(alone),
         "fifty_clients": dict(together),
         "calls_ratio": together["200"] / max(1, alone["200"]),
-        "memory_before_mb": before_mb,
-        "memory_after_mb": memory_mb(pid),
+        "memory_mb": memory,
     }
 
 
