@@ -92,7 +92,7 @@ def prepare_gradio(temporary_folder: Path) -> None:
 
 def prepare_openmp() -> None:
     """Let OpenMP's threads, before they are loaded, rest between runs: spinning, they take a core from what follows."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def _default_home(on_space: bool) -> Path:
