@@ -15,6 +15,8 @@ import numpy as np
 
 from clone import contract
 from clone.audio import enhance, picture, preflight, stretch
+from clone.audio.finding import Report
+from clone.audio.preflight import EXAMINED_S
 from clone.audio.quality import clipped_spans
 from clone.audio.read import Recording, read
 from clone.audio.write import accepted
@@ -28,9 +30,6 @@ from clone.workspace import Workspace
 MAX_CHECKS = 2
 CHECK_WAIT_S = 10.0
 
-MAX_EXAMINED_S = 900.0
-"""How much of a very long recording is looked at: a quarter of an hour holds a good minute, and takes seconds."""
-
 MAX_EXCERPT_S = 60.0
 """Longest part given back to be heard."""
 
@@ -43,7 +42,7 @@ Lend = Callable[[Path | str, Path, str, Stop], Path]
 class Examination:
     """What is known of a recording so far; ``complete`` once speakers, language and best stretch are."""
 
-    report: preflight.Report
+    report: Report
     picture: picture.Picture
     stretch: stretch.Stretch | None = None
     complete: bool = False
@@ -225,7 +224,7 @@ def enhanced(heard: Heard, options: CloneOptions, stop: Stop | None = None) -> H
 
 
 def _first(recording: Recording) -> np.ndarray:
-    return recording.samples[: int(MAX_EXAMINED_S * recording.sample_rate)]
+    return recording.samples[: int(EXAMINED_S * recording.sample_rate)]
 
 
 def _bytes_to_clone(recording: Recording, path: Path) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 
 from clone import contract
 from clone.audio import preflight
+from clone.audio.finding import Report
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.audio.write import accepted, mp3_bytes, wav_bytes
 from clone.calls import Calls, files_of
@@ -101,7 +102,7 @@ class Studio:
         self._closed.set()
         self._library.close()
 
-    def check(self, audio: Path | str) -> preflight.Report:
+    def check(self, audio: Path | str) -> Report:
         """Say whether a recording can be cloned, why not, and what would make it better; raises as examine()."""
         return list(self.examine(audio))[-1].report
 
@@ -307,12 +308,12 @@ class Studio:
 
     def _report(
         self, recording: Recording, original: Path | bytes, stop: Stop
-    ) -> tuple[preflight.Report, Heard, tuple[bytes, str]]:
+    ) -> tuple[Report, Heard, tuple[bytes, str]]:
         """Judge what would be cloned: the file itself, or the mp3 that a browser's recording becomes."""
         if recording.duration_s > contract.REFERENCE_MAX_S:  # an hour is refused without listening to it
             heard, kept = Heard(recording.samples, recording.sample_rate, []), (b"", recording.format)
             report = preflight.check(recording, recording.n_bytes, heard.spans)
-            return preflight.Report(tuple(f for f in report.findings if f.code != "no_speech")), heard, kept
+            return Report(tuple(f for f in report.findings if f.code != "no_speech")), heard, kept
         kept = accepted(recording, original, stop)
         heard = self._backend.listen(recording.samples, recording.sample_rate)
         return preflight.check(recording, len(kept[0]), heard.spans), heard, kept

@@ -66,8 +66,8 @@ MAY_IMPORT = {
 HANDED_OUT = {
     ("library", "Voice"),
     ("voice", "Voice"),
-    ("preflight", "Report"),
-    ("preflight", "Finding"),
+    ("finding", "Report"),
+    ("finding", "Finding"),
     ("read", "Recording"),
     ("picture", "Picture"),
     ("stretch", "Stretch"),

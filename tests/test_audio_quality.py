@@ -1,0 +1,99 @@
+"""Faults of a known amount, and whether they are found; a voice is a synthesised one of the examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import faults
+from clone.audio import preflight, quality
+from clone.audio.finding import predicted
+from clone.audio.read import Recording, read, resample
+from clone.engine.recognizer import speech_spans
+
+RATE = faults.RATE
+RANDOM_SEED = 3
+
+
+@pytest.fixture(scope="module")
+def ada() -> np.ndarray:
+    recording = read(Path(__file__).parent.parent / "assets" / "examples" / "ada.m4a")
+    return resample(recording.samples, recording.sample_rate, RATE)[: 20 * RATE]
+
+
+def codes(samples: np.ndarray) -> set[str]:
+    """Return what is said against a recording."""
+    samples = samples.astype(np.float32)
+    report = preflight.check(Recording(samples, RATE, "wav", 1, ""), 1, speech_spans(samples))
+    return {finding.code for finding in report.findings if finding.severity == "warn"}
+
+
+def test_a_clean_recording_has_no_fault(ada: np.ndarray) -> None:
+    assert codes(ada) == set()
+
+
+@pytest.mark.parametrize("name", faults.FAULTS)
+def test_each_fault_is_found(ada: np.ndarray, name: str) -> None:
+    code, fault = faults.FAULTS[name]
+    assert code in codes(fault(ada, np.random.default_rng(RANDOM_SEED)))
+
+
+@pytest.mark.parametrize("below_db", [10.0, 20.0, 30.0])
+def test_the_ratio_of_voice_to_noise(ada: np.ndarray, below_db: float) -> None:
+    noisy = faults.noise(below_db)(ada, np.random.default_rng(RANDOM_SEED)).astype(np.float32)
+    found = quality.snr_db(noisy, RATE, speech_spans(ada))
+    assert found == pytest.approx(below_db, abs=3.0)
+
+
+@pytest.mark.parametrize(("hz", "below_db"), [(50.0, 10.0), (60.0, 10.0), (60.0, 20.0)])
+def test_the_level_of_the_hum(ada: np.ndarray, hz: float, below_db: float) -> None:
+    humming = faults.hum(hz, below_db)(ada, np.random.default_rng(RANDOM_SEED)).astype(np.float32)
+    found = quality.hum(humming, RATE)
+    assert found is not None
+    assert found[0] == hz
+    assert found[1] == pytest.approx(-below_db, abs=3.0)
+
+
+def test_where_it_is_clipped(ada: np.ndarray) -> None:
+    loud = ada.copy()
+    part = slice(8 * RATE, 10 * RATE)
+    loud[part] = np.clip(loud[part] * 20, -1.0, 1.0)
+    spans = quality.clipped_spans(loud, RATE)
+    assert spans
+    assert 7.9 < spans[0][0] < 10.0 > spans[-1][1] - 0.1
+    assert quality.clipped_spans(ada, RATE) == [] or preflight.speech_s(quality.clipped_spans(ada, RATE)) < 0.2
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100])
+def test_the_bandwidth_is_what_was_left(ada: np.ndarray, rate: int) -> None:
+    assert quality.bandwidth_hz(resample(ada, RATE, rate), rate) == pytest.approx(min(rate / 2, RATE / 2), rel=0.06)
+
+
+def test_measures_of_next_to_nothing_are_none() -> None:
+    nothing = np.zeros(10, np.float32)
+    assert quality.clipped_spans(nothing, RATE) == []
+    assert quality.hum(nothing, RATE) is None
+    assert quality.echo_s(nothing, RATE) is None
+    assert quality.snr_db(nothing, RATE, []) is None
+    assert quality.edges_s([], 3.0) == (3.0, 3.0)
+
+
+def test_two_people_and_one() -> None:
+    random = np.random.default_rng(RANDOM_SEED)
+    one, other = random.standard_normal((2, 256))
+    near = 0.5 * random.standard_normal((60, 256))
+    assert preflight.likeness_within(_unit(one * 1.5 + near)) > preflight.SAME_SPEAKER
+    both = _unit(np.concatenate([one * 1.5 + near[:40], other * 1.5 + near[40:]]))
+    assert preflight.likeness_within(both) < preflight.SAME_SPEAKER
+    assert preflight.likeness_within(both[:8]) == 1.0
+
+
+def test_what_the_service_would_answer() -> None:
+    assert predicted("too_short") == "2037 INVALID_AUDIO_FILE"
+    assert predicted("no_speech") == ""
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
