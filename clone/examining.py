@@ -115,9 +115,9 @@ class Examining:
             yield Examination(report, drawn)
             best = None
             if heard.spans:
-                voices, at_s = self._backend.voices(heard)
-                report = preflight.complete(report, voices, self._backend.language(heard))
-                best = stretch.best_stretch(heard.samples, heard.sample_rate, heard.spans, clipped, voices, at_s)
+                who = self._backend.voices(heard)
+                report = preflight.complete(report, who[0], self._backend.language(heard))
+                best = stretch.best_stretch(heard.samples, heard.sample_rate, heard.spans, clipped, who)
             yield Examination(report, drawn, best, complete=True)
 
     def hear(self, audio: Path | str, bounds: Bounds | None, noise: bool, volume: bool) -> Excerpt:
@@ -166,7 +166,7 @@ class Examining:
                     advice="Record one sentence, with a short pause before and after it.",
                 )
             cut = stretch.cut(part, *found)
-            text = self._backend.transcribe(Heard(cut.samples, cut.sample_rate, []))
+            text = self._backend.transcribe(Heard(cut.samples, cut.sample_rate, []), self._backend.language(heard))
             return PromptPair(cut.samples, cut.sample_rate, _ended(text))
 
     def match(self, prompt_audio: Path, text: str | None) -> Match:

@@ -52,6 +52,25 @@ DECAY_RANGE_DB = (12.0, 45.0)
 DECAY_SHARE = 0.1
 
 
+def frame_power(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Return the mean power above RUMBLE_HZ of each frame of FRAME_S.
+
+    Args:
+        samples: float32, shape (n_samples,), mono.
+        sample_rate: Hz.
+
+    Returns:
+        float32, shape (n_frames,).
+    """
+    n = round(FRAME_S * sample_rate)
+    n_frames = len(samples) // n
+    if not n_frames:
+        return np.zeros(0, np.float32)
+    sections = signal.butter(4, RUMBLE_HZ, "highpass", fs=sample_rate, output="sos").astype(np.float32)
+    frames = signal.sosfilt(sections, samples[: n_frames * n]).reshape(-1, n)
+    return np.asarray(np.einsum("ij,ij->i", frames, frames) / n)
+
+
 def clipped_spans(samples: np.ndarray, sample_rate: int) -> list[tuple[float, float]]:
     """Return where a recording is clipped: flat at its own highest level, whatever gain came after.
 
@@ -87,7 +106,7 @@ def snr_db(samples: np.ndarray, sample_rate: int, speech: Spans) -> float | None
         dB, from the mean power of speech (less the noise) to the median power of pauses; None without speech.
         Where there are no pauses, the quietest frames stand for them. At most 90: digital silence.
     """
-    power = _frame_power(samples, sample_rate)
+    power = frame_power(samples, sample_rate)
     spoken, paused = _masks(len(power), speech)
     if not spoken.any():
         return None
@@ -163,7 +182,7 @@ def echo_s(samples: np.ndarray, sample_rate: int) -> float | None:
 
     Source: after Löllmann et al. (2010), who take the decays' statistics as the bound of the room's.
     """
-    power = _frame_power(samples, sample_rate)
+    power = frame_power(samples, sample_rate)
     level_db = 10 * np.log10(power + 1e-12)
     n = round(DECAY_S / FRAME_S)
     if len(level_db) < 10 * n:
@@ -183,15 +202,6 @@ def edges_s(speech: Spans, duration_s: float) -> tuple[float, float]:
     if not speech:
         return duration_s, duration_s
     return max(0.0, min(start for start, _ in speech)), max(0.0, duration_s - max(end for _, end in speech))
-
-
-def _frame_power(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Return the mean power of each frame above RUMBLE_HZ, shape (n_frames,)."""
-    n = round(FRAME_S * sample_rate)
-    sections = signal.butter(4, RUMBLE_HZ, "highpass", fs=sample_rate, output="sos").astype(np.float32)
-    heard = signal.sosfilt(sections, samples[: len(samples) // n * n])
-    frames = heard.reshape(-1, n)
-    return np.asarray(np.einsum("ij,ij->i", frames, frames) / n)
 
 
 def _masks(n_frames: int, speech: Spans) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Stand-in."""
+"""The part of a recording to clone from: the cleanest stretch of one speaker, and a clean sentence in it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,61 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clone import contract
+from clone.audio.preflight import speech_s
+from clone.audio.quality import FRAME_S, frame_power
 from clone.audio.read import Recording
 
 Spans = Sequence[tuple[float, float]]
 
+AT_MOST_S = 60.0
+"""As much as the engine learns from (engine.local.MAX_LEARNED_S)."""
+
+WHOLE_SHARE = 0.9
+"""A stretch of more than this share of a recording that is short enough is the recording."""
+
+PIECE_S = 8.0
+"""Speech without a pause for longer is parted at its quietest moment, so that one bad word does not cost a minute."""
+
+EDGE_S = 0.25
+"""Kept of the pause on either side."""
+
+SNR_BAD_DB, SNR_GOOD_DB = 12.0, 26.0
+"""From where on a piece counts against, and in full for, a stretch; the ratio of its mean power to its quiet frames."""
+
+OTHER_VOICE = 0.45
+"""Cosine to the voice that speaks most, below which a piece is somebody else's."""
+
+SENTENCE_S = (3.0, 7.5)
+SENTENCE_WANTED_S = 5.5
+SENTENCE_PAUSE_S = 0.3
+"""Least pause on either side of a sentence; within one, people pause for less."""
+
 
 @dataclass(frozen=True)
 class Stretch:
+    """A part of a recording, in seconds, and why it was chosen: sentences for a person."""
+
     start_s: float
     end_s: float
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    start_s: float
+    end_s: float
+    snr_db: float
+    clipped_s: float
+    own: bool
+
+    @property
+    def worth(self) -> float:
+        """Seconds it is worth; less than nothing where it would do harm."""
+        if not self.own or self.clipped_s > 0.02 * (self.end_s - self.start_s):
+            return -2.0 * (self.end_s - self.start_s)
+        clean = (self.snr_db - SNR_BAD_DB) / (SNR_GOOD_DB - SNR_BAD_DB)
+        return float(np.clip(clean, -1.0, 1.0)) * (self.end_s - self.start_s)
 
 
 def best_stretch(
@@ -25,19 +70,163 @@ def best_stretch(
     sample_rate: int,
     speech: Spans,
     clipped: Spans,
-    voices: np.ndarray,
-    at_s: np.ndarray,
-    at_most_s: float = 60.0,
+    who: tuple[np.ndarray, np.ndarray],
+    *,
+    at_most_s: float = AT_MOST_S,
 ) -> Stretch | None:
+    """Return the cleanest stretch with the most speech of whoever speaks most, cut at pauses.
+
+    Args:
+        samples: float32, shape (n_samples,), mono.
+        sample_rate: Hz.
+        speech: (start, end) of speech in seconds, in order.
+        clipped: (start, end) of clipping in seconds.
+        who: unit speaker embeddings, shape (n_windows, 256), and where each begins, in seconds.
+        at_most_s: its longest.
+
+    Returns:
+        The stretch; None where it would be the whole recording, or where nothing is long enough.
+    """
     duration_s = len(samples) / sample_rate
-    return Stretch(1.0, min(61.0, duration_s), ("Stand-in.",)) if duration_s > 15 else None
+    pieces = _pieces(samples, sample_rate, speech, clipped, who)
+    bounds = [
+        (
+            max(piece.start_s - EDGE_S, (before + piece.start_s) / 2),
+            min(piece.end_s + EDGE_S, (piece.end_s + after) / 2),
+        )
+        for piece, before, after in zip(
+            pieces,
+            [0.0, *(each.end_s for each in pieces)],
+            [*(each.start_s for each in pieces[1:]), duration_s],
+            strict=False,
+        )
+    ]
+    best, chosen = 0.0, None
+    for first in range(len(pieces)):
+        worth = 0.0
+        for last in range(first, len(pieces)):
+            long_s = bounds[last][1] - bounds[first][0]
+            if long_s > at_most_s:
+                break
+            worth += pieces[last].worth
+            if long_s >= contract.REFERENCE_MIN_S and worth > best:
+                best, chosen = worth, (first, last)
+    if chosen is None:
+        return None
+    start_s, end_s = bounds[chosen[0]][0], bounds[chosen[1]][1]
+    if duration_s <= at_most_s and end_s - start_s > WHOLE_SHARE * duration_s:
+        return None
+    inside, outside = pieces[chosen[0] : chosen[1] + 1], [*pieces[: chosen[0]], *pieces[chosen[1] + 1 :]]
+    return Stretch(round(start_s, 2), round(end_s, 2), _reasons(inside, outside))
 
 
 def cut(recording: Recording, start_s: float, end_s: float) -> Recording:
-    a, b = round(start_s * recording.sample_rate), round(end_s * recording.sample_rate)
-    key = hashlib.sha256(f"{recording.sha256} {a} {b}".encode()).hexdigest()
-    return Recording(recording.samples[a:b], recording.sample_rate, "wav", 44 + 2 * (b - a), key)
+    """Return a part of a recording as a recording of its own, as a 16-bit wav would hold it."""
+    start, end = round(start_s * recording.sample_rate), round(end_s * recording.sample_rate)
+    key = hashlib.sha256(f"{recording.sha256} {start} {end}".encode()).hexdigest()
+    samples = recording.samples[start:end]
+    return Recording(samples, recording.sample_rate, "wav", 44 + 2 * len(samples), key)
 
 
 def sentence(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans) -> tuple[float, float] | None:
-    return next(((a, min(b, a + 7.0)) for a, b in speech if b - a > 3.0), None)
+    """Return a clean sentence, or what pauses make look like one, for a prompt clip.
+
+    Args:
+        samples: float32, shape (n_samples,), mono.
+        sample_rate: Hz.
+        speech: (start, end) of speech in seconds, in order.
+        clipped: (start, end) of clipping in seconds.
+
+    Returns:
+        (start, end) in seconds, within SENTENCE_S and the contract's limit; None where there is none.
+    """
+    duration_s = len(samples) / sample_rate
+    power = frame_power(samples, sample_rate)
+    starts = [0.0, *(end for _, end in speech)]
+    ends = [*(start for start, _ in speech[1:]), duration_s]
+    found = []
+    for first, (start_s, _) in enumerate(speech):
+        for last in range(first, len(speech)):
+            end_s = speech[last][1]
+            if end_s - start_s > SENTENCE_S[1]:
+                break
+            apart = (first == 0 or start_s - starts[first] >= SENTENCE_PAUSE_S) and (
+                last == len(speech) - 1 or ends[last] - end_s >= SENTENCE_PAUSE_S
+            )
+            if end_s - start_s >= SENTENCE_S[0] and apart and not _within(clipped, start_s, end_s):
+                near = abs(end_s - start_s - SENTENCE_WANTED_S)
+                found.append((min(_snr_db(power, start_s, end_s), 40.0) - 4 * near, start_s, end_s))
+    if not found:
+        return None
+    _, start_s, end_s = max(found)
+    return max(0.0, start_s - EDGE_S / 2), min(duration_s, end_s + EDGE_S / 2)
+
+
+def _pieces(
+    samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans, who: tuple[np.ndarray, np.ndarray]
+) -> list[_Piece]:
+    power = frame_power(samples, sample_rate)
+    spans = [piece for span in speech for piece in _parted(power, *span)]
+    voices, at_s = who
+    own = _most_heard(voices) if len(voices) else None
+    pieces = []
+    for start_s, end_s in spans:
+        here = voices[(at_s >= start_s - 0.4) & (at_s < end_s - 0.4)] if own is not None else voices
+        alike = float(np.mean(here @ own)) if own is not None and len(here) else 1.0
+        snr_db = _snr_db(power, start_s, end_s)
+        pieces.append(_Piece(start_s, end_s, snr_db, _within(clipped, start_s, end_s), alike >= OTHER_VOICE))
+    return pieces
+
+
+def _bounds(pieces: list[_Piece], duration_s: float) -> list[tuple[float, float]]:
+    """Return where each piece would be cut: in the pauses beside it."""
+    befores = [0.0, *(piece.end_s for piece in pieces[:-1])]
+    afters = [*(piece.start_s for piece in pieces[1:]), duration_s]
+    return [
+        (max(each.start_s - EDGE_S, (before + each.start_s) / 2), min(each.end_s + EDGE_S, (each.end_s + after) / 2))
+        for each, before, after in zip(pieces, befores, afters, strict=True)
+    ]
+
+
+def _parted(power: np.ndarray, start_s: float, end_s: float) -> list[tuple[float, float]]:
+    """Return a long span in pieces, parted at the quietest moments of their middle halves."""
+    if end_s - start_s <= PIECE_S:
+        return [(start_s, end_s)]
+    quarter = (end_s - start_s) / 4
+    low, high = round((start_s + quarter) / FRAME_S), round((end_s - quarter) / FRAME_S)
+    at_s = (low + int(power[low:high].argmin())) * FRAME_S if len(power[low:high]) else (start_s + end_s) / 2
+    return [*_parted(power, start_s, at_s), *_parted(power, at_s, end_s)]
+
+
+def _snr_db(power: np.ndarray, start_s: float, end_s: float) -> float:
+    """Return how far the mean of a piece lies above its quietest tenth, pauses around it included."""
+    around = power[max(0, round((start_s - EDGE_S) / FRAME_S)) : round((end_s + EDGE_S) / FRAME_S)]
+    if not len(around):
+        return 0.0
+    return 10.0 * float(np.log10((around.mean() + 1e-12) / (np.percentile(around, 10) + 1e-12)))
+
+
+def _most_heard(voices: np.ndarray) -> np.ndarray:
+    """Return the direction of the voice that is heard most: the window with the most alike, then their mean."""
+    sample = voices[:: max(1, len(voices) // 500)]
+    near = sample @ sample.T > 0.6
+    group = sample[near[near.sum(axis=1).argmax()]]
+    mean = group.mean(axis=0)
+    return np.asarray(mean / (np.linalg.norm(mean) + 1e-12))
+
+
+def _within(spans: Spans, start_s: float, end_s: float) -> float:
+    return speech_s([(max(a, start_s), min(b, end_s)) for a, b in spans if a < end_s and b > start_s])
+
+
+def _reasons(inside: list[_Piece], outside: list[_Piece]) -> tuple[str, ...]:
+    spoken_s = sum(piece.end_s - piece.start_s for piece in inside)
+    said = [f"It holds {spoken_s:.0f} s of speech."]
+    clean, rest = (float(np.median([piece.snr_db for piece in each])) if each else 99.0 for each in (inside, outside))
+    if rest < clean - 3.0:
+        said.append(f"It is cleaner than the rest, by {clean - rest:.0f} dB.")
+    if any(piece.clipped_s for piece in outside) and not any(piece.clipped_s for piece in inside):
+        said.append("What is clipped is left out.")
+    if not all(piece.own for piece in outside) and all(piece.own for piece in inside):
+        said.append("Other voices are left out.")
+    return (*said, "It begins and ends in a pause.")

@@ -36,6 +36,7 @@ SYMBOLS_PER_S = 17.0
 """What both networks speak at pace 1, pauses aside (measured on the sentences of scripts/build_styles.py)."""
 
 PACE_MIN, PACE_MAX = 0.8, 1.25
+LANGUAGE_SURE = 0.5
 EDGE_S = 0.03
 EDGE_BELOW_PEAK = 0.01
 PEAK_MAX = 0.97
@@ -102,9 +103,17 @@ class LocalBackend:
         """
         return Heard(samples, sample_rate, speech_spans(resample(samples, sample_rate, HEARD_RATE)))
 
-    def transcribe(self, heard: Heard) -> str:
-        """Return what is said in a short recording."""
-        return self._get(Recognizer).transcribe(resample(heard.samples, heard.sample_rate, HEARD_RATE))
+    def transcribe(self, heard: Heard, language: tuple[str, float] | None = None) -> str:
+        """Return what is said in a short recording.
+
+        Args:
+            heard: the recording.
+            language: as language() told it, of more of the same voice if there is more; found here when None.
+        """
+        code, sure = language or self.language(heard)
+        samples = resample(heard.samples, heard.sample_rate, HEARD_RATE)
+        # A few words often sound like any language: then the one that is spoken here.
+        return self._get(Recognizer).transcribe(samples, code if sure >= LANGUAGE_SURE else "en")
 
     def language(self, heard: Heard) -> tuple[str, float]:
         """Return the language of a recording's speech, as an ISO 639-1 code, and how sure that is."""
