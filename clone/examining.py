@@ -169,17 +169,23 @@ class Examining:
             text = self._backend.transcribe(Heard(cut.samples, cut.sample_rate, []), self._backend.language(heard))
             return PromptPair(cut.samples, cut.sample_rate, _ended(text))
 
-    def match(self, prompt_audio: Path, text: str | None) -> Match:
+    def match(self, prompt_audio: Path, text: str | None, heard: str | None = None) -> Match:
         """Compare a prompt clip with its transcript; without one, say what is heard in it.
+
+        Args:
+            prompt_audio: the clip.
+            text: its transcript, if there is one.
+            heard: what was heard in it before; None to listen.
 
         Raises:
             As examine(), at the field ``prompt_audio``; PromptError: the clip is too long.
         """
-        with self._place():
-            recording = read(prompt_audio, field="prompt_audio")
-            contract.check_prompt_duration(recording.duration_s)
-            heard = _ended(self._backend.transcribe(Heard(recording.samples, recording.sample_rate, [])))
-            return Match(heard, match(text or heard, heard), words_heard(text or heard, heard))
+        if heard is None:
+            with self._place():
+                recording = read(prompt_audio, field="prompt_audio")
+                contract.check_prompt_duration(recording.duration_s)
+                heard = _ended(self._backend.transcribe(Heard(recording.samples, recording.sample_rate, [])))
+        return Match(heard, match(text or heard, heard), words_heard(text or heard, heard))
 
     @contextmanager
     def _place(self) -> Iterator[Path]:

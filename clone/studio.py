@@ -118,9 +118,9 @@ class Studio:
         """Cut a clean sentence out of a recording and write down what is said; see Examining.prompt_pair."""
         return self._examining.prompt_pair(audio, bounds)
 
-    def match(self, prompt_audio: Path, text: str | None) -> Match:
+    def match(self, prompt_audio: Path, text: str | None, heard: str | None = None) -> Match:
         """Compare a prompt clip with its transcript, or write one; see Examining.match."""
-        return self._examining.match(prompt_audio, text)
+        return self._examining.match(prompt_audio, text, heard)
 
     def clone(self, order: CloneOrder) -> Iterator[Stage | Waiting | Cloned]:
         """Clone a voice; with a text and a model, speak its preview.

@@ -44,7 +44,7 @@ ECHO_S = 0.3
 """Dry speech reached 0.22, in a room of 0.6 s at equal level 0.35 and more. Noise hides decays: told only without."""
 
 EDGE_S = 2.0
-SAME_SPEAKER = 0.7
+SAME_SPEAKER = 0.71
 """Cosine of the two halves into which voices fall. One speaker's reached down to 0.77, two speakers' up to 0.66."""
 
 SPEAKER_WINDOWS, SPEAKER_SHARE = 4, 0.15

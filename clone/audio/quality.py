@@ -18,14 +18,18 @@ CLIP_NEAR_PEAK = 0.98
 """Samples above this share of the peak count as being at it: coding makes flat tops wavy by a percent or two."""
 
 CLIP_BLOCK_S = 0.05
-CLIP_BLOCK_SHARE = 0.004
-"""Share of a block at the peak from which it is clipped; undistorted speech touches its peak once or twice."""
+CLIP_BLOCK_SHARE = 0.02
+"""Share of a block at its own peak from which it is clipped; undistorted speech touches its peak once or twice."""
+
+CLIP_LOUD_SHARE = 0.3
+"""Blocks whose peak is below this share of the loudest are too soft to be clipped."""
 
 FRAME_S = 0.02
 PAUSE_MARGIN_S = 0.1
 """Kept away from speech on both sides when pauses are measured: breath, reverberation, late detection."""
 
 PAUSE_LEAST_S = 0.3
+SILENT_POWER = 1e-11
 QUIET_SHARE = 0.05
 """Share of frames taken as pauses where none are long enough."""
 
@@ -72,7 +76,7 @@ def frame_power(samples: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def clipped_spans(samples: np.ndarray, sample_rate: int) -> list[tuple[float, float]]:
-    """Return where a recording is clipped: flat at its own highest level, whatever gain came after.
+    """Return where a recording is clipped: loud and flat at the top, whatever gain came after.
 
     Args:
         samples: float32, shape (n_samples,), mono.
@@ -86,11 +90,11 @@ def clipped_spans(samples: np.ndarray, sample_rate: int) -> list[tuple[float, fl
     if not n_blocks:
         return []
     blocks = samples[: n_blocks * n].reshape(n_blocks, n)
+    loud = CLIP_LOUD_SHARE * float(np.abs(samples).max())
     flat = np.zeros(n_blocks)
-    for sign in (1.0, -1.0):
-        top = float((sign * samples).max())
-        if top > 0.0:
-            flat = np.maximum(flat, (sign * blocks > CLIP_NEAR_PEAK * top).mean(axis=1))
+    for signed in (blocks, -blocks):
+        top = signed.max(axis=1, keepdims=True)
+        flat = np.maximum(flat, np.where(top[:, 0] > loud, (signed > CLIP_NEAR_PEAK * top).mean(axis=1), 0.0))
     return _runs(flat >= CLIP_BLOCK_SHARE, n / sample_rate)
 
 
@@ -110,10 +114,10 @@ def snr_db(samples: np.ndarray, sample_rate: int, speech: Spans) -> float | None
     spoken, paused = _masks(len(power), speech)
     if not spoken.any():
         return None
-    noise = power[paused]
+    noise = power[paused & (power > SILENT_POWER)]  # what an editor put in is no pause of this room
     if len(noise) * FRAME_S < PAUSE_LEAST_S:
         noise = np.sort(power)[: max(1, round(QUIET_SHARE * len(power)))]
-    floor = max(float(np.median(noise)), 1e-12)
+    floor = max(float(np.median(noise)), 1e-12) if len(noise) else 1e-12
     voice = max(float(power[spoken].mean()) - floor, 1e-12)
     return min(10.0 * float(np.log10(voice / floor)), 90.0)
 

@@ -70,6 +70,9 @@ class Cloning:
             self.run.consent,
             self.run.hosting.backend,
             self.run.hosting.key,
+            self.voice.sample.use,
+            self.voice.sample.start,
+            self.voice.sample.length,
         ]
 
     def outputs(self) -> list[Any]:
@@ -78,21 +81,6 @@ class Cloning:
         result = self.result
         shown = [result.card, result.original, result.clone, result.voice_id, result.facts, self.library.listed]
         return [*slots, self.closer.drawer, self.preview.drawer, *self._controls(), *shown]
-
-    def check(self, request: gr.Request, token: str, *values: Any) -> Iterator[str]:
-        """Say what is to be said about a recording as soon as it is there."""
-        given = Given(*values)
-        self._desk.files.remember(request.session_hash, given.recorded, given.uploaded)
-        if given.audio() is None:
-            yield ""
-            return
-        yield parts.note("busy", words.CHECKING)
-        try:
-            report = self._desk.studio.check(given.check())
-        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            yield parts.refusal(explain(error))
-            return
-        yield parts.findings((each.code, each.severity, each.message, each.advice) for each in report.findings)
 
     def listen(self, name: str | None) -> Any:
         """Show the player of the example that was chosen."""

@@ -80,6 +80,9 @@ class Form:
     consent: bool
     backend: str = LOCAL
     api_key: str | None = field(default=None, repr=False)
+    part: bool = False
+    part_start_s: float = 0.0
+    part_length_s: float = 0.0
 
     @property
     def given(self) -> Given:
@@ -123,6 +126,7 @@ class Form:
             name=self.given.name(),
             backend=self.backend,
             api_key=(self.api_key or "").strip() or None,
+            stretch=(self.part_start_s, self.part_start_s + self.part_length_s) if self.part else None,
         )
 
     def _check_prompt(self) -> None:

@@ -48,6 +48,60 @@
     return `<p class="tb-count${n > limit ? " tb-over" : ""}">${said}</p>`;
   };
 
+  // The part to clone from moves with its sliders.
+  window.tbMark = (start, length) => {
+    const picture = document.querySelector(".tb-picture");
+    const mark = picture?.querySelector(".tb-stretch");
+    if (!mark) return;
+    const whole = Number(picture.dataset.duration);
+    mark.hidden = false;
+    mark.style.left = `${100 * Math.min(1, start / whole)}%`;
+    mark.style.width = `${100 * Math.min(1 - start / whole, length / whole)}%`;
+  };
+
+  // Whatever the microphone gives to the recorder is measured here too, and sent nowhere.
+  const listen = (stream) => {
+    const box = document.querySelector(".tb-meter");
+    if (!box) return;
+    const [bar, said] = [box.querySelector("i"), box.querySelector("p")];
+    const context = new AudioContext();
+    const analyser = context.createAnalyser();
+    context.createMediaStreamSource(stream).connect(analyser);
+    const samples = new Float32Array(analyser.fftSize);
+    const from = Date.now();
+    let [loudest, told] = [0, ""];
+    const tell = (text) => { if (text !== told) said.textContent = told = text; };
+    box.hidden = false;
+    const look = () => {
+      if (!stream.active || stream.getTracks().every((track) => track.readyState === "ended")) {
+        context.close();
+        box.hidden = true;
+        return;
+      }
+      analyser.getFloatTimeDomainData(samples);
+      const peak = samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      loudest = Math.max(loudest * 0.995, peak);
+      bar.style.width = `${Math.max(0, Math.min(100, 100 + (20 * Math.log10(peak + 1e-6)) * 100 / 50))}%`;
+      const seconds = Math.floor((Date.now() - from) / 1000);
+      box.querySelector("b").textContent = `${seconds} s`;
+      const level = loudest > 0.98 ? box.dataset.loud : seconds > 2 && loudest < 0.05 ? box.dataset.quiet : "";
+      const left = seconds < 10 ? box.dataset.short.replace("{}", 10 - seconds)
+        : seconds < 60 ? box.dataset.more.replace("{}", 60 - seconds) : box.dataset.enough;
+      if (level) tell(level); else if (seconds % 5 === 0 || !told || told.startsWith(box.dataset.loud)) tell(left);
+      requestAnimationFrame(look);
+    };
+    look();
+  };
+  const media = navigator.mediaDevices;
+  if (media?.getUserMedia) {
+    const ask = media.getUserMedia.bind(media);
+    media.getUserMedia = async (wanted) => {
+      const stream = await ask(wanted);
+      if (wanted?.audio && stream.getAudioTracks().length) listen(stream);
+      return stream;
+    };
+  }
+
   // What somebody asked for is brought into view, once it is there.
   window.tbShow = (place, block = "nearest") => setTimeout(() => {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;

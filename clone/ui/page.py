@@ -16,12 +16,14 @@ from clone.ui.files import KEPT_FOR_S, LOOKED_AT_EVERY_S, VisitFiles, temporary_
 from clone.ui.hosting import BACKEND_KEY, Hosting
 from clone.ui.library import Library
 from clone.ui.running import Desk
+from clone.ui.sampling import Prompting, Sampling
 from clone.ui.visitors import STORAGE_KEY, browser_secret, is_loopback
 
 # The studio has its own queue; this only bounds how many visitors are told where they stand in it.
 _RUNS_AT_ONCE = 12
 _CHECKS_AT_ONCE = 4
 _QUICK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
+_SLOW: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "concurrency_limit": 4}
 _IN_BROWSER: dict[str, Any] = {"fn": None, "api_visibility": "private", "show_progress": "hidden", "queue": False}
 
 _SHOW_SOURCE_JS = (
@@ -29,6 +31,7 @@ _SHOW_SOURCE_JS = (
     + json.dumps(list(words.SOURCES))
     + ".map((each) => ({visible: each === source, __type__: 'update'}))"
 )
+_MARK_JS = "(start, length) => { window.tbMark(start, length); }"
 _COUNT_JS = f"(text) => window.tbCount(text, {contract.TEXT_MAX_CHARS})"
 _SHOW_VOICE_JS = "() => { window.tbShow('#voice-card'); }"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
@@ -52,7 +55,7 @@ def build(studio: Studio, settings: Settings) -> gr.Blocks:
         result = outcomes.result_panel()
         listed = outcomes.library_panel()
         cloning = Cloning(desk, (voice, closer, preview, run), (result, listed))
-        _wire_voice(cloning, token)
+        _wire_voice(cloning, desk)
         _wire_clone(cloning, token)
         _wire_backend(page, Hosting(desk, run.hosting, run.consent, on_loopback), cloning, backend)
         _wire_library(page, Library(desk, listed, result), token, run.hosting.key)
@@ -60,8 +63,10 @@ def build(studio: Studio, settings: Settings) -> gr.Blocks:
     return page  # type: ignore[no-any-return]
 
 
-def _wire_voice(cloning: Cloning, token: gr.BrowserState) -> None:
-    voice, preview = cloning.voice, cloning.preview
+def _wire_voice(cloning: Cloning, desk: Desk) -> None:
+    voice, preview, closer = cloning.voice, cloning.preview, cloning.closer
+    sample = voice.sample
+    sampling = Sampling(desk, sample, voice.note)
     voice.source.change(js=_SHOW_SOURCE_JS, inputs=voice.source, outputs=list(voice.by_source), **_IN_BROWSER)
     preview.text.change(js=_COUNT_JS, inputs=preview.text, outputs=preview.counter, **_IN_BROWSER)
     gr.on(
@@ -73,9 +78,9 @@ def _wire_voice(cloning: Cloning, token: gr.BrowserState) -> None:
             voice.link.submit,
             voice.link_button.click,
         ],
-        cloning.check,
-        [token, *cloning.given()],
-        voice.note,
+        sampling.check,
+        cloning.given(),
+        sampling.outputs(),
         api_visibility="private",
         show_progress="hidden",
         trigger_mode="always_last",
@@ -83,6 +88,29 @@ def _wire_voice(cloning: Cloning, token: gr.BrowserState) -> None:
         concurrency_limit=_CHECKS_AT_ONCE,
     )
     voice.example.change(cloning.listen, voice.example, voice.example_player, **_QUICK)
+    marked = [sample.start, sample.length]
+    gr.on([sample.start.change, sample.length.change], js=_MARK_JS, inputs=marked, **_IN_BROWSER)
+    sample.hear.click(sampling.hear, [*marked, *cloning.given()], [sample.player, voice.note], **_SLOW)
+    chosen = [sample.use, *marked, *cloning.given()]
+    sample.compare.click(sampling.compare, [sample.needs, *chosen], sampling.compared(), **_SLOW)
+    sample.apply.click(
+        lambda needs: ("noise" in needs, "volume" in needs, gr.update(open=True)),
+        sample.needs,
+        [preview.noise, preview.volume, preview.drawer],
+        **_QUICK,
+    )
+    prompting = Prompting(desk, closer.audio, closer.text, closer.note)
+    taken = [closer.audio, closer.text, closer.note]
+    closer.take.click(prompting.take, chosen, taken, **_SLOW)
+    closer.transcribe.click(prompting.transcribe, closer.audio, [closer.text, closer.note], **_SLOW)
+    gr.on(
+        [closer.audio.change, closer.text.change, preview.accuracy.change],
+        prompting.compare,
+        [closer.audio, closer.text, preview.accuracy, closer.known],
+        [closer.match, closer.known],
+        trigger_mode="always_last",
+        **_SLOW,
+    )
 
 
 def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:

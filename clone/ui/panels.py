@@ -10,6 +10,7 @@ from clone import contract
 from clone.ui import fields, parts, words
 from clone.ui.examples import examples
 from clone.ui.hosting import BackendPanel, backend_panel
+from clone.ui.sampling import SamplePanel, sample_panel
 
 _CHIPS_JS = """
 element.addEventListener('click', (event) => {
@@ -36,6 +37,7 @@ class VoicePanel:
     example: gr.Radio
     example_player: gr.Audio
     note: gr.HTML
+    sample: SamplePanel
     by_source: tuple[gr.Column, ...]
 
 
@@ -46,6 +48,10 @@ class CloserPanel:
     drawer: gr.Accordion
     audio: gr.Audio
     text: gr.Textbox
+    take: gr.Button
+    transcribe: gr.Button
+    known: gr.State
+    match: gr.HTML
     note: gr.HTML
 
 
@@ -98,19 +104,24 @@ def voice_panel() -> tuple[VoicePanel, CloserPanel]:
             example = gr.Radio(choices, label=words.EXAMPLE_LABEL, info=words.EXAMPLE_HINT, elem_id="examples")
             example_player = fields.player("example-player", words.EXAMPLE_PLAYER, visible=False)
         note = fields.slot("voice-note")
+        sample = sample_panel()
         closer = _closer_panel()
     by_source = (by_record, by_upload, by_link, by_example)
-    voice = VoicePanel(source, recorded, uploaded, link, link_button, example, example_player, note, by_source)
+    voice = VoicePanel(source, recorded, uploaded, link, link_button, example, example_player, note, sample, by_source)
     return voice, closer
 
 
 def _closer_panel() -> CloserPanel:
     with gr.Accordion(words.CLOSER, open=False, elem_id="closer", elem_classes="tb-drawer") as drawer:
         gr.HTML(f'<p class="tb-advice">{words.CLOSER_ADVICE}</p>')
+        take = gr.Button(words.PROMPT_TAKE, elem_id="prompt-take")
         audio = fields.recorder("prompt-audio", words.PROMPT_AUDIO, ["upload", "microphone"])
+        transcribe = gr.Button(words.PROMPT_TRANSCRIBE, elem_id="prompt-transcribe")
         text = gr.Textbox(label=words.PROMPT_TEXT, info=words.PROMPT_TEXT_HINT, lines=2, elem_id="prompt-text")
+        known = gr.State(("", ""))
+        match = fields.slot("prompt-match")
         note = fields.slot("prompt-note")
-    return CloserPanel(drawer, audio, text, note)
+    return CloserPanel(drawer, audio, text, take, transcribe, known, match, note)
 
 
 def preview_panel() -> PreviewPanel:

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from html import escape
 
 from clone import contract
+from clone.audio.finding import Finding
 from clone.errors import TimbreError
 from clone.settings import NOVITA
-from clone.ui import words
+from clone.studio import Examination, Match
+from clone.ui import charts, words
 from clone.voice import Voice
 
 _MARK = (
@@ -56,11 +58,54 @@ def findings(found: Iterable[tuple[str, str, str, str]]) -> str:
         found: (code, severity, message, advice) of each finding.
     """
     all_found = list(found)
-    said = [note(severity, message, advice) for _, severity, message, advice in all_found if severity != "ok"]
+    said = [
+        note(severity, message, advice) for _, severity, message, advice in all_found if severity not in {"ok", "info"}
+    ]
     if not any(severity == "refuse" for _, severity, _, _ in all_found):
         measured = " ".join(message for code, severity, message, _ in all_found if (code, severity) in _WORTH_SAYING)
         said.insert(0, note("ok", words.READY, measured))
     return "".join(said)
+
+
+def report(seen: Examination) -> str:
+    """Return what is known of a recording: what to do about it, its picture, and every finding with its numbers."""
+    found = seen.report.findings
+    said = findings((each.code, each.severity, each.message, each.advice) for each in found)
+    refusal = seen.report.refusal()
+    predicts = (
+        f'<p class="tb-facts">{escape(words.predicts(refusal.predicts))}</p>' if refusal and refusal.predicts else ""
+    )
+    best = seen.stretch
+    drawn = charts.recording(seen.picture, (best.start_s, best.end_s) if best else None)
+    why = f'<p class="tb-facts">{escape(words.stretch(best.start_s, best.end_s, best.reasons))}</p>' if best else ""
+    rows = "".join(_finding(each) for each in found)
+    n_odd = sum(each.severity in {"warn", "refuse"} for each in found)
+    summary = escape(words.report(len(found), n_odd, seen.complete))
+    table = f'<details class="tb-report"><summary>{summary}</summary><ul>{rows}</ul></details>'
+    clean = f'<p class="tb-facts">{escape(words.CLEAN)}</p>' if seen.complete and not n_odd else ""
+    return f"{said}{predicts}{drawn}{why}{clean}{table}"
+
+
+def _finding(found: Finding) -> str:
+    label = words.FINDINGS.get(found.code, found.code)
+    advice = f" <em>{escape(found.advice)}</em>" if found.advice else ""
+    limit = words.limit(found.code, found.limit)
+    return (
+        f'<li class="tb-finding tb-is-{found.severity}"><strong>{escape(label)}'
+        f'<span class="tb-only-heard">: {escape(words.SEVERITIES[found.severity])}</span></strong>'
+        f"<span>{escape(found.message)}{advice}</span><small>{escape(limit)}</small></li>"
+    )
+
+
+def match(found: Match, accuracy: float) -> str:
+    """Return how well a transcript fits what was heard, the words that differ marked."""
+    enough = found.score >= accuracy
+    marked = " ".join(escape(word) if heard else f"<mark>{escape(word)}</mark>" for word, heard in found.words)
+    heard = f'<p class="tb-facts">{escape(words.heard(found.heard))}</p>' if found.score < 1.0 else ""
+    return (
+        f'<div class="tb-said tb-match tb-note tb-{"ok" if enough else "warn"}" role="status">'
+        f"<p><strong>{escape(words.match(found.score, accuracy))}</strong></p><p>{marked}</p>{heard}</div>"
+    )
 
 
 def counter(n_chars: int) -> str:
@@ -80,7 +125,12 @@ def sentences() -> str:
 
 def script() -> str:
     """Return the text to read aloud."""
-    return f'<div class="tb-script"><h3>{escape(words.SCRIPT_TITLE)}</h3><p>{escape(words.SCRIPT)}</p></div>'
+    said = " ".join(f'data-{name}="{escape(text, quote=True)}"' for name, text in words.METER.items())
+    meter = (
+        f'<div class="tb-meter" {said} hidden><b>0 s</b><span aria-hidden="true"><i></i></span>'
+        '<p role="status"></p></div>'
+    )
+    return f'<div class="tb-script"><h3>{escape(words.SCRIPT_TITLE)}</h3><p>{escape(words.SCRIPT)}</p></div>{meter}'
 
 
 def progress(stage: str, done: int = 0, total: int = 0, elapsed_s: float = 0.0) -> str:

@@ -30,13 +30,25 @@ LINK_BUTTON = "Check this link"
 EXAMPLE_LABEL = "Example voices"
 EXAMPLE_HINT = "These speakers are synthesised: they are nobody's real voice."
 EXAMPLE_PLAYER = "Listen to the example"
-SCRIPT_TITLE = "Something to read aloud"
+SCRIPT_TITLE = "Something to read aloud, about a minute"
 SCRIPT = (
     "Last spring I took the slow train to the coast, just to see whether the little cafe by the pier was still open. "
     "Have you ever gone back to a place and found that everything had moved a few steps to the left? "
     "The owner laughed when I asked for the usual: forty years, she said, and you still can't choose a cake! "
-    "So I sat outside with my coffee, watched the gulls argue over a chip, and thought about nothing at all."
+    "So I sat outside with my coffee, watched the gulls argue over a chip, and thought about nothing at all. "
+    "A boy in a yellow jacket was showing his father a treasure: one blue shoe, full of sand and tiny shells. "
+    "Which of the thieves, he asked very seriously, would leave the other one behind? "
+    "Towards five the fog came in, quietly, over the harbour wall; the church bell rang, and somebody joked that even "
+    "the ships were yawning. I paid, wished them all a good evening, and bought a huge jar of orange honey for my "
+    "sister, who usually enjoys such things. Would I do it again? Of course. Next year, though, I shall go in June."
 )
+METER = {
+    "short": "Go on: {} more seconds are needed.",
+    "more": "That is enough to clone; {} more seconds make it better.",
+    "enough": "That is plenty. Stop whenever you like.",
+    "quiet": "Very quiet: move closer to the microphone.",
+    "loud": "Too loud: move back a little, or turn the microphone down.",
+}
 READY = "Ready to clone."
 CHECKING = "Checking the recording"
 RECORDING_GONE = "The recording is no longer here."
@@ -48,6 +60,111 @@ NO_RECORDING = {
     EXAMPLE: ("No example is chosen yet.", "Choose one of the voices."),
 }
 
+
+# What is heard in it
+FINDINGS = {
+    "duration": "Length",
+    "too_short": "Length",
+    "too_long": "Length",
+    "size": "Size",
+    "too_big": "Size",
+    "level": "Signal",
+    "silent": "Signal",
+    "speech": "Speech",
+    "no_speech": "Speech",
+    "loudness": "Loudness",
+    "clipping": "Clipping",
+    "noise": "Noise",
+    "bandwidth": "Bandwidth",
+    "hum": "Hum",
+    "dc": "Offset",
+    "echo": "Echo",
+    "edges": "Edges",
+    "speakers": "Speakers",
+    "language": "Language",
+}
+SEVERITIES = {"refuse": "refused", "warn": "could be better", "info": "for your information", "ok": "good"}
+LEGEND = {"speech": "Speech", "clipped": "Clipped", "stretch": "The part to clone from"}
+CLEAN = "This is a clean recording: leave noise reduction and volume off."
+_UNITS = {
+    "level": "at least {} dBFS",
+    "speech": "at least {} s",
+    "loudness": "at least {} LUFS",
+    "clipping": "at most {} s",
+    "noise": "at least {} dB",
+    "bandwidth": "at least {} Hz",
+    "hum": "below {} dB",
+    "dc": "below {} of full scale",
+    "echo": "below {} s",
+    "edges": "at most {} s",
+    "speakers": "at least {}",
+    "duration": "{}",
+}
+PART_USE = "Clone from this part alone"
+PART_HINT = "What is marked in the picture is all that is cloned, kept and sent."
+PART_START, PART_LENGTH = "Start, in seconds", "Length, in seconds"
+PART_HEAR, PART_PLAYER = "Hear this part", "The part"
+CURES_COMPARE, CURES_BEFORE, CURES_AFTER = "Hear it before and after", "Before", "After"
+CURES_APPLY = "Use it for the clone"
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as minutes and seconds."""
+    return contract.clock(seconds)
+
+
+def picture(duration_s: float, n_spoken: int, n_clipped: int) -> str:
+    """Say what the picture of a recording shows."""
+    clipped = f" {n_clipped} moments are clipped." if n_clipped else " Nothing is clipped."
+    return f"Waveform of {contract.clock(duration_s)} minutes; speech in {n_spoken} stretches.{clipped}"
+
+
+def report(n_checks: int, n_odd: int, complete: bool) -> str:
+    """Say how a report went, in one line."""
+    found = f"{n_odd} to look at" if n_odd else "nothing to mend"
+    return f"Sound check: {n_checks} points, {found}" + ("" if complete else " so far")
+
+
+def limit(code: str, value: float | str | None) -> str:
+    """Say the limit of a finding."""
+    return "" if value is None or code not in _UNITS else _UNITS[code].format(value)
+
+
+def predicts(error: str) -> str:
+    """Say what the hosted service would answer."""
+    return f"Novita would refuse it too, with {error}."
+
+
+def stretch(start_s: float, end_s: float, reasons: tuple[str, ...]) -> str:
+    """Say which part is the best, and why."""
+    return f"The best part is from {contract.clock(start_s)} to {contract.clock(end_s)}. {' '.join(reasons)}"
+
+
+def cures(needs: tuple[str, ...]) -> str:
+    """Say what may help."""
+    named = {"noise": "noise reduction", "volume": "evening out the volume"}
+    said = " and ".join(named[need] for need in needs)
+    return f"{said[0].upper()}{said[1:]} may help this recording."
+
+
+def cured(noise_db: float, gain_db: float) -> str:
+    """Say what it changed, as measured."""
+    said = [f"the pauses {noise_db:+.0f} dB"] if noise_db else []
+    said += [f"the volume {gain_db:+.0f} dB"] if gain_db else []
+    return f"Measured: {' and '.join(said)}." if said else "It changes nothing here."
+
+
+def match(score: float, accuracy: float) -> str:
+    """Say how well a transcript fits."""
+    enough = "enough" if score >= accuracy else "not enough"
+    return f"The transcript matches what is heard by {score:.2f}; {accuracy:.2f} is asked for, so that is {enough}."
+
+
+def heard(text: str) -> str:
+    """Say what was heard."""
+    return f"Heard: {text}"
+
+
 # 2 Make it closer
 CLOSER = "Make it closer (optional)"
 CLOSER_ADVICE = (
@@ -55,6 +172,9 @@ CLOSER_ADVICE = (
     "It steers the pitch and pace of the clone."
 )
 PROMPT_AUDIO = "Prompt clip"
+PROMPT_TAKE, PROMPT_TRANSCRIBE = "Take it from my recording", "Transcribe"
+PROMPT_TAKEN = "A sentence was cut out and written down. Please read the transcript and correct it."
+NO_PROMPT = ("There is no clip yet.", "Upload one, record one, or take it from your recording.")
 PROMPT_TEXT = "Transcript of the clip"
 PROMPT_TEXT_HINT = "Word for word, ending with a full stop, question mark or exclamation mark."
 

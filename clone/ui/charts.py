@@ -1,0 +1,79 @@
+"""A recording drawn: waveform and spectrogram, in the colours of the page, light or dark."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+
+import numpy as np
+from PIL import Image
+
+from clone.audio.picture import Picture
+from clone.ui import words
+
+_HEIGHT = 100
+
+
+def recording(picture: Picture, stretch: tuple[float, float] | None) -> str:
+    """Return a recording's waveform with speech, clipping and a stretch marked, its spectrogram, and an axis of time.
+
+    Args:
+        picture: what is drawn.
+        stretch: start and end of the part that is marked, in seconds; page.js moves it.
+    """
+    marks = [
+        *(_mark("tb-speech", span, picture.duration_s) for span in picture.speech),
+        *(_mark("tb-clipped", span, picture.duration_s) for span in picture.clipped),
+    ]
+    said = words.picture(picture.duration_s, len(picture.speech), len(picture.clipped))
+    return (
+        f'<figure class="tb-picture" data-duration="{picture.duration_s:.2f}">'
+        f'<div class="tb-wave" role="img" aria-label="{escape(said, quote=True)}">{"".join(marks)}{_wave(picture)}'
+        f"{_stretch(stretch, picture.duration_s)}</div>"
+        f'<div class="tb-spectrum" style="--picture:url({_png(picture.spectrogram)})" aria-hidden="true"></div>'
+        f'<div class="tb-axis" aria-hidden="true">{_axis(picture.duration_s)}</div>'
+        f"<figcaption>{_legend(bool(picture.clipped), stretch is not None)}</figcaption></figure>"
+    )
+
+
+def _wave(picture: Picture) -> str:
+    loudest = max(float(np.abs(picture.lows).max()), float(np.abs(picture.highs).max()), 1e-6)
+    middle = _HEIGHT / 2
+    highs = middle - picture.highs / loudest * (middle - 2)
+    lows = middle - picture.lows / loudest * (middle - 2) + 0.6
+    there = [f"{x},{y:.1f}" for x, y in enumerate(highs)]
+    back = [f"{x},{y:.1f}" for x, y in reversed(list(enumerate(lows)))]
+    return (
+        f'<svg viewBox="0 0 {len(highs)} {_HEIGHT}" preserveAspectRatio="none" focusable="false" aria-hidden="true">'
+        f'<polygon points="{" ".join(there + back)}"/></svg>'
+    )
+
+
+def _mark(kind: str, span: tuple[float, float], duration_s: float) -> str:
+    left, width = 100 * span[0] / duration_s, 100 * (span[1] - span[0]) / duration_s
+    return f'<i class="{kind}" style="left:{left:.2f}%;width:{width:.2f}%"></i>'
+
+
+def _stretch(stretch: tuple[float, float] | None, duration_s: float) -> str:
+    if stretch is None:
+        return '<b class="tb-stretch" hidden></b>'
+    return _mark("tb-stretch", stretch, duration_s).replace("<i ", "<b ").replace("</i>", "</b>")
+
+
+def _axis(duration_s: float) -> str:
+    return "".join(f"<span>{words.clock(duration_s * i / 4)}</span>" for i in range(5))
+
+
+def _legend(clipped: bool, stretch: bool) -> str:
+    kinds = ["speech", *(["clipped"] if clipped else []), *(["stretch"] if stretch else [])]
+    return "".join(f'<span class="tb-key tb-key-{kind}">{escape(words.LEGEND[kind])}</span>' for kind in kinds)
+
+
+def _png(levels: np.ndarray) -> str:
+    """Return levels as an image whose opacity they are: the page gives it its colour."""
+    alpha = Image.fromarray(np.ascontiguousarray(levels[::-1]), "L")
+    image = Image.merge("LA", (Image.new("L", alpha.size, 0), alpha))
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=False)
+    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -1,0 +1,237 @@
+"""What the page shows of a recording before it is cloned, and what may be chosen of it: a part, a clip, a cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from clone import contract
+from clone.studio import Examination
+from clone.ui import fields as built
+from clone.ui import parts, words
+from clone.ui.form import Given
+from clone.ui.running import Desk, explain
+
+Updates = dict[Any, Any]
+PART_S = 60.0
+"""Length of the part that is offered where no better one is known."""
+
+
+@dataclass(frozen=True)
+class SamplePanel:
+    """Beneath the recording: the part to clone from, and cures to hear before they are used."""
+
+    part: gr.Column
+    use: gr.Checkbox
+    start: gr.Slider
+    length: gr.Slider
+    hear: gr.Button
+    player: gr.Audio
+    cures: gr.Column
+    needs: gr.State
+    cures_note: gr.HTML
+    compare: gr.Button
+    before: gr.Audio
+    after: gr.Audio
+    apply: gr.Button
+
+
+def sample_panel() -> SamplePanel:
+    """Build it, unseen until a recording was looked at."""
+    with gr.Column(visible=False, elem_id="part", elem_classes="tb-inner") as part:
+        use = gr.Checkbox(label=words.PART_USE, info=words.PART_HINT, elem_id="part-use")
+        with gr.Row():
+            start = gr.Slider(0, 1, 0, step=0.1, label=words.PART_START, elem_id="part-start")
+            length = gr.Slider(0, 1, 1, step=0.1, label=words.PART_LENGTH, elem_id="part-length")
+        hear = gr.Button(words.PART_HEAR, elem_id="part-hear")
+        player = built.player("part-player", words.PART_PLAYER, visible=False, autoplay=True)
+    with gr.Column(visible=False, elem_id="cures", elem_classes="tb-inner") as cures:
+        needs = gr.State(())
+        cures_note = built.slot("cures-note")
+        compare = gr.Button(words.CURES_COMPARE, elem_id="cures-compare")
+        with gr.Row():
+            before = built.player("cures-before", words.CURES_BEFORE, visible=False)
+            after = built.player("cures-after", words.CURES_AFTER, visible=False)
+        apply = gr.Button(words.CURES_APPLY, visible=False, elem_id="cures-apply")
+    return SamplePanel(part, use, start, length, hear, player, cures, needs, cures_note, compare, before, after, apply)
+
+
+class Sampling:
+    """The handlers of a recording that is not cloned yet.
+
+    Args:
+        desk: studio, settings and files.
+        panel: what is shown beneath the recording.
+        note: where the report is.
+    """
+
+    def __init__(self, desk: Desk, panel: SamplePanel, note: gr.HTML) -> None:
+        self._desk = desk
+        self.panel = panel
+        self._note = note
+
+    def outputs(self) -> list[Any]:
+        """Return everything ``check`` may change."""
+        p = self.panel
+        return [self._note, p.part, p.use, p.start, p.length, *self._cures(), p.needs, p.cures_note, p.player]
+
+    def check(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
+        """Say what is to be said about a recording as soon as it is there, and more as it becomes known."""
+        given = Given(*values)
+        self._desk.files.remember(request.session_hash, given.recorded, given.uploaded)
+        busy = parts.note("busy", words.CHECKING) if given.audio() is not None else ""
+        yield self._nothing() | {self._note: busy}
+        if not busy:
+            return
+        try:
+            for seen in self._desk.studio.examine(given.check()):
+                yield {self._note: parts.report(seen)} | (self._offers(seen) if seen.complete else {})
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            yield self._nothing() | {self._note: parts.refusal(explain(error))}
+
+    def hear(self, request: gr.Request, start_s: float, length_s: float, *values: Any) -> Updates:
+        """Play the part that is marked."""
+        try:
+            path = self._excerpt(request, Given(*values), (start_s, start_s + length_s))[0]
+        except Exception as error:  # noqa: BLE001
+            return {self._note: parts.refusal(explain(error))}
+        return {self.panel.player: gr.update(value=path, visible=True)}
+
+    def compare(
+        self, request: gr.Request, needs: tuple[str, ...], use: bool, start_s: float, length_s: float, *values: Any
+    ) -> Updates:
+        """Let it be heard as it is and as it would be with what is suggested."""
+        given, bounds = Given(*values), (start_s, start_s + length_s) if use else None
+        p = self.panel
+        try:
+            before, _ = self._excerpt(request, given, bounds)
+            after, changed = self._excerpt(request, given, bounds, noise="noise" in needs, volume="volume" in needs)
+        except Exception as error:  # noqa: BLE001
+            return {p.cures_note: parts.refusal(explain(error))}
+        return {
+            p.before: gr.update(value=before, visible=True),
+            p.after: gr.update(value=after, visible=True),
+            p.apply: gr.update(visible=True),
+            p.cures_note: parts.note("info", words.cures(needs), words.cured(*changed)),
+        }
+
+    def compared(self) -> list[Any]:
+        """Return what ``compare`` may change."""
+        p = self.panel
+        return [p.before, p.after, p.apply, p.cures_note]
+
+    def _excerpt(
+        self,
+        request: gr.Request,
+        given: Given,
+        bounds: tuple[float, float] | None,
+        *,
+        noise: bool = False,
+        volume: bool = False,
+    ) -> tuple[str, tuple[float, float]]:
+        heard = self._desk.studio.hear(given.check(), bounds, noise=noise, volume=volume)
+        path = self._desk.files.new(request.session_hash, "timbre-excerpt.wav")
+        self._desk.studio.write_speech(heard, path)
+        return str(path), (heard.noise_db, heard.gain_db)
+
+    def _offers(self, seen: Examination) -> Updates:
+        p, duration_s = self.panel, seen.picture.duration_s
+        over = duration_s > contract.REFERENCE_MAX_S or any(each.code == "too_big" for each in seen.report.findings)
+        found = seen.stretch
+        updates: Updates = {}
+        if found is not None or over or duration_s > PART_S:
+            start_s, end_s = (found.start_s, found.end_s) if found else (0.0, min(PART_S, duration_s))
+            longest_s = min(duration_s, contract.REFERENCE_MAX_S)
+            updates |= {
+                p.part: gr.update(visible=True),
+                p.use: over,
+                p.start: gr.update(value=start_s, maximum=round(duration_s - contract.REFERENCE_MIN_S, 1)),
+                p.length: gr.update(
+                    value=round(end_s - start_s, 1), minimum=contract.REFERENCE_MIN_S, maximum=round(longest_s, 1)
+                ),
+            }
+        warned = {each.code for each in seen.report.findings if each.severity in {"warn", "info"}}
+        needs = tuple(need for need, codes in _CURES.items() if warned & codes)
+        if needs and duration_s >= 1.0:
+            updates |= {p.cures: gr.update(visible=True), p.needs: needs}
+            updates[p.cures_note] = parts.note("info", words.cures(needs))
+        return updates
+
+    def _nothing(self) -> Updates:
+        p = self.panel
+        hidden = gr.update(visible=False)
+        gone = gr.update(visible=False, value=None)
+        return {
+            p.part: hidden,
+            p.use: False,
+            p.player: gone,
+            p.cures: hidden,
+            p.apply: hidden,
+            p.before: gone,
+            p.after: gone,
+        }
+
+    def _cures(self) -> list[Any]:
+        p = self.panel
+        return [p.cures, p.before, p.after, p.apply]
+
+
+_CURES = {"noise": {"noise", "hum"}, "volume": {"loudness"}}
+"""What may help → the findings that it helps against."""
+
+
+class Prompting:
+    """The handlers of the prompt clip and its transcript.
+
+    Args:
+        desk: studio, settings and files.
+        audio, text, note: the clip, its transcript, and where it is said how well they match.
+    """
+
+    def __init__(self, desk: Desk, audio: gr.Audio, text: gr.Textbox, note: gr.HTML) -> None:
+        self._desk = desk
+        self.audio, self.text, self.note = audio, text, note
+
+    def take(self, request: gr.Request, use: bool, start_s: float, length_s: float, *values: Any) -> Updates:
+        """Cut a sentence out of the recording, with what is said in it."""
+        try:
+            bounds = (start_s, start_s + length_s) if use else None
+            pair = self._desk.studio.prompt_pair(Given(*values).check(), bounds)
+            path = self._desk.files.new(request.session_hash, "prompt.wav")
+            self._desk.studio.write_speech(pair, path)
+        except Exception as error:  # noqa: BLE001
+            return {self.note: parts.refusal(explain(error))}
+        return {self.audio: str(path), self.text: pair.text, self.note: parts.note("info", words.PROMPT_TAKEN)}
+
+    def transcribe(self, request: gr.Request, audio: str | None) -> Updates:
+        """Write down what is heard in the clip."""
+        self._desk.files.remember(request.session_hash, audio)
+        if not audio:
+            return {self.note: parts.note("refuse", *words.NO_PROMPT)}
+        try:
+            return {self.text: self._desk.studio.match(Path(audio), None).heard}
+        except Exception as error:  # noqa: BLE001
+            return {self.note: parts.refusal(explain(error))}
+
+    def compare(
+        self, request: gr.Request, audio: str | None, text: str | None, accuracy: float, known: tuple[str, str]
+    ) -> tuple[str, tuple[str, str]]:
+        """Say how well the transcript fits what is heard; ``known`` is which clip was heard, and what in it."""
+        self._desk.files.remember(request.session_hash, audio)
+        if not audio or not (text or "").strip():
+            return "", known
+        try:
+            heard = known[1] if known[0] == audio else None
+            match = self._desk.studio.match(Path(audio), text, heard)
+        except Exception as error:  # noqa: BLE001
+            return parts.refusal(explain(error)), known
+        return parts.match(match, accuracy), (audio, match.heard)
+
+
+def given_fields(voice: Any) -> list[Any]:
+    """Return the inputs of Given on a panel."""
+    return [getattr(voice, each.name) for each in fields(Given)]

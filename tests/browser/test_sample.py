@@ -1,0 +1,130 @@
+"""What the page shows of a recording before it is cloned, in Chromium, and that what was chosen is what is cloned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from clone.audio.read import read
+from clone.audio.write import mp3_bytes, wav_bytes
+from tests.browser.driving import App, upload
+
+ADA = Path(__file__).parents[2] / "assets" / "examples" / "ada.m4a"
+
+
+@pytest.fixture(scope="module")
+def ada() -> tuple[np.ndarray, int]:
+    recording = read(ADA)
+    return recording.samples, recording.sample_rate
+
+
+def looked_at(page: Page) -> None:
+    expect(page.locator(".tb-report summary")).to_contain_text("Sound check")
+    expect(page.locator(".tb-report summary")).not_to_contain_text("so far")
+
+
+def fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
+def test_a_clean_recording(visit: Callable[..., Page], width: int, dark: bool) -> None:
+    page = visit(width=width, dark=dark)
+    upload(page, ADA)
+    looked_at(page)
+    expect(page.locator(".tb-wave polygon")).to_be_visible()
+    assert page.locator(".tb-spectrum").evaluate("e => getComputedStyle(e, '::before').maskImage").startswith("url(")
+    expect(page.locator("#voice-note")).to_contain_text("leave noise reduction and volume off")
+    expect(page.locator("#part")).to_be_hidden()
+    expect(page.locator("#cures")).to_be_hidden()
+    page.click(".tb-report summary")
+    for name in ("Length", "Loudness", "Clipping", "Noise", "Bandwidth", "Hum", "Echo", "Speakers", "Language"):
+        expect(page.locator(".tb-finding", has_text=name).first).to_be_visible()
+    assert fits(page)
+
+
+def test_an_over_long_recording_is_cloned_by_the_part_that_is_marked(
+    visit: Callable[..., Page], ada: tuple[np.ndarray, int], tmp_path: Path
+) -> None:
+    samples, rate = ada
+    once = np.concatenate([samples, np.zeros(rate // 2, np.float32)])
+    path = tmp_path / "long.mp3"
+    path.write_bytes(mp3_bytes(np.tile(once, 320 * rate // len(once)), rate, 64_000))
+    page = visit()
+    upload(page, path)
+    looked_at(page)
+    expect(page.locator("#voice-note .tb-refuse")).to_contain_text("5:00")
+    expect(page.locator("#part-use input")).to_be_checked()
+    page.locator("#part-start input[type=number]").fill("30")
+    page.locator("#part-start input[type=number]").press("Enter")
+    page.locator("#part-length input[type=number]").fill("20")
+    page.locator("#part-length input[type=number]").press("Enter")
+    page.click("#part-hear")
+    expect(page.locator("#part-player")).to_contain_text("0:20")
+    page.check("#consent input")
+    page.click("#clone")
+    expect(page.locator("#result")).to_be_visible()
+    expect(page.locator("#original")).to_contain_text("0:20")
+
+
+def test_a_prompt_clip_from_the_recording(visit: Callable[..., Page]) -> None:
+    page = visit()
+    upload(page, ADA)
+    looked_at(page)
+    page.click("#closer button.label-wrap")
+    page.click("#prompt-take")
+    expect(page.locator("#prompt-match")).to_contain_text("enough")
+    text = page.locator("#prompt-text textarea")
+    assert text.input_value().endswith((".", "?", "!"))
+    words = text.input_value().split()
+    text.fill(" ".join(["Nonsense", *words[1:]]))
+    expect(page.locator("#prompt-match mark")).to_have_text("Nonsense")
+    text.fill("Something else altogether.")
+    expect(page.locator("#prompt-match")).to_contain_text("not enough")
+    page.click("#prompt-transcribe")
+    expect(page.locator("#prompt-match mark")).to_have_count(0)
+    assert text.input_value().split() == words
+
+
+def test_cures_are_heard_before_they_are_used(
+    visit: Callable[..., Page], ada: tuple[np.ndarray, int], tmp_path: Path
+) -> None:
+    samples, rate = ada
+    hiss = np.random.default_rng(1).standard_normal(len(samples)).astype(np.float32)
+    noisy = 0.02 * (samples + hiss * np.sqrt(np.mean(samples**2)) * 10 ** (-10 / 20))
+    path = tmp_path / "noisy.wav"
+    path.write_bytes(wav_bytes(noisy.astype(np.float32), rate))
+    page = visit(dark=True)
+    upload(page, path)
+    looked_at(page)
+    expect(page.locator("#cures-note")).to_contain_text("Noise reduction and evening out the volume")
+    page.click("#cures-compare")
+    expect(page.locator("#cures-note")).to_contain_text("Measured: the pauses -")
+    expect(page.locator("#cures-before")).to_be_visible()
+    expect(page.locator("#cures-after")).to_be_visible()
+    page.click("#cures-apply")
+    expect(page.locator("#noise input")).to_be_checked()
+    expect(page.locator("#volume input")).to_be_checked()
+
+
+def test_nothing_of_one_recording_is_left_for_the_next(
+    visit: Callable[..., Page], app: App, ada: tuple[np.ndarray, int], tmp_path: Path
+) -> None:
+    samples, rate = ada
+    path = tmp_path / "three.wav"
+    path.write_bytes(wav_bytes(np.tile(samples, 3), rate))
+    page = visit()
+    upload(page, path)
+    looked_at(page)
+    expect(page.locator("#part")).to_be_visible()
+    page.check("#part-use input")
+    page.locator("#uploaded button[aria-label=Clear]").click()
+    expect(page.locator("#part")).to_be_hidden()
+    upload(page, ADA)
+    looked_at(page)
+    expect(page.locator("#part")).to_be_hidden()
+    expect(page.locator("#part-use input")).not_to_be_checked()
