@@ -127,3 +127,11 @@ def test_true_peak_sees_between_the_samples() -> None:
 def test_true_peak_is_the_same_over_the_borders_of_chunks() -> None:
     sound = np.tile(SPEECH, 3)[: (1 << 19) + 1000]
     assert true_peak_dbtp(sound, RATE) == pytest.approx(true_peak_dbtp(SPEECH, RATE), abs=0.01)
+
+
+def test_what_is_clean_comes_back_as_it_was() -> None:
+    speech = np.concatenate([sounds.speechlike(3.0, 16_000), np.zeros(8_000), sounds.speechlike(3.0, 16_000)])
+    hiss = np.random.default_rng(2).standard_normal(len(speech)) * np.sqrt(np.mean(speech**2))
+    clean, noisy = ((speech + hiss * 10 ** (-below_db / 20)).astype(np.float32) for below_db in (40.0, 10.0))
+    assert np.array_equal(reduce_noise(clean, 16_000), clean)
+    assert not np.array_equal(reduce_noise(noisy, 16_000), noisy)
