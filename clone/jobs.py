@@ -77,6 +77,7 @@ Work = Callable[[Tell, Stop], object]
 
 MAX_WAITING = 16
 MAX_JOBS_PER_OWNER = 2
+REST_AFTER_S = 3.0
 HEARTBEAT_S = 0.2
 """How often a waiting caller gets a word, and so the chance to leave."""
 
@@ -115,11 +116,17 @@ class Queue:
         max_waiting: jobs in line.
         max_per_owner: jobs of one owner, in line or at work.
         n_workers: more than one only for work that waits for others.
+        rest: done by a worker that has had nothing to do for ``REST_AFTER_S``: never while somebody waits.
     """
 
     def __init__(
-        self, max_waiting: int = MAX_WAITING, max_per_owner: int = MAX_JOBS_PER_OWNER, n_workers: int = 1
+        self,
+        max_waiting: int = MAX_WAITING,
+        max_per_owner: int = MAX_JOBS_PER_OWNER,
+        n_workers: int = 1,
+        rest: Callable[[], None] | None = None,
     ) -> None:
+        self._rest = rest
         self._n_workers = n_workers
         self._max_waiting = max_waiting
         self._max_per_owner = max_per_owner
@@ -200,14 +207,25 @@ class Queue:
             return self._waiting.index(job) + 1 if job in self._waiting else 1
 
     def _work(self) -> None:
+        rested = True
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: bool(self._waiting))
-                job = self._waiting.popleft()
-                self._running.append(job)
+            job = self._next(None if rested else REST_AFTER_S)
+            rested = job is None
+            if job is None:
+                if self._rest:
+                    self._rest()
+                continue
             job.run()
             with self._changed:
                 self._running.remove(job)
+
+    def _next(self, within_s: float | None) -> _Job | None:
+        with self._changed:
+            if not self._changed.wait_for(lambda: bool(self._waiting), within_s):
+                return None
+            job = self._waiting.popleft()
+            self._running.append(job)
+            return job
 
 
 def steps(tell: Tell, total: int) -> Callable[[str], None]:

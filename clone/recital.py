@@ -6,14 +6,20 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import cast
 
+import numpy as np
+
 from clone import contract
+from clone.audio.read import read
+from clone.contract import CloneOptions
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import Line, LocalBackend
-from clone.engine.profile import Profile
+from clone.engine.profile import ENGINE_VERSION, Profile
 from clone.errors import BusyError, VoiceError
+from clone.examining import enhanced
 from clone.jobs import HEARTBEAT_S, MAX_WAITING, Stage, Stop, Tell, Waiting, Work, steps
 from clone.library import Library
-from clone.orders import Passage, SpeakOrder
+from clone.orders import Passage, SpeakOrder, Spoken
+from clone.t2a import SpeechSettings
 from clone.voice import Voice
 
 LINES_A_TURN = 4
@@ -26,7 +32,6 @@ class Recital:
     Args:
         backend: speaks.
         library: has the voice, and keeps it.
-        profile: gives what was learned of a voice.
         run: does a piece of work in turn, for an owner.
     """
 
@@ -34,12 +39,10 @@ class Recital:
         self,
         backend: LocalBackend,
         library: Library,
-        profile: Callable[[Voice, Stop], Profile],
         run: Callable[[str, Work], Iterator[object]],
     ) -> None:
         self._backend = backend
         self._library = library
-        self._profile = profile
         self._run = run
 
     def at_once(self, order: SpeakOrder) -> Generator[Event, None, None]:
@@ -63,6 +66,49 @@ class Recital:
                 yield Waiting(MAX_WAITING)
                 time.sleep(HEARTBEAT_S)
 
+    def whole(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
+        """Say all of it, and hand it over as one."""
+        script = self._backend.script(order.text)
+        step = steps(tell, len(script) + 1)
+        step("Recalling the voice")
+        voice = self._library.get(order.voice_id, order.owner)
+        samples = self.say(self.profile(voice, stop), script, (order.model, order.settings), step, stop)
+        stop.check()
+        return Spoken(self._library.keep(voice.voice_id, voice.owner), samples, SAMPLE_RATE)
+
+    def say(
+        self,
+        profile: Profile,
+        script: list[Line],
+        how: tuple[str, SpeechSettings],
+        step: Callable[[str], None],
+        stop: Stop,
+    ) -> np.ndarray:
+        """Say line after line in a voice, with a model and settings; return float32 of shape (n_samples,), mono."""
+        pieces = []
+        for i, line in enumerate(script, 1):
+            step(f"Speaking sentence {i} of {len(script)}" if len(script) > 1 else "Speaking")
+            pieces.append(self._backend.speak(profile, line, how[0], stop, how[1]))
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+    def profile(self, voice: Voice, stop: Stop) -> Profile:
+        """Return what was learned of a voice; learn it again when that is gone or of an older engine."""
+        kept = voice.file("profile")
+        profile = Profile.from_bytes(self._library.read(voice, kept)) if kept else None
+        if profile is not None:
+            return profile
+        options = CloneOptions(**{k: v for k, v in voice.settings.items() if k in CloneOptions.model_fields})
+        recording = read(self._library.path(voice, voice.file("reference") or ""))
+        prompt, clip = None, voice.file("prompt")
+        if clip:
+            spoken = read(self._library.path(voice, clip))
+            prompt = self._backend.listen(spoken.samples, spoken.sample_rate), voice.settings["prompt_text"]
+        heard = self._backend.listen(recording.samples, recording.sample_rate)
+        profile = self._backend.learn(enhanced(heard, options, stop), prompt, stop)
+        files = {"profile.npz": profile.to_bytes()}
+        self._library.update_files(voice.voice_id, voice.owner, files, engine_version=ENGINE_VERSION)
+        return profile
+
     def check(self, order: SpeakOrder) -> None:
         """Raise what would refuse an order before any work."""
         contract.check_model(order.model)
@@ -82,7 +128,7 @@ class Recital:
             lines = self._backend.script(order.text) if script is None else script
             step = steps(tell, len(lines) + 1)
             step("Recalling the voice")
-            profile = self._profile(self._library.get(order.voice_id, order.owner), stop)
+            profile = self.profile(self._library.get(order.voice_id, order.owner), stop)
             for i, line in enumerate(lines, 1):
                 step(f"Speaking sentence {i} of {len(lines)}" if len(lines) > 1 else "Speaking")
                 samples = self._backend.speak(profile, line, order.model, stop, order.settings)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import cast
-
-import numpy as np
 
 from clone import contract
 from clone.audio import preflight
@@ -19,10 +17,8 @@ from clone.audio.finding import Report
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.audio.write import accepted, mp3_bytes, wav_bytes
 from clone.calls import Calls, files_of
-from clone.contract import CloneOptions
 from clone.engine.conversion import SAMPLE_RATE
-from clone.engine.local import Heard, Line, LocalBackend
-from clone.engine.profile import ENGINE_VERSION, Profile
+from clone.engine.local import Heard, LocalBackend
 from clone.errors import BusyError, ConsentError
 from clone.examining import Bounds, Examination, Examining, Excerpt, Match, PromptPair, enhanced, part_of
 from clone.fetch import fetch
@@ -34,6 +30,7 @@ from clone.receipt import new_voice, request_key
 from clone.recital import Event, Recital
 from clone.settings import LOCAL, NOVITA, Settings
 from clone.store import Store, make_private_folder
+from clone.t2a import AS_IT_IS
 from clone.tasks import Tasks
 from clone.voice import Voice
 from clone.workspace import Workspace
@@ -70,13 +67,13 @@ class Studio:
         store = Store(settings.store_url, settings.home / "copies")
         self._library = Library(settings, store)
         self._backend = backend or LocalBackend(settings.home / "weights")
-        self._queue = Queue()
+        self._queue = Queue(rest=self._backend.rest)
         self._closed = threading.Event()
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
         self._examining = Examining(self._backend, self._workspace, self._file)
         self.calls = Calls(settings, store, self._library, self._workspace)
-        self._recital = Recital(self._backend, self._library, self._profile, self._run)
+        self._recital = Recital(self._backend, self._library, self._run)
 
     @property
     def ready(self) -> bool:
@@ -167,7 +164,7 @@ class Studio:
         else:
             contract.check_text(order.text)
             self._backend.check_text(order.text)
-        speak = self.calls.speak if backend == NOVITA else self._speak
+        speak = self.calls.speak if backend == NOVITA else self._recital.whole
         for event in self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend):
             yield cast(Stage | Waiting | Spoken, event)
 
@@ -220,7 +217,7 @@ class Studio:
             VoiceError: no such voice, or it has no such audio.
         """
         voice = self._library.get(voice_id, owner)
-        name = _named(voice, kind) or kind
+        name = voice.file(kind) or kind
         return self._library.path(voice, name)
 
     def write_speech(self, spoken: Spoken | Excerpt | PromptPair, path: Path) -> None:
@@ -229,16 +226,7 @@ class Studio:
         path.write_bytes(encode(spoken.samples, spoken.sample_rate))
 
     def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
-        if backend == NOVITA:
-            return self.calls.run(owner, work)
-
-        def rested(tell: Tell, stop: Stop) -> object:
-            try:
-                return work(tell, stop)
-            finally:
-                self._backend.rest()
-
-        return self._queue.run(owner, rested)
+        return self.calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)
 
     def _clone(self, order: CloneOrder, tell: Tell, stop: Stop) -> Cloned:
         hosted = order.backend == NOVITA
@@ -270,7 +258,7 @@ class Studio:
             files = {f"reference.{suffix}": kept, "profile.npz": profile.to_bytes()}
             if clip and prompt_path:
                 files[f"prompt.{clip.format}"] = prompt_path.read_bytes()
-            samples = self._say(profile, script, order.options.model or "", step, stop)
+            samples = self._recital.say(profile, script, (order.options.model or "", AS_IT_IS), step, stop)
             step("Comparing the clone with the original")
             likeness = self._backend.likeness(profile, samples) if script else None
             if script:
@@ -279,24 +267,6 @@ class Studio:
         stop.check()
         voice = self._add(new_voice(order, recording, request_key, likeness, profile.ceiling), files)
         return Cloned(voice, False, likeness, voice.ceiling)
-
-    def _speak(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
-        script = self._backend.script(order.text)
-        step = steps(tell, len(script) + 1)
-        step("Recalling the voice")
-        voice = self._library.get(order.voice_id, order.owner)
-        samples = self._say(self._profile(voice, stop), script, order.model, step, stop)
-        stop.check()
-        return Spoken(self._library.keep(voice.voice_id, voice.owner), samples, SAMPLE_RATE)
-
-    def _say(
-        self, profile: Profile, script: list[Line], model: str, step: Callable[[str], None], stop: Stop
-    ) -> np.ndarray:
-        pieces = []
-        for i, line in enumerate(script, 1):
-            step(f"Speaking sentence {i} of {len(script)}" if len(script) > 1 else "Speaking")
-            pieces.append(self._backend.speak(profile, line, model, stop))
-        return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
     def _chosen(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, Path | bytes]:
         """Return what is to be cloned, and its file: the recording, or the part of it that was chosen."""
@@ -327,24 +297,6 @@ class Studio:
         stop.check()
         self._backend.check_prompt(heard, text, order.options.accuracy)
         return recording, (heard, text)
-
-    def _profile(self, voice: Voice, stop: Stop) -> Profile:
-        """Return what was learned of a voice; learn it again when that is gone or of an older engine."""
-        kept = _named(voice, "profile")
-        profile = Profile.from_bytes(self._library.read(voice, kept)) if kept else None
-        if profile is not None:
-            return profile
-        options = CloneOptions(**{k: v for k, v in voice.settings.items() if k in CloneOptions.model_fields})
-        recording = read(self._library.path(voice, _named(voice, "reference") or ""))
-        prompt, clip = None, _named(voice, "prompt")
-        if clip:
-            spoken = read(self._library.path(voice, clip))
-            prompt = self._backend.listen(spoken.samples, spoken.sample_rate), voice.settings["prompt_text"]
-        heard = self._backend.listen(recording.samples, recording.sample_rate)
-        profile = self._backend.learn(enhanced(heard, options, stop), prompt, stop)
-        files = {"profile.npz": profile.to_bytes()}
-        self._library.update_files(voice.voice_id, voice.owner, files, engine_version=ENGINE_VERSION)
-        return profile
 
     def _replay(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> Cloned | None:
         if not path.is_file() or (prompt_path and not prompt_path.is_file()):
@@ -394,7 +346,3 @@ class Studio:
                 self._library.purge()
             except Exception:  # a full disk or a locked database passes; retention must go on after it
                 log.exception("Expired voices could not be deleted just now")
-
-
-def _named(voice: Voice, kind: str) -> str | None:
-    return next((name for name in voice.files if name.startswith(f"{kind}.")), None)

@@ -55,6 +55,10 @@ class Voice:
         """Whether it is kept for good."""
         return self.permanent_at is not None
 
+    def file(self, kind: str) -> str | None:
+        """Return the name of its ``reference``, ``preview``, ``prompt`` or ``profile``; None when it has none."""
+        return next((name for name in self.files if name.startswith(f"{kind}.")), None)
+
 
 COLUMNS = tuple(f.name for f in fields(Voice))
 _TIMES = {"consent_at", "created_at", "expires_at", "permanent_at"}

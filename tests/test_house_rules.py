@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "keys": FOUNDATION | {"store"},
     "rates": FOUNDATION,
     "tasks": FOUNDATION | {"store", "voice"},
-    "recital": FOUNDATION | PARTS | {"orders"},
+    "recital": FOUNDATION | PARTS | {"orders", "examining"},
     "hosted": FOUNDATION | {"audio", "fetch", "novita", "orders", "publish"},
     "calls": FOUNDATION | {"hosted", "library", "orders", "prices", "publish", "store", "voice", "workspace"},
     "receipt": FOUNDATION | {"audio", "engine", "orders", "voice"},

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from clone import jobs
 from clone.errors import AudioError, BusyError, CancelledError
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting
 
@@ -216,3 +217,25 @@ def test_a_callback_may_ask_about_the_stop() -> None:
     stop.ask()
     stop.ask()
     assert seen[0] is True
+
+
+def test_a_worker_rests_once_when_nothing_has_come_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "REST_AFTER_S", 0.3)
+    done: list[int] = []
+    rested: list[int] = []
+    at_rest = threading.Event()
+
+    def rest() -> None:
+        rested.append(len(done))
+        at_rest.set()
+
+    queue = Queue(rest=rest)
+    for i in range(3):
+        list(queue.run("ann", lambda tell, stop, i=i: done.append(i)))
+    assert at_rest.wait(10)
+    assert rested == [3]
+    at_rest.clear()
+    assert not at_rest.wait(0.6)
+    list(queue.run("ann", lambda tell, stop: done.append(3)))
+    assert at_rest.wait(10)
+    assert rested == [3, 4]

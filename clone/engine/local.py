@@ -91,7 +91,7 @@ class LocalBackend:
         self.rest()
 
     def rest(self) -> None:
-        """Give back the memory that a job took; call it when one has ended."""
+        """Give back the memory that work took; call it when there has been none for a while."""
         give_back_memory()
 
     def listen(self, samples: np.ndarray, sample_rate: int) -> Heard:
