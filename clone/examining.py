@@ -6,7 +6,7 @@ Nothing here costs anything, keeps anything or goes anywhere.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from clone.audio.quality import clipped_spans
 from clone.audio.read import Recording, read
 from clone.audio.write import accepted
 from clone.contract import CloneOptions
-from clone.engine.local import Heard, LocalBackend
+from clone.engine.local import VOICE_WINDOW_S, Heard, LocalBackend
 from clone.engine.matching import match, words_heard
 from clone.errors import AudioError, BusyError
 from clone.jobs import Stop
@@ -116,7 +116,7 @@ class Examining:
             best = None
             if heard.spans:
                 who = self._backend.voices(heard)
-                report = preflight.complete(report, who[0], self._backend.language(heard))
+                report = preflight.complete(report, _undistorted(*who, clipped), self._backend.language(heard))
                 best = stretch.best_stretch(heard.samples, heard.sample_rate, heard.spans, clipped, who)
             yield Examination(report, drawn, best, complete=True)
 
@@ -227,6 +227,14 @@ def enhanced(heard: Heard, options: CloneOptions, stop: Stop | None = None) -> H
     if options.need_volume_normalization:
         samples = enhance.normalize_volume(samples, heard.sample_rate)
     return Heard(samples, heard.sample_rate, heard.spans)
+
+
+def _undistorted(voices: np.ndarray, at_s: np.ndarray, clipped: Sequence[Bounds]) -> np.ndarray:
+    """Return the voices of windows without clipping, which makes one person sound like two."""
+    clear = np.ones(len(at_s), bool)
+    for start_s, end_s in clipped:
+        clear &= (at_s >= end_s) | (at_s + VOICE_WINDOW_S <= start_s)
+    return voices[clear]
 
 
 def _first(recording: Recording) -> np.ndarray:

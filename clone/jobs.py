@@ -78,6 +78,7 @@ Work = Callable[[Tell, Stop], object]
 MAX_WAITING = 16
 MAX_JOBS_PER_OWNER = 2
 REST_AFTER_S = 3.0
+REST_AFTER_JOBS = 10
 HEARTBEAT_S = 0.2
 """How often a waiting caller gets a word, and so the chance to leave."""
 
@@ -116,7 +117,8 @@ class Queue:
         max_waiting: jobs in line.
         max_per_owner: jobs of one owner, in line or at work.
         n_workers: more than one only for work that waits for others.
-        rest: done by a worker that has had nothing to do for ``REST_AFTER_S``: never while somebody waits.
+        rest: done by a worker that has had nothing to do for ``REST_AFTER_S``, or ``REST_AFTER_JOBS`` without a rest:
+            not between any two jobs, or the second would pay for it.
     """
 
     def __init__(
@@ -207,17 +209,18 @@ class Queue:
             return self._waiting.index(job) + 1 if job in self._waiting else 1
 
     def _work(self) -> None:
-        rested = True
+        n_jobs = 0
         while True:
-            job = self._next(None if rested else REST_AFTER_S)
-            rested = job is None
-            if job is None:
+            job = self._next(REST_AFTER_S if n_jobs else None)
+            if job is not None:
+                job.run()
+                n_jobs += 1
+                with self._changed:
+                    self._running.remove(job)
+            if job is None or n_jobs == REST_AFTER_JOBS:
+                n_jobs = 0
                 if self._rest:
                     self._rest()
-                continue
-            job.run()
-            with self._changed:
-                self._running.remove(job)
 
     def _next(self, within_s: float | None) -> _Job | None:
         with self._changed:

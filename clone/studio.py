@@ -99,6 +99,10 @@ class Studio:
         self._closed.set()
         self._library.close()
 
+    def download(self, url: str, folder: Path) -> Path:
+        """Get a recording into a folder; raises FetchError."""
+        return self._file(url, folder, "audio", Stop())
+
     def check(self, audio: Path | str) -> Report:
         """Say whether a recording can be cloned, why not, and what would make it better; raises as examine()."""
         return list(self.examine(audio))[-1].report

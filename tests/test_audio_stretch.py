@@ -74,6 +74,19 @@ def test_another_voice_is_left_out(ada: np.ndarray) -> None:
     assert "Other voices are left out." in found.reasons
 
 
+def test_what_is_varied_goes_before_what_is_said_again_and_again(ada: np.ndarray) -> None:
+    spans = speech_spans(ada.astype(np.float32))
+    start_s = spans[0][0]
+    phrase = ada[int(start_s * RATE) : int((start_s + 1.0) * RATE)]
+    again = np.concatenate([np.concatenate([phrase, np.zeros(RATE // 2, np.float32)])] * 14)
+    for first in (True, False):
+        samples = np.concatenate([again, ada] if first else [ada, again])
+        found = chosen(samples, at_most_s=12.0)
+        assert found is not None
+        middle_s = (found.start_s + found.end_s) / 2
+        assert (middle_s > len(again) / RATE) if first else (middle_s < len(ada) / RATE)
+
+
 @pytest.mark.parametrize("at_most_s", [12.0, 30.0, 60.0])
 def test_it_is_no_longer_than_asked_and_cut_in_pauses(ada: np.ndarray, at_most_s: float) -> None:
     samples = np.concatenate([ada] * 4)

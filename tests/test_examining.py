@@ -141,3 +141,16 @@ def test_check_on_the_command_line_says_all(home: Path, long: Path, capsys: pyte
     start, end = said["stretch"]["start_s"], said["stretch"]["end_s"]
     assert cli.main(["clone", str(long), "--consent", "--stretch", str(start), str(end), "--json"]) == cli.DONE
     assert json.loads(capsys.readouterr().out)["voice_id"]
+
+
+def test_a_half_distorted_recording_of_one_person_is_of_one_person(
+    studio: Studio, examples: list[Path], tmp_path: Path
+) -> None:
+    ben = read(examples[1])
+    half = len(ben.samples) // 2
+    loud = np.clip(ben.samples[:half] / np.abs(ben.samples).max() * 30, -1, 1)
+    path = tmp_path / "half.wav"
+    path.write_bytes(wav_bytes(np.concatenate([loud, ben.samples[half:]]).astype(np.float32), ben.sample_rate))
+    found = {finding.code: finding for finding in studio.check(path).findings}
+    assert found["clipping"].severity == "warn"
+    assert found["speakers"].severity == "ok"

@@ -239,3 +239,13 @@ def test_a_worker_rests_once_when_nothing_has_come_for_a_while(monkeypatch: pyte
     list(queue.run("ann", lambda tell, stop: done.append(3)))
     assert at_rest.wait(10)
     assert rested == [3, 4]
+
+
+def test_a_worker_that_always_has_work_rests_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "REST_AFTER_JOBS", 3)
+    done: list[int] = []
+    rested: list[int] = []
+    queue = Queue(rest=lambda: rested.append(len(done)))
+    for i in range(7):
+        list(queue.run("ann", lambda tell, stop, i=i: done.append(i)))
+    assert rested == [3, 6]

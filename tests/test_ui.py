@@ -226,8 +226,32 @@ def form(**changes: object) -> Form:
     return Form(**(filled | changes))  # type: ignore[arg-type]
 
 
+def test_a_link_is_downloaded_once_a_visit(home: Path) -> None:
+    files = VisitFiles(temporary_folder(home))
+    asked: list[int] = []
+
+    def download(folder: Path) -> Path:
+        asked.append(len(asked))
+        (folder / "voice.mp3").write_bytes(bytes(len(asked)))
+        return folder / "voice.mp3"
+
+    url = "https://example.com/voice.mp3"
+    first = files.fetched("one", url, download)
+    assert files.fetched("one", url, download) == first
+    assert asked == [0]
+    assert files.fetched("two", url, download) != first
+    again = files.fetched("one", url, download, anew=True)
+    assert again.stat().st_size == 3
+    assert files.fetched("one", url, download) == again
+    files.forget("one")
+    assert not first.exists()
+    assert not again.exists()
+    assert files.fetched("one", url, download).is_file()
+    assert len(asked) == 4
+
+
 def test_a_filled_in_form_is_an_order() -> None:
-    order = form().order("me")
+    order = form().order("me", form().given.check())
     assert form().faults() == []
     assert order.audio == examples()[0].path
     assert (order.owner, order.consent, order.name) == ("me", True, examples()[0].name)
@@ -237,6 +261,9 @@ def test_a_filled_in_form_is_an_order() -> None:
     ("changes", "field"),
     [
         ({"example": "Nobody"}, "audio"),
+        ({"part": True, "part_start_s": None, "part_length_s": 12.0}, "audio"),
+        ({"part": True, "part_start_s": 3.0, "part_length_s": float("nan")}, "audio"),
+        ({"part": True, "part_start_s": float("inf"), "part_length_s": 12.0}, "audio"),
         ({"source": words.UPLOAD}, "audio"),
         ({"source": words.RECORD, "uploaded": __file__}, "audio"),
         ({"source": words.UPLOAD, "uploaded": "/gone.wav"}, "audio"),

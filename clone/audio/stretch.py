@@ -39,6 +39,11 @@ SENTENCE_PAUSE_S = 0.3
 """Least pause on either side of a sentence; within one, people pause for less."""
 
 
+VARIETY_BANDS = 12
+VARIETY_MOST = 1.25
+"""As much as variety may count for; as little as one over it."""
+
+
 @dataclass(frozen=True)
 class Stretch:
     """A part of a recording, in seconds, and why it was chosen: sentences for a person."""
@@ -74,7 +79,7 @@ def best_stretch(
     *,
     at_most_s: float = AT_MOST_S,
 ) -> Stretch | None:
-    """Return the cleanest stretch with the most speech of whoever speaks most, cut at pauses.
+    """Return the cleanest, most varied stretch with the most speech of whoever speaks most, cut at pauses.
 
     Args:
         samples: float32, shape (n_samples,), mono.
@@ -89,18 +94,10 @@ def best_stretch(
     """
     duration_s = len(samples) / sample_rate
     pieces = _pieces(samples, sample_rate, speech, clipped, who)
-    bounds = [
-        (
-            max(piece.start_s - EDGE_S, (before + piece.start_s) / 2),
-            min(piece.end_s + EDGE_S, (piece.end_s + after) / 2),
-        )
-        for piece, before, after in zip(
-            pieces,
-            [0.0, *(each.end_s for each in pieces)],
-            [*(each.start_s for each in pieces[1:]), duration_s],
-            strict=False,
-        )
-    ]
+    if not pieces:
+        return None
+    bounds = _bounds(pieces, duration_s)
+    varied = _Variety(samples, sample_rate, pieces)
     best, chosen = 0.0, None
     for first in range(len(pieces)):
         worth = 0.0
@@ -109,8 +106,10 @@ def best_stretch(
             if long_s > at_most_s:
                 break
             worth += pieces[last].worth
-            if long_s >= contract.REFERENCE_MIN_S and worth > best:
-                best, chosen = worth, (first, last)
+            if long_s < contract.REFERENCE_MIN_S or worth * VARIETY_MOST <= best:
+                continue
+            if worth * varied(first, last) > best:
+                best, chosen = worth * varied(first, last), (first, last)
     if chosen is None:
         return None
     start_s, end_s = bounds[chosen[0]][0], bounds[chosen[1]][1]
@@ -160,6 +159,42 @@ def sentence(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Span
         return None
     _, start_s, end_s = max(found)
     return max(0.0, start_s - EDGE_S / 2), min(duration_s, end_s + EDGE_S / 2)
+
+
+class _Variety:
+    """How varied runs of pieces are, against all of them: sounds and melody both move the spectrum's bands about.
+
+    It is the ratio of the bands' spread, their generalised standard deviation, over the frames of speech.
+    """
+
+    def __init__(self, samples: np.ndarray, sample_rate: int, pieces: list[_Piece]) -> None:
+        n = round(FRAME_S * sample_rate)
+        frames = samples[: len(samples) // n * n].reshape(-1, n)
+        power = np.abs(np.fft.rfft(frames * np.hanning(n).astype(np.float32), axis=1)) ** 2
+        edges = np.unique(
+            np.geomspace(2, power.shape[1] * min(1.0, 16_000 / sample_rate), VARIETY_BANDS + 1).astype(int)
+        )
+        bands = np.log(np.add.reduceat(power, edges[:-1], axis=1) + 1e-9)
+        sums = [(0, np.zeros(bands.shape[1]), np.zeros((bands.shape[1],) * 2))]
+        for piece in pieces:
+            x = bands[round(piece.start_s / FRAME_S) : round(piece.end_s / FRAME_S)].astype(np.float64)
+            n_before, sum_before, squares_before = sums[-1]
+            sums.append((n_before + len(x), sum_before + x.sum(axis=0), squares_before + x.T @ x))
+        self._sums = sums
+        self._whole = self._spread(0, len(pieces) - 1) if pieces else 0.0
+
+    def __call__(self, first: int, last: int) -> float:
+        """Return it for a run of pieces, from one over VARIETY_MOST to that."""
+        return float(np.clip(np.exp(self._spread(first, last) - self._whole), 1 / VARIETY_MOST, VARIETY_MOST))
+
+    def _spread(self, first: int, last: int) -> float:
+        before, after = self._sums[first], self._sums[last + 1]
+        n = after[0] - before[0]
+        if n < 2 * VARIETY_BANDS:
+            return -1.0
+        mean = (after[1] - before[1]) / n
+        covariance = (after[2] - before[2]) / n - np.outer(mean, mean) + 1e-3 * np.eye(len(mean))
+        return float(np.linalg.slogdet(covariance)[1]) / (2 * len(mean))
 
 
 def _pieces(

@@ -35,6 +35,9 @@ MAX_SYMBOLS = 400
 SYMBOLS_PER_S = 17.0
 """What both networks speak at pace 1, pauses aside (measured on the sentences of scripts/build_styles.py)."""
 
+VOICE_WINDOW_S = speaker.WINDOW_FRAMES * speaker.N_HOP / HEARD_RATE
+"""Length of the windows of voices()."""
+
 PACE_MIN, PACE_MAX = 0.8, 1.25
 LANGUAGE_SURE = 0.5
 EDGE_S = 0.03

@@ -66,7 +66,8 @@ def _axis(duration_s: float) -> str:
 
 
 def _legend(clipped: bool, stretch: bool) -> str:
-    kinds = ["speech", *(["clipped"] if clipped else []), *(["stretch"] if stretch else [])]
+    """Return the legend; page.js says of the mark whether it is the best part, or the one that is cloned."""
+    kinds = ["speech", *(["clipped"] if clipped else []), *(["best"] if stretch else []), "stretch"]
     return "".join(f'<span class="tb-key tb-key-{kind}">{escape(words.LEGEND[kind])}</span>' for kind in kinds)
 
 

@@ -11,7 +11,7 @@ import gradio as gr
 
 from clone.errors import CancelledError, TimbreError
 from clone.settings import LOCAL
-from clone.studio import Cloned
+from clone.studio import Cloned, CloneOrder
 from clone.ui import parts, words
 from clone.ui.examples import example
 from clone.ui.form import Form, Given
@@ -99,7 +99,7 @@ class Cloning:
         yield self._cleared() | self._running() | {self.run.progress: progress.told()}
         try:
             owner = self._desk.owner(token, request)
-            with closing(self._desk.studio.clone(form.order(owner))) as steps:  # type: ignore[type-var]
+            with closing(self._desk.studio.clone(self._order(form, owner, request.session_hash))) as steps:  # type: ignore[type-var]
                 for step in steps:
                     if isinstance(step, Cloned):
                         yield self._idle() | self._shown(step, owner, request.session_hash)
@@ -109,6 +109,12 @@ class Cloning:
             yield self.cancelled(form.backend)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield self._refused([explain(error)])
+
+    def _order(self, form: Form, owner: str, visit: str | None) -> CloneOrder:
+        given = form.given.check()
+        # The hosted service gets a link as it was given, and downloads it itself; a part of it goes there as a file.
+        untouched = form.backend != LOCAL and not form.part
+        return form.order(owner, given if untouched else self._desk.recording(visit, given))
 
     def cancelled(self, backend: str) -> Updates:
         """Return the page to rest after a cancel."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 KEPT_FOR_S = 3600
@@ -36,6 +37,7 @@ class VisitFiles:
         self._folder = folder.resolve()
         self._lock = threading.Lock()
         self._files: dict[str, set[Path]] = {}
+        self._fetched: dict[str, tuple[str, Path]] = {}
 
     def remember(self, visit: str | None, *paths: str | Path | None) -> None:
         """Note files a visit brought in or was given."""
@@ -50,6 +52,8 @@ class VisitFiles:
     def forget(self, visit: str | None, about: str = "") -> None:
         """Remove a visit's files, or those with ``about`` in their name; not what another visit holds too."""
         with self._lock:
+            if not about:
+                self._fetched.pop(visit or "", None)
             own = self._files.pop(visit or "", set())
             gone = {path for path in own if about in path.name}
             if own - gone:
@@ -66,11 +70,35 @@ class VisitFiles:
 
     def new(self, visit: str | None, name: str) -> Path:
         """Return a path for a new file, in a folder of its own that nobody can guess."""
-        folder = self._folder / secrets.token_hex(16)
-        folder.mkdir(parents=True, mode=0o700)
-        path = folder / name
+        path = self._new_folder() / name
         self.remember(visit, path)
         return path
+
+    def fetched(self, visit: str | None, url: str, download: Callable[[Path], Path], *, anew: bool = False) -> Path:
+        """Return the file behind a URL: the one this visit has seen already, so that what is cloned is what was shown.
+
+        Args:
+            visit: whose.
+            url: the address.
+            download: gets it into a folder and returns its path.
+            anew: download it whatever is known.
+        """
+        known_url, known = self._fetched.get(visit or "", ("", None))
+        if not anew and known_url == url and known is not None and known.is_file():
+            return known
+        path = download(self._new_folder())
+        self.remember(visit, path)
+        if visit:
+            with self._lock:
+                if len(self._fetched) >= _VISITS_LIMIT:
+                    self._fetched.pop(next(iter(self._fetched)))
+                self._fetched[visit] = (url, path)
+        return path
+
+    def _new_folder(self) -> Path:
+        folder = self._folder / secrets.token_hex(16)
+        folder.mkdir(parents=True, mode=0o700)
+        return folder
 
     def _is_ours(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -81,8 +82,8 @@ class Form:
     backend: str = LOCAL
     api_key: str | None = field(default=None, repr=False)
     part: bool = False
-    part_start_s: float = 0.0
-    part_length_s: float = 0.0
+    part_start_s: float | None = 0.0
+    part_length_s: float | None = 0.0
 
     @property
     def given(self) -> Given:
@@ -93,6 +94,7 @@ class Form:
         """Return everything that can be seen to be wrong at once, in the order of the page."""
         checks = (
             self.given.check,
+            lambda: part(self.part, self.part_start_s, self.part_length_s),
             self._check_prompt,
             lambda: contract.check_text(self.text or ""),
             lambda: contract.check_model(self.model or ""),
@@ -100,8 +102,8 @@ class Form:
         )
         return [fault for check in checks if (fault := _fault(check)) is not None]
 
-    def order(self, owner: str) -> CloneOrder:
-        """Return the order to clone.
+    def order(self, owner: str, recording: Path | str) -> CloneOrder:
+        """Return the order to clone a recording.
 
         Raises:
             Refused: by the contract.
@@ -118,7 +120,7 @@ class Form:
         )
         return CloneOrder(
             owner=owner,
-            audio=self.given.check(),
+            audio=recording,
             options=options,
             consent=self.consent is True,
             prompt_audio=Path(self.prompt_audio) if self.prompt_audio else None,
@@ -126,7 +128,7 @@ class Form:
             name=self.given.name(),
             backend=self.backend,
             api_key=(self.api_key or "").strip() or None,
-            stretch=(self.part_start_s, self.part_start_s + self.part_length_s) if self.part else None,
+            stretch=part(self.part, self.part_start_s, self.part_length_s),
         )
 
     def _check_prompt(self) -> None:
@@ -137,6 +139,20 @@ class Form:
     def _check_consent(self) -> None:
         if self.consent is not True:
             raise ConsentError(words.NO_CONSENT, code="no_consent", field="consent", advice=words.NO_CONSENT_ADVICE)
+
+
+def part(chosen: bool, start_s: float | None, length_s: float | None) -> tuple[float, float] | None:
+    """Return start and end of the part to clone from, in seconds; None for all of the recording.
+
+    Raises:
+        AudioError: ``bad_stretch``: start or length is missing, or no number that can be one.
+    """
+    if not chosen:
+        return None
+    numbers = [each for each in (start_s, length_s) if isinstance(each, int | float) and math.isfinite(each)]
+    if len(numbers) < 2:
+        raise AudioError(words.NO_PART[0], code="bad_stretch", field="audio", advice=words.NO_PART[1])
+    return numbers[0], numbers[0] + numbers[1]
 
 
 def _still_there(audio: Path | str, error: type[TimbreError] = AudioError, field: str = "audio") -> Path | str:

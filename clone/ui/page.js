@@ -48,16 +48,62 @@
     return `<p class="tb-count${n > limit ? " tb-over" : ""}">${said}</p>`;
   };
 
-  // The part to clone from moves with its sliders.
-  window.tbMark = (start, length) => {
-    const picture = document.querySelector(".tb-picture");
-    const mark = picture?.querySelector(".tb-stretch");
-    if (!mark) return;
+  // The part to clone from moves with its sliders, and the sliders with the part when it is dragged.
+  const draw = (picture, start, length) => {
+    const mark = picture.querySelector(".tb-stretch");
     const whole = Number(picture.dataset.duration);
     mark.hidden = false;
     mark.style.left = `${100 * Math.min(1, start / whole)}%`;
     mark.style.width = `${100 * Math.min(1 - start / whole, length / whole)}%`;
   };
+  window.tbMark = (used, start, length) => {
+    const picture = document.querySelector(".tb-picture");
+    if (!picture || !Number.isFinite(start) || !Number.isFinite(length)) return;
+    draw(picture, start, length);
+    picture.classList.toggle("tb-used", Boolean(used));
+  };
+  const number = (id) => document.querySelector(`#${id} input[type=number]`);
+  const enter = (input, value) => {
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(input, String(Number(value.toFixed(1))));
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    input.dispatchEvent(new Event("blur"));
+  };
+  document.addEventListener("pointerdown", (event) => {
+    const wave = event.target.closest?.(".tb-wave");
+    const [from, long, use] = [number("part-start"), number("part-length"), document.querySelector("#part-use input")];
+    if (!wave || !from || !long || !use || event.button) return;
+    event.preventDefault();
+    const picture = wave.closest(".tb-picture");
+    const whole = Number(picture.dataset.duration);
+    const box = wave.getBoundingClientRect();
+    const at = (x) => whole * Math.max(0, Math.min(1, (x - box.left) / box.width));
+    const near = Math.max(0.01 * whole, 12 * whole / box.width);
+    let [start, length] = [Number(from.value), Number(long.value)];
+    const grip = Math.abs(at(event.clientX) - start) < near ? "start"
+      : Math.abs(at(event.clientX) - start - length) < near ? "end" : "all";
+    const inside = at(event.clientX) > start && at(event.clientX) < start + length;
+    const held = grip === "all" ? (inside ? at(event.clientX) - start : length / 2) : 0;
+    const [least, most] = [Number(long.min) || 0, Number(long.max) || whole];
+    const move = (to) => {
+      const here = at(to.clientX);
+      const end = start + length;
+      if (grip === "start") {
+        start = Math.max(0, end - most, Math.min(here, end - least));
+        length = end - start;
+      } else if (grip === "end") length = Math.max(least, Math.min(most, here - start, whole - start));
+      else start = Math.max(0, Math.min(whole - length, here - held));
+      draw(picture, start, length);
+    };
+    const drop = () => {
+      removeEventListener("pointermove", move);
+      enter(from, start);
+      enter(long, length);
+      if (!use.checked) use.click();
+    };
+    move(event);
+    addEventListener("pointermove", move);
+    addEventListener("pointerup", drop, { once: true });
+  });
 
   // Whatever the microphone gives to the recorder is measured here too, and sent nowhere.
   const listen = (stream) => {

@@ -31,7 +31,7 @@ _SHOW_SOURCE_JS = (
     + json.dumps(list(words.SOURCES))
     + ".map((each) => ({visible: each === source, __type__: 'update'}))"
 )
-_MARK_JS = "(start, length) => { window.tbMark(start, length); }"
+_MARK_JS = "(used, start, length) => { window.tbMark(used, start, length); }"
 _COUNT_JS = f"(text) => window.tbCount(text, {contract.TEXT_MAX_CHARS})"
 _SHOW_VOICE_JS = "() => { window.tbShow('#voice-card'); }"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
@@ -89,10 +89,10 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
     )
     voice.example.change(cloning.listen, voice.example, voice.example_player, **_QUICK)
     marked = [sample.start, sample.length]
-    gr.on([sample.start.change, sample.length.change], js=_MARK_JS, inputs=marked, **_IN_BROWSER)
+    chosen = [sample.use, *marked]
+    gr.on([sample.use.change, sample.start.change, sample.length.change], js=_MARK_JS, inputs=chosen, **_IN_BROWSER)
     sample.hear.click(sampling.hear, [*marked, *cloning.given()], [sample.player, voice.note], **_SLOW)
-    chosen = [sample.use, *marked, *cloning.given()]
-    sample.compare.click(sampling.compare, [sample.needs, *chosen], sampling.compared(), **_SLOW)
+    sample.compare.click(sampling.compare, [sample.needs, *chosen, *cloning.given()], sampling.compared(), **_SLOW)
     sample.apply.click(
         lambda needs: ("noise" in needs, "volume" in needs, gr.update(open=True)),
         sample.needs,
@@ -101,7 +101,7 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
     )
     prompting = Prompting(desk, closer.audio, closer.text, closer.note)
     taken = [closer.audio, closer.text, closer.note]
-    closer.take.click(prompting.take, chosen, taken, **_SLOW)
+    closer.take.click(prompting.take, [*chosen, *cloning.given()], taken, **_SLOW)
     closer.transcribe.click(prompting.transcribe, closer.audio, [closer.text, closer.note], **_SLOW)
     gr.on(
         [closer.audio.change, closer.text.change, preview.accuracy.change],

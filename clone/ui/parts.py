@@ -18,6 +18,9 @@ _MARK = (
     '<svg class="tb-mark" viewBox="0 0 40 40" width="40" height="40" aria-hidden="true" focusable="false">'
     '<rect width="40" height="40" rx="10"/><path d="M9 17v6M14.5 12v16M20 7.5v25M25.5 13v14M31 17v6"/></svg>'
 )
+CUTTABLE = {"too_long", "too_big"}
+"""What stands against the whole of a recording, and not against a part of it."""
+
 _WORTH_SAYING = {("duration", "ok"), ("speech", "ok")}
 
 
@@ -70,8 +73,12 @@ def findings(found: Iterable[tuple[str, str, str, str]]) -> str:
 def report(seen: Examination) -> str:
     """Return what is known of a recording: what to do about it, its picture, and every finding with its numbers."""
     found = seen.report.findings
-    said = findings((each.code, each.severity, each.message, each.advice) for each in found)
     refusal = seen.report.refusal()
+    if refusal and refusal.code in CUTTABLE:
+        said = note("warn", refusal.message, words.PART_INSTEAD if seen.complete else words.PART_SOUGHT)
+        said += findings((e.code, e.severity, e.message, e.advice) for e in found if e.severity == "warn")
+    else:
+        said = findings((each.code, each.severity, each.message, each.advice) for each in found)
     predicts = (
         f'<p class="tb-facts">{escape(words.predicts(refusal.predicts))}</p>' if refusal and refusal.predicts else ""
     )

@@ -6,6 +6,8 @@ import logging
 import time
 import traceback
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import gradio as gr
 
@@ -31,6 +33,12 @@ class Desk:
     def owner(self, token: object, request: gr.Request) -> str:
         """Return whom a request speaks for."""
         return owner_of(token, header_pairs(request.headers), self.settings)
+
+    def recording(self, visit: str | None, audio: Path | str, *, anew: bool = False) -> Path:
+        """Return the file of a recording; a link is downloaded once a visit, or when ``anew`` is asked for."""
+        if isinstance(audio, Path):
+            return audio
+        return self.files.fetched(visit, audio, partial(self.studio.download, audio), anew=anew)
 
 
 class Progress:

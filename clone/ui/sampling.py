@@ -13,10 +13,11 @@ from clone import contract
 from clone.studio import Examination
 from clone.ui import fields as built
 from clone.ui import parts, words
-from clone.ui.form import Given
+from clone.ui.form import Given, part
 from clone.ui.running import Desk, explain
 
 Updates = dict[Any, Any]
+Seconds = float | None
 PART_S = 60.0
 """Length of the part that is offered where no better one is known."""
 
@@ -88,26 +89,27 @@ class Sampling:
         if not busy:
             return
         try:
-            for seen in self._desk.studio.examine(given.check()):
+            for seen in self._desk.studio.examine(self._desk.recording(request.session_hash, given.check(), anew=True)):
                 yield {self._note: parts.report(seen)} | (self._offers(seen) if seen.complete else {})
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield self._nothing() | {self._note: parts.refusal(explain(error))}
 
-    def hear(self, request: gr.Request, start_s: float, length_s: float, *values: Any) -> Updates:
+    def hear(self, request: gr.Request, start_s: Seconds, length_s: Seconds, *values: Any) -> Updates:
         """Play the part that is marked."""
         try:
-            path = self._excerpt(request, Given(*values), (start_s, start_s + length_s))[0]
+            path = self._excerpt(request, Given(*values), part(True, start_s, length_s))[0]
         except Exception as error:  # noqa: BLE001
             return {self._note: parts.refusal(explain(error))}
         return {self.panel.player: gr.update(value=path, visible=True)}
 
     def compare(
-        self, request: gr.Request, needs: tuple[str, ...], use: bool, start_s: float, length_s: float, *values: Any
+        self, request: gr.Request, needs: tuple[str, ...], use: bool, start_s: Seconds, length_s: Seconds, *values: Any
     ) -> Updates:
         """Let it be heard as it is and as it would be with what is suggested."""
-        given, bounds = Given(*values), (start_s, start_s + length_s) if use else None
+        given = Given(*values)
         p = self.panel
         try:
+            bounds = part(use, start_s, length_s)
             before, _ = self._excerpt(request, given, bounds)
             after, changed = self._excerpt(request, given, bounds, noise="noise" in needs, volume="volume" in needs)
         except Exception as error:  # noqa: BLE001
@@ -133,7 +135,9 @@ class Sampling:
         noise: bool = False,
         volume: bool = False,
     ) -> tuple[str, tuple[float, float]]:
-        heard = self._desk.studio.hear(given.check(), bounds, noise=noise, volume=volume)
+        heard = self._desk.studio.hear(
+            self._desk.recording(request.session_hash, given.check()), bounds, noise=noise, volume=volume
+        )
         path = self._desk.files.new(request.session_hash, "timbre-excerpt.wav")
         self._desk.studio.write_speech(heard, path)
         return str(path), (heard.noise_db, heard.gain_db)
@@ -149,7 +153,7 @@ class Sampling:
             updates |= {
                 p.part: gr.update(visible=True),
                 p.use: over,
-                p.start: gr.update(value=start_s, maximum=round(duration_s - contract.REFERENCE_MIN_S, 1)),
+                p.start: gr.update(value=round(start_s, 1), maximum=round(duration_s - contract.REFERENCE_MIN_S, 1)),
                 p.length: gr.update(
                     value=round(end_s - start_s, 1), minimum=contract.REFERENCE_MIN_S, maximum=round(longest_s, 1)
                 ),
@@ -196,11 +200,11 @@ class Prompting:
         self._desk = desk
         self.audio, self.text, self.note = audio, text, note
 
-    def take(self, request: gr.Request, use: bool, start_s: float, length_s: float, *values: Any) -> Updates:
+    def take(self, request: gr.Request, use: bool, start_s: Seconds, length_s: Seconds, *values: Any) -> Updates:
         """Cut a sentence out of the recording, with what is said in it."""
         try:
-            bounds = (start_s, start_s + length_s) if use else None
-            pair = self._desk.studio.prompt_pair(Given(*values).check(), bounds)
+            recording = self._desk.recording(request.session_hash, Given(*values).check())
+            pair = self._desk.studio.prompt_pair(recording, part(use, start_s, length_s))
             path = self._desk.files.new(request.session_hash, "prompt.wav")
             self._desk.studio.write_speech(pair, path)
         except Exception as error:  # noqa: BLE001

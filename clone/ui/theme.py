@@ -93,6 +93,8 @@ _LOOK = {
     "button_cancel_border_color_dark": STOP,
     "button_cancel_text_color": "#ffffff",
     "button_cancel_text_color_dark": "#ffffff",
+    "button_border_width": "1px",
+    "button_border_width_dark": "1px",
     "button_large_radius": "10px",
     "button_large_text_weight": "600",
 }

@@ -84,7 +84,7 @@ FINDINGS = {
     "language": "Language",
 }
 SEVERITIES = {"refuse": "refused", "warn": "could be better", "info": "for your information", "ok": "good"}
-LEGEND = {"speech": "Speech", "clipped": "Clipped", "stretch": "The part to clone from"}
+LEGEND = {"speech": "Speech", "clipped": "Clipped", "best": "The best part", "stretch": "The part to clone from"}
 CLEAN = "This is a clean recording: leave noise reduction and volume off."
 _UNITS = {
     "level": "at least {} dBFS",
@@ -97,11 +97,14 @@ _UNITS = {
     "dc": "below {} of full scale",
     "echo": "below {} s",
     "edges": "at most {} s",
-    "speakers": "at least {}",
+    "speakers": "alike by at least {}",
     "duration": "{}",
 }
 PART_USE = "Clone from this part alone"
 PART_HINT = "What is marked in the picture is all that is cloned, kept and sent."
+NO_PART = ("The start or the length of the part is missing.", "Give both in seconds, or untick the part.")
+PART_INSTEAD = "It is too much to clone whole, so only the marked part is cloned. Move it, or hear it first."
+PART_SOUGHT = "It is too much to clone whole. The best part of it is being looked for."
 PART_START, PART_LENGTH = "Start, in seconds", "Length, in seconds"
 PART_HEAR, PART_PLAYER = "Hear this part", "The part"
 CURES_COMPARE, CURES_BEFORE, CURES_AFTER = "Hear it before and after", "Before", "After"

@@ -57,7 +57,8 @@ def test_an_over_long_recording_is_cloned_by_the_part_that_is_marked(
     page = visit()
     upload(page, path)
     looked_at(page)
-    expect(page.locator("#voice-note .tb-refuse")).to_contain_text("5:00")
+    expect(page.locator("#voice-note .tb-warn").first).to_contain_text("5:00 min are accepted. It is too much")
+    expect(page.locator("#voice-note .tb-refuse")).to_have_count(0)
     expect(page.locator("#part-use input")).to_be_checked()
     page.locator("#part-start input[type=number]").fill("30")
     page.locator("#part-start input[type=number]").press("Enter")
@@ -69,6 +70,41 @@ def test_an_over_long_recording_is_cloned_by_the_part_that_is_marked(
     page.click("#clone")
     expect(page.locator("#result")).to_be_visible()
     expect(page.locator("#original")).to_contain_text("0:20")
+
+
+def test_the_part_is_dragged(visit: Callable[..., Page], ada: tuple[np.ndarray, int], tmp_path: Path) -> None:
+    samples, rate = ada
+    hiss = np.random.default_rng(1).standard_normal(len(samples)) * np.sqrt(np.mean(samples**2)) * 10 ** (-5 / 20)
+    path = tmp_path / "half-noisy.wav"
+    path.write_bytes(wav_bytes(np.concatenate([samples + hiss, samples]).astype(np.float32) / 2, rate))
+    page = visit()
+    upload(page, path)
+    looked_at(page)
+    start, length = (page.locator(f"#part-{name} input[type=number]") for name in ("start", "length"))
+    expect(page.locator("#part-use input")).not_to_be_checked()
+    expect(page.locator(".tb-key-best")).to_be_visible()
+    before, long_s = float(start.input_value()), float(length.input_value())
+    box = page.locator(".tb-wave").bounding_box()
+    mark = page.locator(".tb-stretch").bounding_box()
+    assert box is not None
+    assert mark is not None
+    per_s = box["width"] / float(page.locator(".tb-picture").get_attribute("data-duration") or 0)
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(mark["x"] + mark["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"], middle, steps=4)
+    page.mouse.up()
+    expect(page.locator("#part-use input")).to_be_checked()
+    expect(start).to_have_value("0")
+    assert before > 0.0
+    assert float(length.input_value()) == pytest.approx(long_s, abs=0.1)
+    expect(page.locator(".tb-key-stretch")).to_be_visible()
+    page.mouse.move(box["x"] + long_s * per_s, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 12 * per_s, middle, steps=4)
+    page.mouse.up()
+    expect(start).to_have_value("0")
+    page.wait_for_function("Math.abs(document.querySelector('#part-length input[type=number]').value - 12) < 0.5")
 
 
 def test_a_prompt_clip_from_the_recording(visit: Callable[..., Page]) -> None:
