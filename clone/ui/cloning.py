@@ -15,9 +15,10 @@ from clone.studio import Cloned, CloneOrder
 from clone.ui import parts, words
 from clone.ui.examples import example
 from clone.ui.form import Form, Given
-from clone.ui.outcomes import LibraryPanel, ResultPanel
+from clone.ui.outcomes import ResultPanel
 from clone.ui.panels import CloserPanel, PreviewPanel, RunPanel, VoicePanel
 from clone.ui.running import Desk, Progress, explain
+from clone.ui.voices import VoicesPanel
 
 Updates = dict[Any, Any]
 
@@ -27,18 +28,18 @@ class Cloning:
 
     Args:
         desk: studio, settings and files.
-        voice, closer, preview, run, result, library: the panels, for what belongs where.
+        voice, closer, preview, run, result, voices: the panels, for what belongs where.
     """
 
     def __init__(
         self,
         desk: Desk,
         inputs: tuple[VoicePanel, CloserPanel, PreviewPanel, RunPanel],
-        outputs: tuple[ResultPanel, LibraryPanel],
+        outputs: tuple[ResultPanel, VoicesPanel],
     ) -> None:
         self._desk = desk
         self.voice, self.closer, self.preview, self.run = inputs
-        self.result, self.library = outputs
+        self.result, self.voices = outputs
         self._slots = {
             "audio": self.voice.note,
             "audio_url": self.voice.note,
@@ -79,7 +80,7 @@ class Cloning:
         """Return everything ``clone`` may change."""
         slots = list(dict.fromkeys(self._slots.values()))
         result = self.result
-        shown = [result.card, result.original, result.clone, result.voice_id, result.facts, self.library.listed]
+        shown = [result.card, result.original, result.clone, result.voice_id, result.facts, self.voices.listed]
         return [*slots, self.closer.drawer, self.preview.drawer, *self._controls(), *shown]
 
     def listen(self, name: str | None) -> Any:
@@ -169,5 +170,5 @@ class Cloning:
             self.result.card: gr.update(visible=True),
             self.result.voice_id: voice.voice_id,
             self.result.facts: parts.result(voice, cloned.replayed, cloned.note),
-            self.library.listed: parts.voices(studio.voices(owner), studio.calls.keep_cost()),
+            self.voices.listed: parts.voices(studio.voices(owner), studio.calls.keep_cost()),
         }

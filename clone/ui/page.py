@@ -10,14 +10,15 @@ import gradio as gr
 from clone import contract
 from clone.settings import Settings
 from clone.studio import Studio
-from clone.ui import outcomes, panels, parts, words
+from clone.ui import fields, outcomes, panels, parts, words
 from clone.ui.cloning import Cloning
 from clone.ui.files import KEPT_FOR_S, LOOKED_AT_EVERY_S, VisitFiles, temporary_folder
 from clone.ui.hosting import BACKEND_KEY, Hosting
-from clone.ui.library import Library
 from clone.ui.running import Desk
 from clone.ui.sampling import Prompting, Sampling
+from clone.ui.speaking import Speaking, speak_panel
 from clone.ui.visitors import STORAGE_KEY, browser_secret, is_loopback
+from clone.ui.voices import Voices, voices_panel
 
 # The studio has its own queue; this only bounds how many visitors are told where they stand in it.
 _RUNS_AT_ONCE = 12
@@ -53,12 +54,16 @@ def build(studio: Studio, settings: Settings) -> gr.Blocks:
                 preview = panels.preview_panel()
         run = panels.run_panel(on_loopback, own_key=on_loopback and bool(settings.novita_api_key))
         result = outcomes.result_panel()
-        listed = outcomes.library_panel()
+        with fields.card():
+            listed = voices_panel()
+            spoken = speak_panel()
         cloning = Cloning(desk, (voice, closer, preview, run), (result, listed))
         _wire_voice(cloning, desk)
         _wire_clone(cloning, token)
         _wire_backend(page, Hosting(desk, run.hosting, run.consent, on_loopback), cloning, backend)
-        _wire_library(page, Library(desk, listed, result), token, run.hosting.key)
+        speaking = Speaking(desk, spoken, listed.listed)
+        _wire_voices(page, Voices(desk, listed, speaking, result), token, run.hosting.key)
+        _wire_speaking(speaking, token, run.hosting.key)
         page.unload(_forget_files(desk))
     return page  # type: ignore[no-any-return]
 
@@ -143,44 +148,49 @@ def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.
     )
 
 
-def _wire_library(page: gr.Blocks, library: Library, token: gr.BrowserState, key: gr.Textbox) -> None:
-    p = library.panel
-    page.load(library.open, token, [token, p.listed], **_QUICK)
-    played = p.listed.play(library.play, token, library.outputs(), **_QUICK)
-    picked = p.listed.select(library.select, token, library.outputs(), **_QUICK)
+def _wire_voices(page: gr.Blocks, voices: Voices, token: gr.BrowserState, key: gr.Textbox) -> None:
+    p = voices.panel
+    page.load(voices.open, token, [token, p.listed], **_QUICK)
+    played = p.listed.play(voices.play, token, voices.outputs(), **_QUICK)
+    picked = p.listed.select(voices.select, token, voices.outputs(), **_QUICK)
     for shown in (played, picked):
         shown.then(js=_SHOW_VOICE_JS, **_IN_BROWSER)
-    p.listed.delete(library.forget, [token, p.chosen, library.result.voice_id], library.forgettable(), **_QUICK)
-    speaking = p.speak.click(
-        library.speak,
-        [token, key, p.chosen, p.text, p.model],
-        library.outputs(),
-        api_visibility="private",
-        show_progress="hidden",
-        trigger_mode="once",
-        concurrency_id="speak",
-        concurrency_limit=_RUNS_AT_ONCE,
-    )
+    chosen, new = voices.speaking.panel.chosen, voices.result.voice_id
+    p.listed.delete(voices.forget, [token, chosen, new], voices.forgettable(), **_QUICK)
     keeping = p.listed.apply(
-        library.keep,
+        voices.keep,
         [token, key],
-        library.keepable(),
+        voices.keepable(),
         api_visibility="private",
         show_progress="hidden",
         trigger_mode="once",
         concurrency_id="speak",
         concurrency_limit=_RUNS_AT_ONCE,
     )
-    p.keep_cancel.click(library.keep_cancelled, None, library.keep_controls(), cancels=[keeping], **_QUICK)
+    p.keep_cancel.click(voices.keep_cancelled, None, voices.keep_controls(), cancels=[keeping], **_QUICK)
+
+
+def _wire_speaking(speaking: Speaking, token: gr.BrowserState, key: gr.Textbox) -> None:
+    p = speaking.panel
+    running = p.speak.click(
+        speaking.speak,
+        [token, key, p.chosen, p.text, p.model],
+        speaking.outputs(),
+        api_visibility="private",
+        show_progress="hidden",
+        trigger_mode="once",
+        concurrency_id="speak",
+        concurrency_limit=_RUNS_AT_ONCE,
+    )
     gr.on(
         [p.chosen.change, p.text.change, p.model.change],
-        library.cost,
+        speaking.cost,
         [token, p.chosen, p.text, p.model],
         p.cost,
         trigger_mode="always_last",
         **_QUICK,
     )
-    p.cancel.click(library.cancelled, None, library.controls(), cancels=[speaking], **_QUICK)
+    p.cancel.click(speaking.cancelled, None, speaking.controls(), cancels=[running], **_QUICK)
 
 
 def _forget_files(desk: Desk) -> Any:

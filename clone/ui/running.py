@@ -71,3 +71,9 @@ def explain(error: Exception) -> TimbreError:
     places = "".join(traceback.format_tb(error.__traceback__))
     log.error("Unexpected %s\n%s", type(error).__name__, places)
     return TimbreError(words.UNEXPECTED, code="unexpected", advice=words.UNEXPECTED_ADVICE)
+
+
+def refused(error: Exception) -> str:
+    """Return what to say, and where the key is entered if that is what is missing."""
+    told = explain(error)
+    return parts.refusal(told) + (parts.note("info", words.KEY_WHERE) if told.field == "api_key" else "")
