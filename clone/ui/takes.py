@@ -1,0 +1,127 @@
+"""What was said in this visit: each take plays while it is still being spoken, and can be downloaded when it is done."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+
+from clone.studio import Writing
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MOUNT = "/takes"
+TAKES_LIMIT = 500
+"""Takes of all visits that are known by their link; older ones are forgotten first."""
+
+_LOOK_S = 0.03
+_CHUNK_BYTES = 65_536
+_MEDIA = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".flac": "audio/flac"}
+_HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
+
+
+@dataclass(frozen=True)
+class Take:
+    """One text said by one voice."""
+
+    key: str
+    voice: str
+    text: str
+    model: str
+    name: str
+    duration_s: float = 0.0
+
+    @property
+    def live(self) -> str:
+        """Where it plays, from its first sentence on."""
+        return f"{MOUNT}/{self.key}/live.mp3"
+
+    @property
+    def link(self) -> str:
+        """Where its file is, once it is done."""
+        return f"{MOUNT}/{self.key}/{self.name}"
+
+
+class Recorder:
+    """Writes a take while it is being spoken: what plays at once, and the file that was asked for.
+
+    Args:
+        live: path of what plays, an mp3.
+        path: path of the file; its name says of which kind.
+    """
+
+    def __init__(self, live: Path, path: Path, writing: Callable[[Path], Writing]) -> None:
+        self.live, self.path = live, path
+        self.done = threading.Event()
+        self._writers = [writing(each) for each in dict.fromkeys((live, path))]
+
+    def add(self, samples: np.ndarray) -> None:
+        """Write a sentence: float32, shape (n_samples,), mono."""
+        for writer in self._writers:
+            writer.add(samples)
+
+    def end(self) -> float:
+        """Finish; return the length in seconds. Whatever happened, whoever listens is told that it is over."""
+        try:
+            return [writer.end() for writer in self._writers][-1]
+        finally:
+            self.done.set()
+
+
+class Takes:
+    """Every visit's takes, each behind a link that nobody can guess."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._recorders: OrderedDict[str, Recorder] = OrderedDict()
+
+    def begin(self, recorder: Recorder) -> str:
+        """Take a recorder in; return the key of its links."""
+        key = secrets.token_urlsafe(32)
+        with self._lock:
+            self._recorders[key] = recorder
+            if len(self._recorders) > TAKES_LIMIT:
+                self._recorders.popitem(last=False)
+        return key
+
+    async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer GET and HEAD of takes, and Range once they are done; mount it at ``MOUNT``."""
+        if scope["type"] == "http":
+            await self._answer(scope)(scope, receive, send)
+
+    def _answer(self, scope: Scope) -> Response:
+        if scope["method"] not in ("GET", "HEAD"):
+            return PlainTextResponse("Method Not Allowed", 405, {**_HEADERS, "Allow": "GET, HEAD"})
+        key, _, name = str(scope["path"]).partition(f"{MOUNT}/")[2].partition("/")
+        recorder = self._recorders.get(key)
+        path = None if recorder is None else recorder.live if name == "live.mp3" else recorder.path
+        if recorder is None or path is None or not path.is_file() or name not in ("live.mp3", path.name):
+            return PlainTextResponse("Not Found", 404, _HEADERS)
+        if recorder.done.is_set():
+            return FileResponse(path, headers=_HEADERS, media_type=_MEDIA[path.suffix])
+        return StreamingResponse(_growing(path, recorder.done), headers=_HEADERS, media_type=_MEDIA[path.suffix])
+
+
+async def _growing(path: Path, done: threading.Event) -> AsyncIterator[bytes]:
+    """Read a file to its end, and on while somebody still writes it."""
+    async with await anyio.open_file(path, "rb") as file:
+        while True:
+            over = done.is_set()  # looked at before reading: what was written until then is read
+            chunk = await file.read(_CHUNK_BYTES)
+            if chunk:
+                yield chunk
+            elif over:
+                return
+            else:
+                await anyio.sleep(_LOOK_S)
