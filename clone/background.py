@@ -6,6 +6,7 @@ import logging
 import threading
 
 from clone.audio.encode import Encoder, whole
+from clone.audio.tags import Provenance
 from clone.errors import TimbreError
 from clone.orders import Passage, SpeakOrder
 from clone.studio import Studio
@@ -74,17 +75,17 @@ class Background:
         asked = AsyncSpeechRequest.model_validate_json(task.request)
         how = asked.voice_setting
         order = SpeakOrder(task.owner, how.voice_id, asked.text, task.model, how.settings)
-        encoder, pieces = None, []
+        encoder, pieces, made = None, [], Provenance(order.voice_id, order.model)
         events = self._studio.recite(order, in_turns=True)
         try:
             for event in events:
                 if self._closed.is_set():
                     return
                 if isinstance(event, Passage):
-                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate)
+                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate, made)
                     pieces.append(encoder.add(event.samples))
         finally:
             events.close()
         assert encoder is not None, "a text without a sentence is refused"
         pieces.append(encoder.end())
-        self._tasks.finish(task, whole(pieces, asked.audio_setting), asked.audio_setting.format)
+        self._tasks.finish(task, whole(pieces, asked.audio_setting, made), asked.audio_setting.format)

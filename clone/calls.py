@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from clone.audio.tags import marked
 from clone.contract import CloneOptions
 from clone.errors import CancelledError, MaybeDone
 from clone.hosted import Clip, Hosted
@@ -17,6 +18,7 @@ from clone.library import Library
 from clone.orders import Cloned, CloneOrder, SpeakOrder, Spoken
 from clone.prices import KEEP_BILL, KEEP_MODEL, KEEP_TEXT, Bill, clone_bill, estimate
 from clone.publish import Publisher
+from clone.receipt import provenance_of
 from clone.settings import Settings
 from clone.store import Store
 from clone.voice import Voice
@@ -94,8 +96,11 @@ class Calls:
             made = self.hosted.clone(order, clips, folder, say, stop)
             with suppress(CancelledError):  # it is paid for now, so it is kept even if somebody asked to stop
                 tell(Stage("Keeping the voice", 3, N_STEPS))
-            files = files_of(clips) | ({f"preview.{made.preview[1]}": made.preview[0]} if made.preview else {})
-            return Cloned(self._keep(replace(voice, voice_id=made.voice_id), files), False, None, None, made.note)
+            voice, files = replace(voice, voice_id=made.voice_id), files_of(clips)
+            if made.preview:
+                data, suffix = made.preview
+                files[f"preview.{suffix}"] = marked(data, suffix, provenance_of(voice))
+            return Cloned(self._keep(voice, files), False, None, None, made.note)
 
     def speak(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
         """Have a text said with a hosted voice, which makes the voice permanent, there and here.
@@ -108,7 +113,8 @@ class Calls:
         keep: Callable[[], object] = partial(self._library.keep, order.voice_id, order.owner)
         with self._workspace.folder() as folder:
             sound = self.hosted.speak(order, folder, say, stop, done=keep)
-        return Spoken(self._library.get(order.voice_id, order.owner), sound.samples, sound.sample_rate)
+        voice = self._library.get(order.voice_id, order.owner)
+        return Spoken(voice, sound.samples, sound.sample_rate, order.model)
 
     def _keep(self, voice: Voice, files: dict[str, bytes]) -> Voice:
         try:

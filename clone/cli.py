@@ -25,7 +25,7 @@ from clone.studio import Cloned, CloneOrder, SpeakOrder, Spoken, Studio, Voice, 
 
 OWNER = "local"
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
-WRITABLE = (".mp3", ".wav")
+WRITABLE = (".mp3", ".wav", ".flac")
 FINDING = ("code", "severity", "measured", "limit", "advice")
 Result = TypeVar("Result", Cloned, Spoken)
 
@@ -180,7 +180,7 @@ def _target(given: str) -> Path:
     """Return where to write, refused before any work when nothing could be written there."""
     path = Path(given).expanduser()
     if path.suffix.lower() not in WRITABLE:
-        raise TimbreError(f"{given} must end in {' or '.join(WRITABLE)}.")
+        raise TimbreError(f"{given} must end in {', '.join(WRITABLE[:-1])} or {WRITABLE[-1]}.")
     if not path.parent.is_dir():
         raise TimbreError(f"There is no folder {path.parent} to write {path.name} into.")
     if path.is_dir():
@@ -259,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
     speak.add_argument("voice_id", metavar="VOICE_ID")
     speak.add_argument("text", metavar="TEXT")
     speak.add_argument("--model", required=True)
-    speak.add_argument("--out", required=True, metavar="FILE", help="where the speech goes: .wav or .mp3")
+    speak.add_argument("--out", required=True, metavar="FILE", help="where the speech goes: .wav, .mp3 or .flac")
     check = commands.add_parser("check", help="tell whether a recording can be cloned, and what is wrong with it")
     check.add_argument("file", metavar="FILE", help="a file or a URL")
     voices = commands.add_parser("voices", help="list the voices kept")
@@ -279,7 +279,7 @@ def _add_clone(commands: Any) -> None:
     clone.add_argument("--text", help="the preview's text")
     clone.add_argument("--model", help="the model that speaks it")
     clone.add_argument("--consent", action="store_true", help="the person recorded agreed to be cloned")
-    clone.add_argument("--out", metavar="PREVIEW", help="where the preview goes: .wav or .mp3")
+    clone.add_argument("--out", metavar="PREVIEW", help="where the preview goes: .wav, .mp3 or .flac")
     clone.add_argument("--prompt-audio", metavar="FILE", help="a short clip of the same person")
     clone.add_argument("--prompt-text", metavar="TEXT", help="what is said in it")
     clone.add_argument("--accuracy", type=float, help="how closely clip and transcript must match")

@@ -82,11 +82,15 @@ class SpeakOrder:
 
 @dataclass(frozen=True)
 class Spoken:
-    """Speech: float32, shape (n_samples,), mono, within [-1, 1]; the voice is permanent now."""
+    """Speech: float32, shape (n_samples,), mono, within [-1, 1]; the voice is permanent now.
+
+    ``model`` spoke it; it is empty for the preview, which the voice's own model spoke when it was cloned.
+    """
 
     voice: Voice
     samples: np.ndarray
     sample_rate: int
+    model: str = ""
 
 
 @dataclass(frozen=True)

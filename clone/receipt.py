@@ -1,4 +1,7 @@
-"""How a request is known again, and what is written down of a clone: whose, when, from what, with whose word."""
+"""How a request is known again, and what is written down of a clone: whose, when, from what, with whose word.
+
+And of speech: by which model, when, in whose voice.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from clone.audio.read import Recording
+from clone.audio.tags import Provenance
 from clone.engine.profile import ENGINE_VERSION
 from clone.orders import CloneOrder
 from clone.settings import LOCAL
@@ -52,6 +56,13 @@ def new_voice(order: CloneOrder, recording: Recording, key: str, likeness: float
         ceiling=ceiling if likeness is not None else None,
         engine_version=ENGINE_VERSION if order.backend == LOCAL else "",
     )
+
+
+def provenance_of(voice: Voice, model: str = "") -> Provenance:
+    """Return what speech says of itself: made now by a model, or, without one, as the voice's preview."""
+    if model:
+        return Provenance(voice.voice_id, model, backend=voice.backend)
+    return Provenance(voice.voice_id, voice.model or "", voice.created_at, voice.backend)
 
 
 def _sha256(path: Path) -> str:

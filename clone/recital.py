@@ -74,7 +74,7 @@ class Recital:
         voice = self._library.get(order.voice_id, order.owner)
         samples = self.say(self.profile(voice, stop), script, (order.model, order.settings), step, stop)
         stop.check()
-        return Spoken(self._library.keep(voice.voice_id, voice.owner), samples, SAMPLE_RATE)
+        return Spoken(self._library.keep(voice.voice_id, voice.owner), samples, SAMPLE_RATE, order.model)
 
     def say(
         self,

@@ -20,6 +20,7 @@ from clone.api.asking import Follower, read_body
 from clone.api.document import document
 from clone.api.reading import page
 from clone.audio.encode import Encoder, whole
+from clone.audio.tags import Provenance
 from clone.background import Background
 from clone.contract import MODELS, CloneOptions, CloneRequest
 from clone.errors import CancelledError, Refused, TimbreError
@@ -176,14 +177,14 @@ class Api:
         return HTMLResponse(page(document(self._base(request))), headers=_SANDBOX)
 
     async def _spoken(self, request: Request, order: SpeakOrder, asked: SpeechRequest) -> tuple[Encoder, bytes]:
-        encoder, pieces = None, []
+        encoder, pieces, made = None, [], Provenance(order.voice_id, order.model)
         async with self._follower.following(request, self._studio.recite(order)) as events:
             async for event in events:
                 if isinstance(event, Passage):
-                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate)
+                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate, made)
                     pieces.append(await to_thread.run_sync(encoder.add, event.samples))
         assert encoder is not None, "a text without a sentence is refused"
-        return encoder, whole([*pieces, encoder.end()], asked.audio_setting)
+        return encoder, whole([*pieces, encoder.end()], asked.audio_setting, made)
 
     async def _streamed(self, request: Request, order: SpeakOrder, asked: SpeechRequest) -> Response:
         sentences = self._sentences(request, order, asked)
@@ -200,13 +201,13 @@ class Api:
         return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def _sentences(self, request: Request, order: SpeakOrder, asked: SpeechRequest) -> AsyncIterator[bytes]:
-        encoder, begun = None, False
+        encoder, begun, made = None, False, Provenance(order.voice_id, order.model)
         try:
             async with self._follower.following(request, self._studio.recite(order)) as events:
                 async for event in events:
                     if not isinstance(event, Passage):
                         continue
-                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate)
+                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate, made)
                     audio = await to_thread.run_sync(encoder.add, event.samples)
                     if audio:
                         begun = True

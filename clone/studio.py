@@ -15,7 +15,7 @@ from clone import contract
 from clone.audio import preflight
 from clone.audio.finding import Report
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
-from clone.audio.write import accepted, mp3_bytes, wav_bytes
+from clone.audio.write import accepted, file_bytes, mp3_bytes, wav_bytes
 from clone.calls import Calls, files_of
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import Heard, LocalBackend
@@ -26,7 +26,7 @@ from clone.hosted import clip_of
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work, steps
 from clone.library import Library
 from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_backend
-from clone.receipt import new_voice, request_key
+from clone.receipt import new_voice, provenance_of, request_key
 from clone.recital import Event, Recital
 from clone.settings import LOCAL, NOVITA, Settings
 from clone.store import Store, make_private_folder
@@ -225,9 +225,9 @@ class Studio:
         return self._library.path(voice, name)
 
     def write_speech(self, spoken: Spoken | Excerpt | PromptPair, path: Path) -> None:
-        """Write speech to a file: mp3 when its name says so, else wav."""
-        encode = mp3_bytes if path.suffix.lower() == ".mp3" else wav_bytes
-        path.write_bytes(encode(spoken.samples, spoken.sample_rate))
+        """Write sound to a file: mp3 or flac when its name says so, else wav. Speech says in its tags what it is."""
+        provenance = provenance_of(spoken.voice, spoken.model) if isinstance(spoken, Spoken) else None
+        path.write_bytes(file_bytes(spoken.samples, spoken.sample_rate, path.suffix, provenance))
 
     def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
         return self.calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)
@@ -265,12 +265,12 @@ class Studio:
             samples = self._recital.say(profile, script, (order.options.model or "", AS_IT_IS), step, stop)
             step("Comparing the clone with the original")
             likeness = self._backend.likeness(profile, samples) if script else None
-            if script:
-                files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop)
             request_key = self._request_key(order, path, prompt_path)
+            voice = new_voice(order, recording, request_key, likeness, profile.ceiling)
+            if script:
+                files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
         stop.check()
-        voice = self._add(new_voice(order, recording, request_key, likeness, profile.ceiling), files)
-        return Cloned(voice, False, likeness, voice.ceiling)
+        return Cloned(self._add(voice, files), False, likeness, voice.ceiling)
 
     def _chosen(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, Path | bytes]:
         """Return what is to be cloned, and its file: the recording, or the part of it that was chosen."""

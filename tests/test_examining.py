@@ -106,6 +106,7 @@ def test_a_prompt_pair_from_the_sample(studio: Studio, examples: list[Path], tmp
     contract.check_prompt_text(pair.text)
     path = tmp_path / "pair.wav"
     studio.write_speech(pair, path)
+    assert b"AI-generated" not in path.read_bytes()  # it is the person's own
     assert studio.match(path, pair.text).score > 0.95
     cloned = last(studio.clone(order(examples[0], prompt_audio=path, prompt_text=pair.text)))
     assert cloned.voice.settings["prompt_text"] == pair.text

@@ -48,7 +48,8 @@ MAY_IMPORT = {
     "tasks": FOUNDATION | {"store", "voice"},
     "recital": FOUNDATION | PARTS | {"orders", "examining"},
     "hosted": FOUNDATION | {"audio", "fetch", "novita", "orders", "publish"},
-    "calls": FOUNDATION | {"hosted", "library", "orders", "prices", "publish", "store", "voice", "workspace"},
+    "calls": FOUNDATION
+    | {"audio", "hosted", "library", "orders", "prices", "publish", "receipt", "store", "voice", "workspace"},
     "receipt": FOUNDATION | {"audio", "engine", "orders", "voice"},
     "examining": FOUNDATION | {"audio", "engine", "workspace"},
     "studio": FOUNDATION

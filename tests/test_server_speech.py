@@ -77,6 +77,8 @@ def test_formats_have_the_asked_rate_and_channels(
         assert (both[:, 0] == both[:, -1]).all()
         assert 0.5 < len(both) / rate < 3
         return
+    assert b"AI-generated" in data[:1000]
+    assert voice_id.encode() in data[:1000]
     sound, found_rate, found_channels = decoded(data)
     assert (found_rate, found_channels) == (rate, channels)
     assert 0.5 < len(sound) / rate < 3

@@ -58,6 +58,10 @@ def profile_of(settings: Settings, cloned: Cloned) -> Profile:
     return profile
 
 
+def says_what_it_is(path: Path, *told: str) -> bool:
+    return all(each.encode() in path.read_bytes() for each in ("AI-generated", "Timbre", *told))
+
+
 # cloning
 
 
@@ -90,6 +94,7 @@ def test_a_clone_is_temporary_and_has_all_that_was_promised(
     preview = read(studio.audio(voice.voice_id, "ann", "preview"))
     assert preview.format == "mp3"
     assert 1.5 < preview.duration_s < 8
+    assert says_what_it_is(studio.audio(voice.voice_id, "ann", "preview"), voice.voice_id, TURBO)
     assert files_in(home / "work") == []
 
 
@@ -238,10 +243,11 @@ def test_speaking_makes_a_voice_permanent(studio: Studio, examples: list[Path], 
     assert studio.voices("ann") == [spoken.voice]
     assert spoken.samples.dtype == np.float32
     assert 0.02 < np.abs(spoken.samples).max() <= 1
-    for name in ("speech.wav", "speech.mp3"):
+    for name in ("speech.wav", "speech.mp3", "speech.flac"):
         studio.write_speech(spoken, tmp_path / name)
         written = read(tmp_path / name)
-        assert written.format == name[-3:]
+        assert written.format == name.partition(".")[2]
+        assert says_what_it_is(tmp_path / name, spoken.voice.voice_id, TURBO)
         assert written.duration_s == pytest.approx(len(spoken.samples) / spoken.sample_rate, abs=0.1)
 
 

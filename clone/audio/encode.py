@@ -12,6 +12,7 @@ import soxr
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
+from clone.audio.tags import Provenance, marked
 from clone.t2a import AudioSetting
 
 MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "pcm": "application/octet-stream"}
@@ -25,10 +26,12 @@ class Encoder:
     Args:
         setting: format, rate in Hz, bits per second, channels.
         sample_rate: of the samples that come in, Hz.
+        provenance: said in the tags that a mp3 or flac begins with; a wav gets them from ``whole``.
     """
 
-    def __init__(self, setting: AudioSetting, sample_rate: int) -> None:
+    def __init__(self, setting: AudioSetting, sample_rate: int, provenance: Provenance | None = None) -> None:
         self._setting = setting
+        self._untold = provenance
         self._resampler = soxr.ResampleStream(sample_rate, setting.sample_rate, 1, dtype="float32")
         self._written = io.BytesIO()
         self._n_samples = 0
@@ -36,7 +39,7 @@ class Encoder:
         self._stream: AudioStream | None = None
         if setting.format in _CODECS:
             codec, self._sample_format = _CODECS[setting.format]
-            # A stream can't be gone back in, so no length is promised in its first frame.
+            # A stream can't be gone back in, so no length is promised in its first frame. Its tags are ours.
             options = {"write_xing": "0", "id3v2_version": "0"} if setting.format == "mp3" else {}
             self._container = av.open(_Forward(self._written), "w", format=setting.format, options=options)
             self._layout = "stereo" if setting.channel == 2 else "mono"
@@ -87,6 +90,8 @@ class Encoder:
         taken = self._written.getvalue()
         self._written.seek(0)
         self._written.truncate()
+        if taken and self._untold is not None:
+            taken, self._untold = marked(taken, self._setting.format, self._untold), None
         return taken
 
 
@@ -100,8 +105,8 @@ class _Forward:
         return self._to.write(data)
 
 
-def whole(pieces: list[bytes], setting: AudioSetting) -> bytes:
-    """Return the file of an encoder's pieces; a wav gets its header, now that the length is known."""
+def whole(pieces: list[bytes], setting: AudioSetting, provenance: Provenance | None = None) -> bytes:
+    """Return the file of an encoder's pieces; a wav gets its header and tags, now that the length is known."""
     data = b"".join(pieces)
     if setting.format != "wav":
         return data
@@ -109,4 +114,5 @@ def whole(pieces: list[bytes], setting: AudioSetting) -> bytes:
     rate = setting.sample_rate
     head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, setting.channel, rate,
                        rate * per_frame, per_frame, 8 * _BYTES_PER_SAMPLE)  # fmt: skip
-    return head + struct.pack("<4sI", b"data", len(data)) + data
+    file = head + struct.pack("<4sI", b"data", len(data)) + data
+    return file if provenance is None else marked(file, "wav", provenance)

@@ -1,4 +1,4 @@
-"""Writing a recording: wav and mp3, and the file that a voice is cloned from."""
+"""Writing a recording: wav, mp3 and flac, and the file that a voice is cloned from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from clone.audio.read import Recording, resample
+from clone.audio.tags import Provenance, marked
 from clone.contract import AUDIO_FORMATS, REFERENCE_MAX_BYTES
 from clone.jobs import Stop
 
@@ -20,12 +21,13 @@ MP3_SAMPLE_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_10
 _CHUNK = 1 << 16
 
 
-def wav_bytes(samples: np.ndarray, sample_rate: int) -> bytes:
+def wav_bytes(samples: np.ndarray, sample_rate: int, provenance: Provenance | None = None) -> bytes:
     """Return a recording as a wav file.
 
     Args:
         samples: float32, shape (n_samples,), mono; clipped to [-1, 1].
         sample_rate: Hz.
+        provenance: said in the file's tags; None for a recording that nobody made.
 
     Returns:
         16-bit PCM, mono.
@@ -36,10 +38,16 @@ def wav_bytes(samples: np.ndarray, sample_rate: int) -> bytes:
         file.setsampwidth(2)
         file.setframerate(sample_rate)
         file.writeframes(_pcm16(samples).tobytes())
-    return out.getvalue()
+    return _told(out, "wav", provenance)
 
 
-def mp3_bytes(samples: np.ndarray, sample_rate: int, bit_rate: int = MP3_BIT_RATE, stop: Stop | None = None) -> bytes:
+def mp3_bytes(
+    samples: np.ndarray,
+    sample_rate: int,
+    bit_rate: int = MP3_BIT_RATE,
+    stop: Stop | None = None,
+    provenance: Provenance | None = None,
+) -> bytes:
     """Return a recording as an mp3 file.
 
     Args:
@@ -47,6 +55,7 @@ def mp3_bytes(samples: np.ndarray, sample_rate: int, bit_rate: int = MP3_BIT_RAT
         sample_rate: Hz; resampled to the next of MP3_SAMPLE_RATES if it is none of them.
         bit_rate: bits per second, lowered to what the rate allows.
         stop: obeyed while encoding.
+        provenance: as for ``wav_bytes``.
 
     Returns:
         A constant-rate mono mp3. Its LAME header tells the exact length, so that decoders return as many
@@ -55,7 +64,7 @@ def mp3_bytes(samples: np.ndarray, sample_rate: int, bit_rate: int = MP3_BIT_RAT
     rate = next((r for r in MP3_SAMPLE_RATES if r >= sample_rate), MP3_SAMPLE_RATES[-1])
     sound = _pcm16(resample(samples, sample_rate, rate))
     out = io.BytesIO()
-    with av.open(out, "w", format="mp3") as container:
+    with av.open(out, "w", format="mp3", options={"id3v2_version": "0"}) as container:
         stream = container.add_stream("libmp3lame", rate=rate, layout="mono", format="s16p")
         stream.bit_rate = bit_rate
         for start in range(0, len(sound), _CHUNK):
@@ -65,7 +74,26 @@ def mp3_bytes(samples: np.ndarray, sample_rate: int, bit_rate: int = MP3_BIT_RAT
             frame.sample_rate, frame.pts = rate, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return out.getvalue()
+    return _told(out, "mp3", provenance)
+
+
+def flac_bytes(samples: np.ndarray, sample_rate: int, provenance: Provenance | None = None) -> bytes:
+    """Return a recording as a flac file: what ``wav_bytes`` returns, in about half the space."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="flac") as container:
+        stream = container.add_stream("flac", rate=sample_rate, layout="mono", format="s16")
+        frame = av.AudioFrame.from_ndarray(_pcm16(samples)[np.newaxis], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = sample_rate, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return _told(out, "flac", provenance)
+
+
+def file_bytes(samples: np.ndarray, sample_rate: int, suffix: str, provenance: Provenance | None = None) -> bytes:
+    """Return a recording as the file that a name's suffix asks for: .mp3 or .flac, else wav."""
+    if suffix.lower() == ".mp3":
+        return mp3_bytes(samples, sample_rate, provenance=provenance)
+    return (flac_bytes if suffix.lower() == ".flac" else wav_bytes)(samples, sample_rate, provenance)
 
 
 def accepted(recording: Recording, original: bytes | Path, stop: Stop | None = None) -> tuple[bytes, str]:
@@ -85,6 +113,10 @@ def accepted(recording: Recording, original: bytes | Path, stop: Stop | None = N
     if recording.format in AUDIO_FORMATS and not too_big_wav:
         return (original if isinstance(original, bytes) else original.read_bytes()), recording.format
     return mp3_bytes(recording.samples, recording.sample_rate, stop=stop), "mp3"
+
+
+def _told(out: io.BytesIO, kind: str, provenance: Provenance | None) -> bytes:
+    return out.getvalue() if provenance is None else marked(out.getvalue(), kind, provenance)
 
 
 def _pcm16(samples: np.ndarray) -> np.ndarray:
