@@ -26,6 +26,8 @@ from clone.publish import MOUNT
 from clone.studio import Studio
 from clone.ui import page, theme
 from clone.ui.cache import PageCache
+from clone.ui.takes import MOUNT as TAKES
+from clone.ui.takes import Takes
 
 UPLOAD_LIMIT = "200mb"
 QUEUE_LOOK_S = 0.05
@@ -61,9 +63,9 @@ def launch_options(settings: Settings, api: server.App | None = None) -> dict[st
     }
 
 
-def build(studio: Studio, settings: Settings) -> gr.Blocks:
-    """Return the page of a studio."""
-    return page.build(studio, settings)
+def build(studio: Studio, settings: Settings, takes: Takes | None = None) -> gr.Blocks:
+    """Return the page of a studio; what is said on it is found in ``takes``."""
+    return page.build(studio, settings, takes or Takes())
 
 
 def main() -> None:
@@ -72,13 +74,14 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     wipe(temporary_folder(SETTINGS.home))
     studio = Studio(SETTINGS)
-    demo = build(studio, SETTINGS)
+    takes = Takes()
+    demo = build(studio, SETTINGS, takes)
     keys, key_file = load_keys(SETTINGS)
     background = Background(studio, studio.tasks())
     api = server.build(studio, SETTINGS, keys, background)
     try:
         options = launch_options(SETTINGS, api)
-        options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route)]
+        options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route), Mount(TAKES, takes.route)]
         demo.launch(**options, prevent_thread_lock=True)
         demo._queue.sleep_when_free = demo._queue.progress_update_sleep_when_free = QUEUE_LOOK_S
         studio.start()

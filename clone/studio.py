@@ -13,6 +13,7 @@ from typing import cast
 
 from clone import contract
 from clone.audio import preflight
+from clone.audio.encode import FileWriter
 from clone.audio.finding import Report
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.audio.write import accepted, file_bytes, mp3_bytes, wav_bytes
@@ -40,6 +41,7 @@ __all__ = [
     "Cloned",
     "Examination",
     "Excerpt",
+    "FileWriter",
     "Match",
     "Passage",
     "PromptPair",
@@ -228,6 +230,10 @@ class Studio:
         """Write sound to a file: mp3 or flac when its name says so, else wav. Speech says in its tags what it is."""
         provenance = provenance_of(spoken.voice, spoken.model) if isinstance(spoken, Spoken) else None
         path.write_bytes(file_bytes(spoken.samples, spoken.sample_rate, path.suffix, provenance))
+
+    def writing(self, path: Path, voice_id: str, owner: str, model: str) -> FileWriter:
+        """Begin a file of speech that is written as it is spoken; its name says of which kind: mp3, wav or flac."""
+        return FileWriter(path, SAMPLE_RATE, provenance_of(self._library.get(voice_id, owner), model))
 
     def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
         return self.calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)

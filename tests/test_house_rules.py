@@ -78,7 +78,7 @@ ONLY = {
     "gradio": {"app", "ui"},
     "gradio_client": {"app", "ui"},
     "fastapi": {"app", "server", "api"},
-    "starlette": {"app", "server", "api", "links"},
+    "starlette": {"app", "server", "api", "links", "ui"},
     "anyio": {"server", "api"},
     "uvicorn": {"app", "server"},
     "requests": {"fetch", "wire"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from pathlib import Path
 from typing import cast
 
 import av
@@ -116,3 +117,39 @@ def whole(pieces: list[bytes], setting: AudioSetting, provenance: Provenance | N
                        rate * per_frame, per_frame, 8 * _BYTES_PER_SAMPLE)  # fmt: skip
     file = head + struct.pack("<4sI", b"data", len(data)) + data
     return file if provenance is None else marked(file, "wav", provenance)
+
+
+class FileWriter:
+    """Writes a file sentence by sentence, so that what is written of an mp3 or flac can be heard meanwhile.
+
+    Args:
+        path: its suffix says of which kind: .mp3, .flac or .wav.
+        sample_rate: of the samples, Hz.
+        provenance: said in its tags.
+    """
+
+    def __init__(self, path: Path, sample_rate: int, provenance: Provenance) -> None:
+        self._path = path
+        self._setting = AudioSetting(sample_rate=sample_rate, format=path.suffix.lstrip("."))
+        self._provenance = provenance
+        self._encoder = Encoder(self._setting, sample_rate, provenance)
+        self._pieces: list[bytes] = []  # of a wav, whose header tells its length
+        path.touch(0o600)
+
+    def add(self, samples: np.ndarray) -> None:
+        """Write a piece: float32, shape (n_samples,), mono, within [-1, 1]."""
+        self._write(self._encoder.add(samples))
+
+    def end(self) -> float:
+        """Finish the file; return its length in seconds."""
+        self._write(self._encoder.end())
+        if self._setting.format == "wav":
+            self._path.write_bytes(whole(self._pieces, self._setting, self._provenance))
+        return self._encoder.duration_s
+
+    def _write(self, data: bytes) -> None:
+        if self._setting.format == "wav":
+            self._pieces.append(data)
+        elif data:
+            with self._path.open("ab") as file:
+                file.write(data)

@@ -17,6 +17,7 @@ from clone.ui.hosting import BACKEND_KEY, Hosting
 from clone.ui.running import Desk
 from clone.ui.sampling import Prompting, Sampling
 from clone.ui.speaking import Speaking, speak_panel
+from clone.ui.takes import Takes
 from clone.ui.visitors import STORAGE_KEY, browser_secret, is_loopback
 from clone.ui.voices import Voices, voices_panel
 
@@ -33,13 +34,14 @@ _SHOW_SOURCE_JS = (
     + ".map((each) => ({visible: each === source, __type__: 'update'}))"
 )
 _MARK_JS = "(used, start, length) => { window.tbMark(used, start, length); }"
+_COUNT_LONG_JS = f"(text) => window.tbCount(text, {contract.SPEECH_TASK_MAX_CHARS})"
 _COUNT_JS = f"(text) => window.tbCount(text, {contract.TEXT_MAX_CHARS})"
-_SHOW_VOICE_JS = "() => { window.tbShow('#voice-card'); }"
+_SHOW_PLAYER_JS = "() => { window.tbShow('#voice-player'); }"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
 
 
-def build(studio: Studio, settings: Settings) -> gr.Blocks:
-    """Return the page, wired to a studio."""
+def build(studio: Studio, settings: Settings, takes: Takes) -> gr.Blocks:
+    """Return the page, wired to a studio; what is said on it is found in ``takes``."""
     on_loopback = is_loopback(settings.server_name) and not settings.public_url
     desk = Desk(studio, settings, VisitFiles(temporary_folder(settings.home)))
     with gr.Blocks(title=words.TITLE, delete_cache=(LOOKED_AT_EVERY_S, KEPT_FOR_S), analytics_enabled=False) as page:
@@ -47,23 +49,29 @@ def build(studio: Studio, settings: Settings) -> gr.Blocks:
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=secret)
         backend = gr.BrowserState("", storage_key=BACKEND_KEY, secret=secret)
         gr.HTML(parts.header())
-        with gr.Row(elem_classes="tb-columns"):
-            with gr.Column(min_width=340):
-                voice, closer = panels.voice_panel()
-            with gr.Column(min_width=340):
-                preview = panels.preview_panel()
-        run = panels.run_panel(on_loopback, own_key=on_loopback and bool(settings.novita_api_key))
-        result = outcomes.result_panel()
-        with fields.card():
-            listed = voices_panel()
-            spoken = speak_panel()
+        with gr.Tabs(selected="clone", elem_id="places") as places:
+            with gr.Tab(words.PLACES["clone"], id="clone"):
+                with gr.Row(elem_classes="tb-columns"):
+                    with gr.Column(scale=7, min_width=340):
+                        voice, closer = panels.voice_panel()
+                    with gr.Column(scale=5, min_width=340, elem_classes="tb-side"):
+                        preview = panels.preview_panel()
+                        own_key = on_loopback and bool(settings.novita_api_key)
+                        run = panels.run_panel(on_loopback, own_key)
+                result = outcomes.result_panel()
+            with gr.Tab(words.PLACES["speak"], id="speak") as speak_place:
+                spoken = speak_panel()
+            with gr.Tab(words.PLACES["voices"], id="voices") as voices_place, fields.card():
+                listed = voices_panel()
         cloning = Cloning(desk, (voice, closer, preview, run), (result, listed))
         _wire_voice(cloning, desk)
         _wire_clone(cloning, token)
         _wire_backend(page, Hosting(desk, run.hosting, run.consent, on_loopback), cloning, backend)
-        speaking = Speaking(desk, spoken, listed.listed)
-        _wire_voices(page, Voices(desk, listed, speaking, result), token, run.hosting.key)
-        _wire_speaking(speaking, token, run.hosting.key)
+        speaking = Speaking(desk, spoken, takes)
+        voices = Voices(desk, listed, speaking, result)
+        _wire_voices(page, voices, (token, run.hosting.key), places)
+        _wire_speaking(speaking, (token, run.hosting.key), speak_place)
+        voices_place.select(voices.open, token, [token, listed.listed], **_QUICK)
         page.unload(_forget_files(desk))
     return page  # type: ignore[no-any-return]
 
@@ -148,14 +156,14 @@ def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.
     )
 
 
-def _wire_voices(page: gr.Blocks, voices: Voices, token: gr.BrowserState, key: gr.Textbox) -> None:
-    p = voices.panel
+def _wire_voices(page: gr.Blocks, voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places: gr.Tabs) -> None:
+    p, (token, key) = voices.panel, who
     page.load(voices.open, token, [token, p.listed], **_QUICK)
     played = p.listed.play(voices.play, token, voices.outputs(), **_QUICK)
     picked = p.listed.select(voices.select, token, voices.outputs(), **_QUICK)
-    for shown in (played, picked):
-        shown.then(js=_SHOW_VOICE_JS, **_IN_BROWSER)
-    chosen, new = voices.speaking.panel.chosen, voices.result.voice_id
+    played.then(js=_SHOW_PLAYER_JS, **_IN_BROWSER)
+    picked.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
+    chosen, new = voices.speaking.panel.voice, voices.result.voice_id
     p.listed.delete(voices.forget, [token, chosen, new], voices.forgettable(), **_QUICK)
     keeping = p.listed.apply(
         voices.keep,
@@ -170,11 +178,13 @@ def _wire_voices(page: gr.Blocks, voices: Voices, token: gr.BrowserState, key: g
     p.keep_cancel.click(voices.keep_cancelled, None, voices.keep_controls(), cancels=[keeping], **_QUICK)
 
 
-def _wire_speaking(speaking: Speaking, token: gr.BrowserState, key: gr.Textbox) -> None:
-    p = speaking.panel
+def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], place: gr.Tab) -> None:
+    p, (token, key) = speaking.panel, who
+    place.select(speaking.offer, [token, p.voice], p.voice, **_QUICK)
+    p.text.change(js=_COUNT_LONG_JS, inputs=p.text, outputs=p.counter, **_IN_BROWSER)
     running = p.speak.click(
         speaking.speak,
-        [token, key, p.chosen, p.text, p.model],
+        [token, key, p.takes, *p.said()],
         speaking.outputs(),
         api_visibility="private",
         show_progress="hidden",
@@ -183,9 +193,9 @@ def _wire_speaking(speaking: Speaking, token: gr.BrowserState, key: gr.Textbox) 
         concurrency_limit=_RUNS_AT_ONCE,
     )
     gr.on(
-        [p.chosen.change, p.text.change, p.model.change],
+        [p.voice.change, p.text.change, p.model.change],
         speaking.cost,
-        [token, p.chosen, p.text, p.model],
+        [token, p.voice, p.text, p.model],
         p.cost,
         trigger_mode="always_last",
         **_QUICK,

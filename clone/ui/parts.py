@@ -12,6 +12,7 @@ from clone.errors import TimbreError
 from clone.settings import NOVITA
 from clone.studio import Examination, Match
 from clone.ui import charts, words
+from clone.ui.takes import Take
 from clone.voice import Voice
 
 _MARK = (
@@ -115,10 +116,10 @@ def match(found: Match, accuracy: float) -> str:
     )
 
 
-def counter(n_chars: int) -> str:
+def counter(n_chars: int, limit: int = contract.TEXT_MAX_CHARS) -> str:
     """Return the count of characters beneath a text; page.js says the same while somebody types."""
-    over = " tb-over" if n_chars > contract.TEXT_MAX_CHARS else ""
-    return f'<p class="tb-count{over}">{n_chars:,} of {contract.TEXT_MAX_CHARS:,} characters</p>'
+    over = " tb-over" if n_chars > limit else ""
+    return f'<p class="tb-count{over}">{n_chars:,} of {limit:,} characters</p>'
 
 
 def sentences() -> str:
@@ -164,6 +165,47 @@ def result(voice: Voice, replayed: bool, more: str = "") -> str:
         facts.insert(0, voice.model)
     said.append(f'<p class="tb-said tb-facts">{escape(" · ".join(facts))}</p>')
     return "".join(said)
+
+
+def take(said: Take) -> str:
+    """Return the player of a take, which plays while it is still being spoken."""
+    return f'<div class="tb-take">{_said(said)}{_player(said.live, said.text, "autoplay")}</div>'
+
+
+def take_done(said: Take) -> str:
+    """Return what is there of a take once it is done: its length, and its file."""
+    facts = f'<span class="tb-facts">{words.clock(said.duration_s)} · {escape(said.model)}</span>'
+    return f'<div class="tb-said tb-does" role="status">{_download(said)}{facts}</div>'
+
+
+def takes(said: Iterable[Take]) -> str:
+    """Return the earlier takes of a visit, newest first."""
+    rows = [
+        f'<li class="tb-take">{_said(each)}{_player(each.link, each.text, "preload=none")}'
+        f'<div class="tb-does">{_download(each)}<span class="tb-facts">{words.clock(each.duration_s)} · '
+        f"{escape(each.model)}</span></div></li>"
+        for each in said
+    ]
+    if not rows:
+        return f'<p class="tb-empty">{escape(words.TAKES_EMPTY)}</p>'
+    return f'<h3 class="tb-title">{escape(words.TAKES)}</h3><ul class="tb-voices">{"".join(rows)}</ul>'
+
+
+def _said(said: Take) -> str:
+    return f"<p><strong>{escape(said.voice or words.UNNAMED)}</strong> {escape(words.excerpt(said.text))}</p>"
+
+
+def _player(link: str, text: str, how: str) -> str:
+    named = escape(f"{words.SPOKEN}: {words.excerpt(text)}", quote=True)
+    return f'<audio controls {how} src="{escape(link, quote=True)}" aria-label="{named}"></audio>'
+
+
+def _download(said: Take) -> str:
+    kind = said.name.rpartition(".")[2]
+    return (
+        f'<a class="tb-button" href="{escape(said.link, quote=True)}" download="{escape(said.name, quote=True)}">'
+        f"{escape(words.download(kind))}</a>"
+    )
 
 
 def gauge(likeness: float, ceiling: float | None) -> str:

@@ -1,134 +1,185 @@
-"""Speaking with a voice: which one, the text, what it costs, the run and what came of it."""
+"""The Speak place: any of the visitor's voices says any text, heard from its first sentence on; and what it said."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from clone import contract
+from clone import contract, t2a
 from clone.errors import CancelledError, VoiceError
 from clone.settings import NOVITA
-from clone.studio import SpeakOrder, Spoken
+from clone.studio import Passage, SpeakOrder, Spoken
 from clone.ui import fields, parts, words
 from clone.ui.running import Desk, Progress, explain, refused
+from clone.ui.takes import Recorder, Take, Takes
 from clone.voice import Voice
 
 Updates = dict[Any, Any]
+Takings = tuple[Take, ...]
+TAKES_SHOWN = 50
 
 
 @dataclass(frozen=True)
 class SpeakPanel:
-    """The card of the voice that was chosen."""
+    """The Speak place."""
 
-    chosen: gr.State
-    card: gr.Column
-    title: gr.HTML
+    voice: gr.Dropdown
     text: gr.Textbox
+    counter: gr.HTML
     model: gr.Dropdown
+    speed: gr.Slider
+    pitch: gr.Slider
+    volume: gr.Slider
+    format: gr.Radio
     cost: gr.HTML
     speak: gr.Button
     cancel: gr.Button
     progress: gr.HTML
-    spoken: gr.Audio
+    latest: gr.HTML
+    done: gr.HTML
+    takes: gr.State
+    earlier: gr.HTML
+
+    def said(self) -> list[Any]:
+        """Return what is asked for, in the order ``speak`` takes it."""
+        return [self.voice, self.text, self.model, self.speed, self.pitch, self.volume, self.format]
 
 
 def speak_panel() -> SpeakPanel:
-    """Build: the voice chosen, text, model, cost, and what it said; unseen until one is chosen."""
-    chosen = gr.State(None)
-    with gr.Column(visible=False, elem_id="voice-card", elem_classes="tb-inner") as card:
-        title = gr.HTML(elem_id="voice-title")
-        text = gr.Textbox(words.TEXT_START, label=words.SPEAK_TEXT, lines=3, max_lines=12, elem_id="speak-text")
-        model = fields.model_choice("speak-model")
-        cost = fields.slot("speak-cost")
-        speak = gr.Button(words.SPEAK_BUTTON, variant="primary", elem_id="speak")
-        cancel = gr.Button(words.CANCEL, variant="stop", visible=False, elem_id="speak-cancel")
-        progress = fields.slot("speak-progress")
-        spoken = fields.player("spoken", words.SPOKEN, visible=False, autoplay=True)
-    return SpeakPanel(chosen, card, title, text, model, cost, speak, cancel, progress, spoken)
+    """Build: voice, text, settings and the button; beside them the take that is spoken, and the earlier ones."""
+    with gr.Row(elem_classes="tb-columns"):
+        with gr.Column(scale=7, min_width=340), fields.card():
+            gr.HTML(parts.heading(None, words.SPEAK_TITLE, words.SPEAK_ADVICE))
+            voice = gr.Dropdown([], label=words.SPEAK_VOICE, elem_id="speak-voice")
+            text = gr.Textbox(words.TEXT_START, label=words.SPEAK_TEXT, lines=6, max_lines=16, elem_id="speak-text")
+            counter = gr.HTML(
+                parts.counter(len(words.TEXT_START), contract.SPEECH_TASK_MAX_CHARS), elem_id="speak-count"
+            )
+            model = fields.model_choice("speak-model")
+            with gr.Accordion(words.SPEAK_HOW, open=False, elem_id="speak-how", elem_classes="tb-drawer"):
+                with gr.Row():
+                    speed = gr.Slider(
+                        t2a.SPEED_MIN, t2a.SPEED_MAX, 1.0, step=0.05, label=words.SPEED, elem_id="speak-speed"
+                    )
+                    pitch = gr.Slider(t2a.PITCH_MIN, t2a.PITCH_MAX, 0, step=1, label=words.PITCH, elem_id="speak-pitch")
+                with gr.Row():
+                    volume = gr.Slider(0.1, t2a.VOLUME_MAX, 1.0, step=0.1, label=words.GAIN, elem_id="speak-volume")
+                    kind = gr.Radio(list(words.FORMATS), value="mp3", label=words.FORMAT, elem_id="speak-format")
+        with gr.Column(scale=5, min_width=340, elem_classes="tb-side"), fields.card():
+            cost = fields.slot("speak-cost")
+            speak = gr.Button(words.SPEAK_BUTTON, variant="primary", size="lg", elem_id="speak")
+            cancel = gr.Button(words.CANCEL, variant="stop", size="lg", visible=False, elem_id="speak-cancel")
+            progress = fields.slot("speak-progress")
+            latest = gr.HTML(elem_id="take")
+            done = fields.slot("take-done")
+            takes = gr.State(())
+            earlier = gr.HTML(parts.takes(()), elem_id="takes")
+    inputs = (voice, text, counter, model, speed, pitch, volume, kind)
+    return SpeakPanel(*inputs, cost, speak, cancel, progress, latest, done, takes, earlier)
 
 
 class Speaking:
-    """The handlers of the card; the list that a speech changes is its caller's.
+    """The handlers of the Speak place.
 
     Args:
         desk: studio, settings and files.
         panel: the components.
-        listed: the list of voices, drawn anew once a voice has spoken and so is kept.
+        takes: what was said, by its links.
     """
 
-    def __init__(self, desk: Desk, panel: SpeakPanel, listed: gr.HTML) -> None:
+    def __init__(self, desk: Desk, panel: SpeakPanel, takes: Takes) -> None:
         self._desk = desk
         self.panel = panel
-        self.listed = listed
+        self._takes = takes
 
     def outputs(self) -> list[Any]:
         """Return everything ``speak`` may change."""
-        return [*self.controls(), self.panel.spoken, self.listed]
-
-    def choosing(self) -> list[Any]:
-        """Return everything ``choose`` changes."""
         p = self.panel
-        return [p.chosen, p.card, p.title, p.spoken, *self.controls()]
-
-    def unchoosing(self) -> list[Any]:
-        """Return everything ``unchoose`` changes."""
-        p = self.panel
-        return [p.chosen, p.card, p.spoken]
+        return [*self.controls(), p.latest, p.done, p.takes, p.earlier]
 
     def controls(self) -> list[Any]:
         """Return what ``cancelled`` changes."""
         return [self.panel.speak, self.panel.cancel, self.panel.progress]
 
+    def choosing(self) -> list[Any]:
+        """Return what ``choose`` and ``unchoose`` change."""
+        return [self.panel.voice]
+
     def choose(self, voice: Voice) -> Updates:
-        """Show the card of a voice, at rest."""
-        title = f'<h3 class="tb-title">{escape(voice.name or words.UNNAMED)}</h3>'
-        return {
-            self.panel.chosen: voice.voice_id,
-            self.panel.card: gr.update(visible=True),
-            self.panel.title: title,
-            self.panel.spoken: gr.update(value=None, visible=False),
-        } | self._idle()
+        """Have a voice chosen."""
+        return {self.panel.voice: self.choices(self._desk.studio.voices(voice.owner), voice.voice_id)}
 
     def unchoose(self) -> Updates:
-        """Take the card from sight."""
-        p = self.panel
-        return {p.chosen: None, p.card: gr.update(visible=False), p.spoken: gr.update(value=None, visible=False)}
+        """Have no voice chosen; the place lists the voices anew when it is opened."""
+        return {self.panel.voice: None}
 
-    def speak(
-        self, request: gr.Request, token: str, key: str | None, chosen: str | None, *said: str | None
-    ) -> Iterator[Updates]:
-        """Say a text with a model: speak with the chosen voice; closing this closes the studio's work too."""
-        p, progress = self.panel, Progress()
-        yield {
-            p.speak: gr.update(visible=False),
-            p.cancel: gr.update(visible=True),
-            p.progress: progress.told(),
-        }
+    def offer(self, request: gr.Request, token: str, chosen: str | None) -> Any:
+        """List the visitor's voices to choose from, the newest chosen where none is."""
         try:
-            owner = self._desk.owner(token, request)
-            text, model = contract.check_text(said[0] or ""), contract.check_model(said[1] or "")
-            order = SpeakOrder(owner, _chosen(chosen), text, model, api_key=(key or "").strip() or None)
-            with closing(self._desk.studio.speak(order)) as steps:  # type: ignore[type-var]
-                for step in steps:
-                    if isinstance(step, Spoken):
-                        yield self._idle() | self._heard(step, owner, request.session_hash)
-                    else:
-                        yield {p.progress: progress.told(step)}
+            voices = self._desk.studio.voices(self._desk.owner(token, request))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            explain(error)
+            voices = []
+        return self.choices(voices, chosen)
+
+    def choices(self, voices: list[Voice], chosen: str | None) -> Any:
+        """Return the choice of voices, with one chosen."""
+        there = [voice.voice_id for voice in voices]
+        value = chosen if chosen in there else there[0] if there else None
+        named = [(words.voice_choice(voice.name, voice.voice_id, voice.backend), voice.voice_id) for voice in voices]
+        hint = words.SPEAK_VOICE_HINT if voices else words.SPEAK_NO_VOICES
+        return gr.update(choices=named, value=value, info=hint)
+
+    def speak(self, request: gr.Request, token: str, key: str | None, takes: Takings, *said: Any) -> Iterator[Updates]:
+        """Say a text, as ``SpeakPanel.said`` asks for it; closing this closes the studio's work too.
+
+        ``takes`` is what was said before, newest first.
+        """
+        p, progress = self.panel, Progress()
+        yield {p.speak: gr.update(visible=False), p.cancel: gr.update(visible=True), p.progress: progress.told()} | {
+            p.latest: "",
+            p.done: "",
+            p.earlier: parts.takes(takes),
+        }
+        recorder: Recorder | None = None
+        try:
+            order, kind = self._order(self._desk.owner(token, request), key, *said)
+            take, begin = self._begin(order, kind, request.session_hash)
+            with closing(self._events(order)) as events:  # type: ignore[type-var]
+                for event in events:
+                    if not isinstance(event, Passage | Spoken):
+                        yield {p.progress: progress.told(event)}
+                        continue
+                    if recorder is None:
+                        recorder = begin()
+                        take = replace(take, key=self._takes.begin(recorder))
+                    recorder.add(event.samples)
+                    if not take.duration_s:
+                        take = replace(take, duration_s=len(event.samples) / event.sample_rate)
+                        yield {p.latest: parts.take(take)}
+            assert recorder is not None, "a text without a sentence is refused"
+            take = replace(take, duration_s=recorder.end())
+            kept = (take, *takes)[:TAKES_SHOWN]
+            yield self._idle() | {p.done: parts.take_done(take), p.takes: kept}
         except CancelledError:
             yield self.cancelled()
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield self._idle() | {p.progress: refused(error)}
+        finally:
+            if recorder is not None and not recorder.done.is_set():
+                recorder.end()
 
     def cost(self, request: gr.Request, token: str, chosen: str | None, text: str | None, model: str | None) -> str:
         """Say what speaking with the chosen voice may cost; nothing where it is free."""
         try:
-            voices = self._desk.studio.voices(self._desk.owner(token, request))
-            if not any(voice.voice_id == chosen and voice.backend == NOVITA for voice in voices):
+            if not self._hosted(chosen, self._desk.owner(token, request)):
                 return ""
             cost = self._desk.studio.calls.speech_cost(text or "", contract.check_model(model or ""))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
@@ -136,22 +187,45 @@ class Speaking:
         return f'<p class="tb-said tb-facts">{escape(cost)}</p>'
 
     def cancelled(self) -> Updates:
-        """Return the card to rest after a cancel."""
+        """Return the place to rest after a cancel."""
         return self._idle() | {self.panel.progress: parts.note("info", words.STOPPED)}
+
+    def _order(self, owner: str, key: str | None, *said: Any) -> tuple[SpeakOrder, str]:
+        voice_id, text, model, speed, pitch, volume, kind = said
+        if not voice_id:
+            raise VoiceError(words.NO_VOICE, code="no_voice", field="voice_id", advice=words.NO_VOICE_ADVICE)
+        setting = contract.parse(
+            t2a.VoiceSetting,
+            {"voice_id": str(voice_id), "speed": float(speed), "pitch": int(pitch), "vol": float(volume)},
+        )
+        text = contract.check_text(text or "", contract.SPEECH_TASK_MAX_CHARS)
+        model = contract.check_model(model or "")
+        order = SpeakOrder(owner, str(voice_id), text, model, setting.settings, (key or "").strip() or None)
+        return order, kind if kind in words.FORMATS else words.FORMATS[0]
+
+    def _events(self, order: SpeakOrder) -> Iterator[Any]:
+        hosted = self._hosted(order.voice_id, order.owner)
+        return self._desk.studio.speak(order) if hosted else self._desk.studio.recite(order)
+
+    def _begin(self, order: SpeakOrder, kind: str, visit: str | None) -> tuple[Take, Any]:
+        """Return the take, and what begins to write it once there is something to write."""
+        studio, files = self._desk.studio, self._desk.files
+        name = f"timbre-{order.voice_id[:40]}.{kind}".replace("/", "-")
+        voices = {voice.voice_id: voice for voice in studio.voices(order.owner)}
+        voice = voices.get(order.voice_id)
+        take = Take("", voice.name if voice else "", order.text, order.model, name)
+
+        def begin() -> Recorder:
+            live = files.new(visit, "live.mp3" if kind != "mp3" else name)
+            path = live if kind == "mp3" else files.new(visit, name)
+            writing = partial(studio.writing, voice_id=order.voice_id, owner=order.owner, model=order.model)
+            return Recorder(Path(live), Path(path), writing)
+
+        return take, begin
+
+    def _hosted(self, chosen: str | None, owner: str) -> bool:
+        return any(each.voice_id == chosen and each.backend == NOVITA for each in self._desk.studio.voices(owner))
 
     def _idle(self) -> Updates:
         p = self.panel
         return {p.speak: gr.update(visible=True), p.cancel: gr.update(visible=False), p.progress: ""}
-
-    def _heard(self, spoken: Spoken, owner: str, visit: str | None) -> Updates:
-        path = self._desk.files.new(visit, f"timbre-{spoken.voice.voice_id}.wav")
-        self._desk.studio.write_speech(spoken, path)
-        studio = self._desk.studio
-        listed = parts.voices(studio.voices(owner), studio.calls.keep_cost())
-        return {self.panel.spoken: gr.update(value=str(path), visible=True), self.listed: listed}
-
-
-def _chosen(voice_id: str | None) -> str:
-    if not voice_id:
-        raise VoiceError(words.NO_VOICE, code="no_voice", field="voice_id", advice=words.NO_VOICE_ADVICE)
-    return voice_id

@@ -1,4 +1,4 @@
-"""What was said in this visit: each take plays while it is still being spoken, and can be downloaded when it is done."""
+"""What was said in this visit: a take plays while it is still being spoken, and is a file once it is done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import anyio
 import numpy as np
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
-from clone.studio import Writing
+from clone.studio import FileWriter
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -61,7 +61,7 @@ class Recorder:
         path: path of the file; its name says of which kind.
     """
 
-    def __init__(self, live: Path, path: Path, writing: Callable[[Path], Writing]) -> None:
+    def __init__(self, live: Path, path: Path, writing: Callable[[Path], FileWriter]) -> None:
         self.live, self.path = live, path
         self.done = threading.Event()
         self._writers = [writing(each) for each in dict.fromkeys((live, path))]

@@ -86,7 +86,7 @@ class Voices:
     def forgettable(self) -> list[Any]:
         """Return what may show a voice that is forgotten."""
         p, r = self.panel, self.result
-        return [p.listed, p.note, p.player, *self.speaking.unchoosing(), r.card, r.original, r.clone, r.voice_id]
+        return [p.listed, p.note, p.player, *self.speaking.choosing(), r.card, r.original, r.clone, r.voice_id]
 
     def open(self, request: gr.Request, token: str) -> tuple[str, str]:
         """Give a new visitor a token, and return it with the list of voices."""

@@ -10,6 +10,7 @@ _PROMPT_S = f"{contract.PROMPT_LIMIT_S:.0f} seconds"
 _DAYS = contract.RETENTION.days
 
 TITLE = "Timbre"
+PLACES = {"clone": "Clone", "speak": "Speak", "voices": "Voices"}
 TAGLINE = "Clone a voice from one recording, then let it say anything you write."
 
 # 1 Your voice
@@ -305,14 +306,39 @@ FORGET_ASK = "Remove this voice and its recording for good?"
 FORGET_YES, FORGET_NO = "Yes, forget it", "No, keep it"
 FORGOTTEN = "The voice and its files are gone."
 SPEAK_TEXT = "Text to speak"
+SPEAK_TITLE = "Speak"
+SPEAK_ADVICE = "Choose a voice and write what it says. You hear it from the first sentence on."
+SPEAK_VOICE, SPEAK_VOICE_HINT = "Voice", "Speaking with a voice keeps it for good."
+SPEAK_NO_VOICES = "There is no voice yet: clone one first."
+SPEAK_HOW = "Speed, pitch, volume and format"
+SPEED, PITCH, GAIN, FORMAT = "Speed", "Pitch, in semitones", "Volume", "File format"
+FORMATS = ("mp3", "wav", "flac")
+TAKES, TAKES_EMPTY = "Earlier in this visit", "What you let a voice say is listed here for this visit."
 SPEAK_BUTTON = "Speak"
 SPOKEN = "Spoken"
 PREVIEW_PLAYER = "Preview of the voice"
 NO_VOICE = "No voice is chosen."
-NO_VOICE_ADVICE = "Press Speak beside one of your voices."
+NO_VOICE_ADVICE = "Choose one of your voices, or clone one first."
 KEPT = "Kept for good"
 UNLESS_SPOKEN = ", unless you speak with it"
 UNNAMED = "Voice"
 RECORDING = "Recording"
 VOICE_GONE = "This voice is no longer here."
 VOICE_GONE_ADVICE = "It was removed or has expired."
+
+
+def voice_choice(name: str, voice_id: str, backend: str) -> str:
+    """Name a voice in a list: with the end of its id, for names may be the same."""
+    where = f" · {HOSTED}" if backend == "novita" else ""
+    return f"{name or UNNAMED}{where} · …{voice_id[-6:]}"
+
+
+def excerpt(text: str) -> str:
+    """Return the beginning of a text, in quotation marks."""
+    flat = " ".join(text.split())
+    return f"“{flat}”" if len(flat) <= 80 else f"“{flat[:77].rstrip()}…”"
+
+
+def download(kind: str) -> str:
+    """Say what a link downloads."""
+    return f"Download {kind}"
