@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import cast
 
-from clone import contract
+from clone import card, contract
 from clone.audio import preflight
 from clone.audio.encode import FileWriter
 from clone.audio.finding import Report
@@ -225,6 +225,16 @@ class Studio:
         voice = self._library.get(voice_id, owner)
         name = voice.file(kind) or kind
         return self._library.path(voice, name)
+
+    def card(self, voice_id: str, owner: str) -> bytes:
+        """Return a voice as one HTML file to show to others: both recordings, settings, likeness, consent.
+
+        Raises:
+            VoiceError: no such voice.
+        """
+        voice = self._library.get(voice_id, owner)
+        names = [voice.file(kind) for kind in ("reference", "preview")]
+        return card.page(voice, *(self._library.path(voice, name) if name else None for name in names))
 
     def write_speech(self, spoken: Spoken | Excerpt | PromptPair, path: Path) -> None:
         """Write sound to a file: mp3 or flac when its name says so, else wav. Speech says in its tags what it is."""

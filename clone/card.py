@@ -1,0 +1,144 @@
+"""A voice on one page, to pass on: both recordings in it, so that it opens anywhere and asks nobody for anything."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from clone.audio.picture import outline
+from clone.audio.read import Recording, read
+from clone.audio.write import MP3_BIT_RATE, mp3_bytes
+from clone.contract import clock
+from clone.receipt import provenance_of
+from clone.settings import NOVITA
+from clone.voice import Voice
+
+UNNAMED = "Unnamed voice"
+LONG_S, LONG_BIT_RATE = 60.0, 64_000
+"""A recording longer than this is embedded at this rate, so that the page stays small enough to be mailed."""
+
+N_COLUMNS = 320
+HEIGHT = 72
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A recording as the page has it: an address that holds all of it, its length as m:ss, its drawn outline."""
+
+    address: str
+    length: str
+    points: str
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike clone and original are: as a share of what can be reached, 0 to 100, None if unknown; and in words."""
+
+    share: int | None
+    words: str
+
+
+def page(voice: Voice, reference: Path | None, preview: Path | None) -> bytes:
+    """Return a voice's page, whole and by itself, in UTF-8.
+
+    Args:
+        voice: what is told of it; never whose it is.
+        reference: its recording; None where that is gone.
+        preview: its preview; None where it has none.
+
+    Raises:
+        AudioError: a recording can't be read.
+    """
+    shown = _template().render(
+        name=voice.name.strip() or UNNAMED,
+        original=_original(read(reference)) if reference else None,
+        clone=_clone(voice, preview) if preview else None,
+        text=voice.settings.get("text"),
+        likeness=_likeness(voice),
+        made_on=_day(voice.created_at),
+        consent_at=_moment(voice.consent_at),
+        settings=_settings(voice),
+        voice_id=voice.voice_id,
+        height=HEIGHT,
+        n_columns=N_COLUMNS,
+    )
+    return shown.encode("utf-8", "replace")
+
+
+@cache
+def _template() -> Template:
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("card.html.j2")
+
+
+def _original(recording: Recording) -> Sound:
+    """Encode it anew, always: what else its file says of the person stays here."""
+    bit_rate = LONG_BIT_RATE if recording.duration_s > LONG_S else MP3_BIT_RATE
+    return _sound(recording, mp3_bytes(recording.samples, recording.sample_rate, bit_rate))
+
+
+def _clone(voice: Voice, path: Path) -> Sound:
+    """Take it as it is where every browser plays it, tags and all."""
+    recording = read(path)
+    if recording.format == "mp3":
+        return _sound(recording, path.read_bytes())
+    return _sound(recording, mp3_bytes(recording.samples, recording.sample_rate, provenance=provenance_of(voice)))
+
+
+def _sound(recording: Recording, mp3: bytes) -> Sound:
+    lows, highs = outline(recording.samples, N_COLUMNS)
+    loudest = max(float(highs.max()), -float(lows.min()), 1e-6)
+    middle = HEIGHT / 2
+    there = [f"{x},{middle - y / loudest * (middle - 2) - 0.4:.1f}" for x, y in enumerate(highs)]
+    back = [f"{x},{middle - y / loudest * (middle - 2) + 0.4:.1f}" for x, y in reversed(list(enumerate(lows)))]
+    address = f"data:audio/mpeg;base64,{b64encode(mp3).decode()}"
+    return Sound(address, clock(recording.duration_s), " ".join(there + back))
+
+
+def _likeness(voice: Voice) -> Likeness | None:
+    if voice.likeness is None:
+        return None
+    scale = f"The clone's likeness to the original is {voice.likeness:.2f}: 1 is the same voice, 0 a different one."
+    if not voice.ceiling or voice.ceiling <= 0:
+        return Likeness(None, scale)
+    share = max(0, min(100, round(100 * voice.likeness / voice.ceiling)))
+    return Likeness(
+        share,
+        f"{scale} Two halves of the original, compared with each other, reach {voice.ceiling:.2f}, and a clone of it "
+        f"can hardly get further: this one gets {share} % of the way.",
+    )
+
+
+def _settings(voice: Voice) -> list[tuple[str, str]]:
+    """Return what the voice was made with, as label and value."""
+    asked = voice.settings
+    by = "MiniMax at Novita, through Timbre" if voice.backend == NOVITA else "Timbre, with its own engine"
+    rows = [("Made", _moment(voice.created_at)), ("By", by)]
+    if voice.model:
+        rows.append(("Model", voice.model))
+    if asked.get("stretch"):
+        start_s, end_s = asked["stretch"]
+        rows.append(("Cloned from", f"{clock(start_s)} to {clock(end_s)} of the recording"))
+    rows.append(("Noise reduction", "On" if asked.get("need_noise_reduction") else "Off"))
+    rows.append(("Even volume", "On" if asked.get("need_volume_normalization") else "Off"))
+    if asked.get("prompt_text"):
+        rows.append(("Prompt clip", f"“{asked['prompt_text'].strip()}”"))
+        rows.append(("Transcript match", f"At least {asked.get('accuracy')}"))
+    return rows
+
+
+def _day(at: datetime) -> str:
+    at = at.astimezone(UTC)
+    return f"{at.day} {at:%B %Y}"
+
+
+def _moment(at: datetime) -> str:
+    return f"{_day(at)} at {at.astimezone(UTC):%H:%M} UTC"
