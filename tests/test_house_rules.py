@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "fetch": FOUNDATION | {"network"},
     "store": FOUNDATION,
     "links": FOUNDATION,
-    "publish": FOUNDATION | {"store", "links"},
+    "publish": FOUNDATION | {"store", "links", "workspace"},
+    "snippets": FOUNDATION,
     "prices": FOUNDATION,
     "voice": FOUNDATION,
     "database": FOUNDATION | {"store", "voice"},
@@ -48,12 +49,14 @@ MAY_IMPORT = {
     "tasks": FOUNDATION | {"store", "voice"},
     "recital": FOUNDATION | PARTS | {"orders", "examining"},
     "hosted": FOUNDATION | {"audio", "fetch", "novita", "orders", "publish"},
-    "calls": FOUNDATION | {"hosted", "library", "orders", "prices", "publish", "store", "voice", "workspace"},
+    "calls": FOUNDATION
+    | {"hosted", "library", "novita", "orders", "prices", "publish", "snippets", "store", "voice", "workspace"},
     "receipt": FOUNDATION | {"audio", "engine", "orders", "voice"},
     "examining": FOUNDATION | {"audio", "engine", "workspace"},
+    "intake": FOUNDATION | {"audio", "engine", "examining", "hosted", "orders"},
     "studio": FOUNDATION
     | PARTS
-    | {"orders", "workspace", "examining", "hosted", "calls", "tasks", "recital", "receipt"},
+    | {"orders", "workspace", "examining", "hosted", "calls", "tasks", "recital", "receipt", "intake", "snippets"},
     "background": FOUNDATION | {"studio", "orders", "tasks", "audio"},  # what was spoken is written as asked
     "api": FOUNDATION | {"rates", "audio"},
     "server": FOUNDATION | {"studio", "orders", "tasks", "background", "api", "keys", "links", "rates", "audio"},
