@@ -52,7 +52,7 @@ run: $(VENV)/.run  ## set up and start the app at http://127.0.0.1:7860 (GRADIO_
 	@exec $(BIN)/python app.py
 
 .PHONY: test
-test: $(VENV)/.dev chromium  ## set up and run all tests, the browser's too (TESTS="tests/test_cli.py -x" chooses)
+test: $(VENV)/.dev chromium curl  ## set up and run all tests, the browser's too (TESTS="tests/test_cli.py -x" chooses)
 	@$(BIN)/python -m pytest $(TESTS)
 
 .PHONY: check
@@ -111,3 +111,10 @@ chromium:
 	echo "Installing chromium for the browser's tests"; \
 	{ $(call apt,chromium); } && exit 0; \
 	echo "The browser's tests need /usr/bin/chromium. On Debian, as root: apt-get install chromium" >&2; exit 1
+
+.PHONY: curl
+curl:
+	@command -v curl >/dev/null && exit 0; \
+	echo "Installing curl for the tests of the API"; \
+	{ $(call apt,curl); } && exit 0; \
+	echo "The API's tests need curl. On Debian, as root: apt-get install curl" >&2; exit 1

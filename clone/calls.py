@@ -12,14 +12,16 @@ from pathlib import Path
 from clone.audio.tags import marked
 from clone.contract import CloneOptions
 from clone.errors import CancelledError, MaybeDone
-from clone.hosted import Clip, Hosted
+from clone.hosted import Clip, Hosted, clone_request
 from clone.jobs import Queue, Stage, Stop, Tell, Work
 from clone.library import Library
+from clone.novita import CLONE_PATH, clone_body
 from clone.orders import Cloned, CloneOrder, SpeakOrder, Spoken
 from clone.prices import KEEP_BILL, KEEP_MODEL, KEEP_TEXT, Bill, clone_bill, estimate
-from clone.publish import Publisher
+from clone.publish import Link, Publisher
 from clone.receipt import provenance_of
-from clone.settings import Settings
+from clone.settings import NOVITA, Settings
+from clone.snippets import HOSTED_KEY, OWN_KEY, Request, RequestCode, clone_code
 from clone.store import Store
 from clone.voice import Voice
 from clone.workspace import Workspace
@@ -47,6 +49,7 @@ class Calls:
         self.publisher = Publisher(settings, store)
         self.hosted = Hosted(settings, self.publisher)
         self._base_url = settings.novita_base_url
+        self._own_url = settings.public_url
         self._library = library
         self._workspace = workspace
         self._queue = Queue(n_workers=MAX_CALLS)
@@ -115,6 +118,28 @@ class Calls:
             sound = self.hosted.speak(order, folder, say, stop, done=keep)
         voice = self._library.get(order.voice_id, order.owner)
         return Spoken(voice, sound.samples, sound.sample_rate, order.model)
+
+    def request_code(self, order: CloneOrder, clips: tuple[Clip, Clip | None], served_at: str) -> RequestCode:
+        """Return an order as programs that send it; what is a file is lent to them for an hour.
+
+        Args:
+            order: its backend says whose API is asked.
+            clips: the reference, and the prompt clip if there is one.
+            served_at: the address at which the one who asks reaches this app; its public one is preferred.
+
+        Raises:
+            As ``Publisher.lend_for``.
+        """
+        own = "" if order.backend == NOVITA else self._own_url or served_at.rstrip("/")
+        lent = [
+            Link(clip.url) if clip.url else self.publisher.lend_for(clip.data, clip.suffix, at=own)
+            for clip in clips
+            if clip
+        ]
+        body = clone_body(clone_request(order, lent[0].url, lent[1].url if len(lent) > 1 else None))
+        ends = min((link.expires_at for link in lent if link.expires_at), default=None)
+        key_name = OWN_KEY if own else HOSTED_KEY
+        return RequestCode(clone_code(Request(own or self._base_url, CLONE_PATH, body, key_name, ends)), ends)
 
     def _keep(self, voice: Voice, files: dict[str, bytes]) -> Voice:
         try:

@@ -105,7 +105,7 @@ class Examining:
             FetchError: its URL can't be downloaded.
             BusyError: too many are being looked at.
         """
-        with self._place() as folder:
+        with self.place() as folder:
             path = self._lend(audio, folder, "audio", Stop())
             recording = read(path)
             heard = self._backend.listen(_first(recording), recording.sample_rate)
@@ -132,7 +132,7 @@ class Examining:
         Raises:
             As examine(); AudioError ``bad_stretch``.
         """
-        with self._place() as folder:
+        with self.place() as folder:
             recording = read(self._lend(audio, folder, "audio", Stop()))
             part = recording if bounds is None else part_of(recording, bounds)
             samples = part.samples[: int(MAX_EXCERPT_S * part.sample_rate)]
@@ -152,7 +152,7 @@ class Examining:
         Raises:
             As examine(); AudioError ``no_sentence``.
         """
-        with self._place() as folder:
+        with self.place() as folder:
             recording = read(self._lend(audio, folder, "audio", Stop()))
             part = recording if bounds is None else part_of(recording, bounds)
             heard = self._backend.listen(_first(part), part.sample_rate)
@@ -181,14 +181,19 @@ class Examining:
             As examine(), at the field ``prompt_audio``; PromptError: the clip is too long.
         """
         if heard is None:
-            with self._place():
+            with self.place():
                 recording = read(prompt_audio, field="prompt_audio")
                 contract.check_prompt_duration(recording.duration_s)
                 heard = _ended(self._backend.transcribe(Heard(recording.samples, recording.sample_rate, [])))
         return Match(heard, match(text or heard, heard), words_heard(text or heard, heard))
 
     @contextmanager
-    def _place(self) -> Iterator[Path]:
+    def place(self) -> Iterator[Path]:
+        """Lend a folder for a look at a recording, to a few at a time.
+
+        Raises:
+            BusyError: ``queue_full``.
+        """
         if not self._places.acquire(timeout=CHECK_WAIT_S):
             raise BusyError("Many recordings are being checked.", code="queue_full", advice="Try again in a moment.")
         try:

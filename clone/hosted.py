@@ -61,6 +61,12 @@ def clip_of(given: Path | str | None, recording: Recording, kept: tuple[bytes, s
     return Clip(*kept, given if isinstance(given, str) and untouched else None)
 
 
+def clone_request(order: CloneOrder, audio_url: str, prompt_url: str | None) -> CloneRequest:
+    """Return what an order asks for, its recordings at these addresses."""
+    prompt = ClonePrompt(prompt_audio_url=prompt_url, prompt_text=order.prompt_text or "") if prompt_url else None
+    return CloneRequest(audio_url=audio_url, clone_prompt=prompt, **order.options.model_dump())
+
+
 class Hosted:
     """The hosted service for every owner; thread-safe.
 
@@ -149,9 +155,7 @@ class Hosted:
         client = self._client(order.owner, order.api_key)
         with ExitStack() as lent:
             urls = [lent.enter_context(self._address(clip, folder)) if clip else None for clip in clips]
-            prompt = ClonePrompt(prompt_audio_url=urls[1], prompt_text=order.prompt_text or "") if urls[1] else None
-            request = CloneRequest(audio_url=urls[0] or "", clone_prompt=prompt, **order.options.model_dump())
-            answer = client.clone(request, say, stop)
+            answer = client.clone(clone_request(order, urls[0] or "", urls[1]), say, stop)
         if not answer.demo_audio_url:
             return Made(answer.voice_id)
         try:

@@ -81,7 +81,8 @@ def link_route(signer: Signer, find: Callable[[str], Path | None]) -> App:
             headers = {**_HEADERS, "Allow": "GET, HEAD"}
             await PlainTextResponse("Method Not Allowed", 405, headers)(scope, receive, send)
             return
-        path = _asked_for(scope, signer, find)
+        key = str(scope["path"]).partition(ROUTE)[2]
+        path = linked(key, scope.get("query_string", b"").decode("latin-1"), signer, find)
         if path is None:
             await PlainTextResponse("Not Found", 404, _HEADERS)(scope, receive, send)
             return
@@ -91,9 +92,16 @@ def link_route(signer: Signer, find: Callable[[str], Path | None]) -> App:
     return serve
 
 
-def _asked_for(scope: Scope, signer: Signer, find: Callable[[str], Path | None]) -> Path | None:
-    key = str(scope["path"]).partition(ROUTE)[2]
-    asked = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+def linked(key: str, query: str, signer: Signer, find: Callable[[str], Path | None]) -> Path | None:
+    """Return the file of a link; None when its signature or its time is not right, or its file is gone.
+
+    Args:
+        key: the link's path after ``ROUTE``, decoded.
+        query: what stands after its question mark.
+        signer: made the links.
+        find: gives the file of a key.
+    """
+    asked = dict(parse_qsl(query))
     if not signer.verify(key, asked.get("expires", ""), asked.get("signature", "")):
         return None
     path = find(key)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from clone.contract import CloneOptions
-from clone.errors import Refused
+from clone.contract import CloneOptions, check_prompt_pair, check_prompt_text
+from clone.errors import ConsentError, Refused
 from clone.settings import BACKENDS, LOCAL
 from clone.t2a import AS_IT_IS, SpeechSettings
 from clone.voice import Voice
@@ -52,6 +52,26 @@ class CloneOrder:
     backend: str = LOCAL
     api_key: str | None = field(default=None, repr=False)
     stretch: tuple[float, float] | None = None
+
+
+def check_asked(order: CloneOrder) -> None:
+    """Refuse what can be seen to be wrong without any work.
+
+    Raises:
+        Refused: ``unknown_backend``.
+        ConsentError: nobody confirmed it.
+        PromptError: half a prompt, or a transcript that can't be one.
+    """
+    check_backend(order.backend)
+    if not order.consent:
+        raise ConsentError(
+            "Nobody confirmed that the person in the recording agreed to be cloned.",
+            code="no_consent",
+            field="consent",
+            advice="Ask the person, then tick the box.",
+        )
+    if check_prompt_pair(order.prompt_audio is not None, order.prompt_text):
+        check_prompt_text(order.prompt_text or "")
 
 
 @dataclass(frozen=True)

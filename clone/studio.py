@@ -8,28 +8,30 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import cast
 
-from clone import card, contract
+from clone import card, contract, intake
 from clone.audio import preflight
 from clone.audio.encode import FileWriter
 from clone.audio.finding import Report
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
-from clone.audio.write import accepted, file_bytes, mp3_bytes, wav_bytes
+from clone.audio.write import accepted, file_bytes, mp3_bytes
 from clone.calls import Calls, files_of
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import Heard, LocalBackend
-from clone.errors import BusyError, ConsentError
-from clone.examining import Bounds, Examination, Examining, Excerpt, Match, PromptPair, enhanced, part_of
+from clone.errors import BusyError
+from clone.examining import Bounds, Examination, Examining, Excerpt, Match, PromptPair, enhanced
 from clone.fetch import fetch
 from clone.hosted import clip_of
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work, steps
 from clone.library import Library
-from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_backend
+from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_asked
 from clone.receipt import new_voice, provenance_of, request_key
 from clone.recital import Event, Recital
 from clone.settings import LOCAL, NOVITA, Settings
+from clone.snippets import RequestCode
 from clone.store import Store, make_private_folder
 from clone.t2a import AS_IT_IS
 from clone.tasks import Tasks
@@ -45,6 +47,7 @@ __all__ = [
     "Match",
     "Passage",
     "PromptPair",
+    "RequestCode",
     "SpeakOrder",
     "Spoken",
     "Stage",
@@ -97,8 +100,9 @@ class Studio:
             threading.Thread(target=self._warm_up, name="timbre-warm", daemon=True).start()
 
     def close(self) -> None:
-        """Stop the purge and let go of the library."""
+        """Stop the purge, take back what is lent and let go of the library."""
         self._closed.set()
+        self.calls.publisher.close()
         self._library.close()
 
     def download(self, url: str, folder: Path) -> Path:
@@ -135,16 +139,7 @@ class Studio:
         Raises:
             TimbreError: what refuses or fails, at its field.
         """
-        check_backend(order.backend)
-        if not order.consent:
-            raise ConsentError(
-                "Nobody confirmed that the person in the recording agreed to be cloned.",
-                code="no_consent",
-                field="consent",
-                advice="Ask the person, then tick the box.",
-            )
-        if contract.check_prompt_pair(order.prompt_audio is not None, order.prompt_text):
-            contract.check_prompt_text(order.prompt_text or "")
+        check_asked(order)
         if isinstance(order.audio, Path) and not isinstance(order.prompt_audio, str):
             stored = self._replay(order, order.audio, order.prompt_audio)
             if stored is not None:
@@ -156,6 +151,29 @@ class Studio:
             self._backend.check_text(order.options.text)
         for event in self._run(order.owner, lambda tell, stop: self._clone(order, tell, stop), order.backend):
             yield cast(Stage | Waiting | Cloned, event)
+
+    def request_code(self, order: CloneOrder, served_at: str = "") -> RequestCode:
+        """Return an order to clone as curl, Python and JavaScript that run as they stand, but for the key.
+
+        A recording given by a link is asked for by that link. Of any other, which is checked first, a copy is lent by
+        a link that lives for an hour and ends with the app.
+
+        Args:
+            order: its backend says whose API is asked; its key is not used.
+            served_at: the address at which the one who asks reaches this app; by default where it is served.
+
+        Raises:
+            TimbreError: as clone(); PublishError: the hosted service has no way to a file here.
+        """
+        check_asked(order)
+        if order.backend == NOVITA and not intake.is_by_links(order):
+            self.calls.publisher.check()
+        elif order.backend == LOCAL and order.options.text is not None:
+            self._backend.check_text(order.options.text)
+        with self._examining.place() as folder:
+            path = partial(self._file, order.audio, folder, "audio", Stop())
+            clips = intake.clips(self._backend, order, path)
+        return self.calls.request_code(order, clips, served_at or f"http://127.0.0.1:{self._settings.server_port}")
 
     def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
         """Say a text with a voice, which makes the voice permanent.
@@ -259,9 +277,9 @@ class Studio:
             stored = self._replay(order, path, prompt_path)
             if stored is not None:
                 return stored
-            recording, original = self._chosen(order, path, stop)
+            recording, original = intake.chosen(path, order.stretch, stop)
             step("Checking the recording")
-            report, heard, (kept, suffix) = self._report(recording, original, stop)
+            report, heard, (kept, suffix) = intake.judged(self._backend, recording, original, stop)
             report.raise_if_refused()
             clip, prompt = self._prompt(order, prompt_path, stop) if prompt_path else (None, None)
             if hosted:
@@ -287,26 +305,6 @@ class Studio:
                 files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
         stop.check()
         return Cloned(self._add(voice, files), False, likeness, voice.ceiling)
-
-    def _chosen(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, Path | bytes]:
-        """Return what is to be cloned, and its file: the recording, or the part of it that was chosen."""
-        recording = read(path, stop=stop)
-        if order.stretch is None:
-            return recording, path
-        part = part_of(recording, order.stretch)
-        return part, wav_bytes(part.samples, part.sample_rate)
-
-    def _report(
-        self, recording: Recording, original: Path | bytes, stop: Stop
-    ) -> tuple[Report, Heard, tuple[bytes, str]]:
-        """Judge what would be cloned: the file itself, or the mp3 that a browser's recording becomes."""
-        if recording.duration_s > contract.REFERENCE_MAX_S:  # an hour is refused without listening to it
-            heard, kept = Heard(recording.samples, recording.sample_rate, []), (b"", recording.format)
-            report = preflight.check(recording, recording.n_bytes, heard.spans)
-            return Report(tuple(f for f in report.findings if f.code != "no_speech")), heard, kept
-        kept = accepted(recording, original, stop)
-        heard = self._backend.listen(recording.samples, recording.sample_rate)
-        return preflight.check(recording, len(kept[0]), heard.spans), heard, kept
 
     def _prompt(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, tuple[Heard, str]]:
         recording = read(path, field="prompt_audio", stop=stop)
@@ -349,8 +347,11 @@ class Studio:
     def _file(self, audio: Path | str, folder: Path, field: str, stop: Stop) -> Path:
         if isinstance(audio, Path):
             return audio
+        own = self.calls.publisher.copy(audio, folder, field)
         allow_private = self._settings.allow_private_urls
-        return fetch(audio, folder, allow_private=allow_private, max_bytes=MAX_INTAKE_BYTES, field=field, stop=stop)
+        return own or fetch(
+            audio, folder, allow_private=allow_private, max_bytes=MAX_INTAKE_BYTES, field=field, stop=stop
+        )
 
     def _warm_up(self) -> None:
         try:
@@ -362,7 +363,8 @@ class Studio:
 
     def _purge_now_and_then(self) -> None:
         while not self._closed.wait(PURGE_EVERY_S):
-            try:
-                self._library.purge()
-            except Exception:  # a full disk or a locked database passes; retention must go on after it
-                log.exception("Expired voices could not be deleted just now")
+            for tidy in (self._library.purge, self.calls.publisher.sweep):
+                try:
+                    tidy()
+                except Exception:  # a full disk or a locked database passes; retention must go on after it
+                    log.exception("What has expired could not be deleted just now")

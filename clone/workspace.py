@@ -29,11 +29,12 @@ class Workspace:
         """Remove what processes that are gone left behind."""
         for folder in self._root.iterdir():
             pid = folder.name.split("-")[0]
-            if not (pid.isdigit() and _alive(int(pid))):
+            if not (pid.isdigit() and alive(int(pid))):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Tell whether a process is running."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -22,6 +22,7 @@ import uvicorn
 from clone import server
 from clone.background import Background
 from clone.keys import load_keys
+from clone.publish import MOUNT
 from clone.settings import Settings
 from clone.studio import Studio, Voice
 
@@ -100,15 +101,18 @@ def refusal(answer: requests.Response, status: int, reason: str) -> dict[str, An
 
 
 @contextmanager
-def serving(home: Path, background: bool = True, **changes: Any) -> Iterator[Served]:
-    """Serve the API of a home, as a process that starts with it would."""
-    settings = Settings.at(home, **{"allow_private_urls": True, "api_keys": KEYS, **changes})
-    studio = Studio(settings)
-    studio.start(warm=False)
-    behind = Background(studio, studio.tasks())
-    api = server.build(studio, settings, load_keys(settings)[0], behind)
+def serving(home: Path, background: bool = True, public: bool = False, **changes: Any) -> Iterator[Served]:
+    """Serve the API of a home and what it lends, as a process that starts with it would; ``public`` at a known URL."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        changes = {"public_url": url} | changes if public else changes
+        settings = Settings.at(home, **{"allow_private_urls": True, "api_keys": KEYS, **changes})
+        studio = Studio(settings)
+        studio.start(warm=False)
+        behind = Background(studio, studio.tasks())
+        api = server.build(studio, settings, load_keys(settings)[0], behind)
+        api.mount(MOUNT, studio.calls.publisher.route)
         running = uvicorn.Server(uvicorn.Config(api, log_level="warning", lifespan="off"))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
@@ -117,7 +121,7 @@ def serving(home: Path, background: bool = True, **changes: Any) -> Iterator[Ser
         while not running.started:
             time.sleep(0.01)
         try:
-            yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", studio, settings)
+            yield Served(url, studio, settings)
         finally:
             running.should_exit = True
             thread.join(20)

@@ -1,0 +1,83 @@
+"""From a recording as it was given to what is cloned of it: the part chosen, judged, in a format of the contract's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from clone import contract
+from clone.audio import preflight
+from clone.audio.finding import Report
+from clone.audio.read import Recording, read
+from clone.audio.write import accepted, wav_bytes
+from clone.engine.local import Heard, LocalBackend
+from clone.examining import Bounds, part_of
+from clone.hosted import Clip
+from clone.jobs import Stop
+from clone.orders import CloneOrder
+
+
+def chosen(path: Path, bounds: Bounds | None, stop: Stop) -> tuple[Recording, Path | bytes]:
+    """Return what is to be cloned, and its file: the recording, or the part of it from one second to another.
+
+    Raises:
+        AudioError: it can't be read; ``bad_stretch``.
+    """
+    recording = read(path, stop=stop)
+    if bounds is None:
+        return recording, path
+    part = part_of(recording, bounds)
+    return part, wav_bytes(part.samples, part.sample_rate)
+
+
+def judged(
+    backend: LocalBackend, recording: Recording, original: Path | bytes, stop: Stop
+) -> tuple[Report, Heard, tuple[bytes, str]]:
+    """Judge what would be cloned: the file itself, or the mp3 that a browser's recording becomes.
+
+    Returns:
+        The report, what was heard, and the bytes to clone from with their format.
+    """
+    if recording.duration_s > contract.REFERENCE_MAX_S:  # an hour is refused without listening to it
+        heard, kept = Heard(recording.samples, recording.sample_rate, []), (b"", recording.format)
+        report = preflight.check(recording, recording.n_bytes, heard.spans)
+        return Report(tuple(f for f in report.findings if f.code != "no_speech")), heard, kept
+    kept = accepted(recording, original, stop)
+    heard = backend.listen(recording.samples, recording.sample_rate)
+    return preflight.check(recording, len(kept[0]), heard.spans), heard, kept
+
+
+def is_by_links(order: CloneOrder) -> bool:
+    """Tell whether all that an order sends can be had by the links it was given by."""
+    whole = isinstance(order.audio, str) and order.stretch is None
+    return whole and not isinstance(order.prompt_audio, Path)
+
+
+def clips(backend: LocalBackend, order: CloneOrder, path: Callable[[], Path]) -> tuple[Clip, Clip | None]:
+    """Return the reference and the prompt clip of an order to be sent, what was given by a link by that link.
+
+    Args:
+        backend: listens.
+        order: what is to be cloned.
+        path: gives the reference's file, where that is needed.
+
+    Raises:
+        AudioError: what would refuse it at cloning.
+        PromptError: the prompt clip is too long.
+    """
+    if isinstance(order.audio, str) and order.stretch is None:
+        reference = Clip(b"", "", order.audio)
+    else:
+        recording, original = chosen(path(), order.stretch, Stop())
+        report, _, kept = judged(backend, recording, original, Stop())
+        report.raise_if_refused()
+        reference = Clip(*kept)
+    return reference, _prompt_clip(order.prompt_audio)
+
+
+def _prompt_clip(given: Path | str | None) -> Clip | None:
+    if not isinstance(given, Path):
+        return Clip(b"", "", given) if given else None
+    recording = read(given, field="prompt_audio")
+    contract.check_prompt_duration(recording.duration_s)
+    return Clip(*accepted(recording, given))
