@@ -21,10 +21,12 @@ import gradio as gr
 
 from clone import server
 from clone.background import Background
-from clone.keys import load_keys
+from clone.keys import Keys, load_keys
 from clone.publish import MOUNT
+from clone.rates import Limits
 from clone.studio import Studio
 from clone.ui import page, theme
+from clone.ui.api import Authorize, refuse_everybody
 from clone.ui.cache import PageCache
 from clone.ui.takes import MOUNT as TAKES
 from clone.ui.takes import Takes
@@ -56,6 +58,7 @@ def launch_options(settings: Settings, api: server.App | None = None) -> dict[st
         "max_file_size": UPLOAD_LIMIT,
         "show_error": False,
         "pwa": False,
+        "mcp_server": True,
         "share": False,
         "inbrowser": False,
         "quiet": True,
@@ -63,22 +66,37 @@ def launch_options(settings: Settings, api: server.App | None = None) -> dict[st
     }
 
 
-def build(studio: Studio, settings: Settings, takes: Takes | None = None) -> gr.Blocks:
+def build(
+    studio: Studio, settings: Settings, authorize: Authorize = refuse_everybody, takes: Takes | None = None
+) -> gr.Blocks:
     """Return the page of a studio; what is said on it is found in ``takes``."""
-    return page.build(studio, settings, takes or Takes())
+    return page.build(studio, settings, authorize, takes or Takes())
+
+
+def doorman(keys: Keys, limits: Limits) -> Authorize:
+    """Return what lets programs in: with a key of the served API, and within the limits that are counted there."""
+
+    def authorize(authorization: str | None, work: str) -> str:
+        owner = keys.owner(authorization)
+        getattr(limits, work).take(owner)
+        return owner
+
+    return authorize
 
 
 def main() -> None:
     """Serve until stopped."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("httpx", "mcp"):  # they have a line for every request
+        logging.getLogger(library).setLevel(logging.WARNING)
     wipe(temporary_folder(SETTINGS.home))
     studio = Studio(SETTINGS)
-    takes = Takes()
-    demo = build(studio, SETTINGS, takes)
     keys, key_file = load_keys(SETTINGS)
+    limits = Limits()
+    takes = Takes()
+    demo = build(studio, SETTINGS, doorman(keys, limits), takes)
     background = Background(studio, studio.tasks())
-    api = server.build(studio, SETTINGS, keys, background)
+    api = server.build(studio, SETTINGS, keys, background, limits)
     try:
         options = launch_options(SETTINGS, api)
         options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route), Mount(TAKES, takes.route)]

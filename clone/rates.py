@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from clone.errors import BusyError
 
@@ -52,3 +53,12 @@ class RateLimit:
             advice=f"Try again in {wait_s} s.",
             retry_after_s=wait_s,
         )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How often a key may have each kind of work done: one for all ways in, so that it is counted together."""
+
+    check: RateLimit = field(default_factory=RateLimit)
+    clone: RateLimit = field(default_factory=RateLimit)
+    speak: RateLimit = field(default_factory=RateLimit)

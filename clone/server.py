@@ -27,7 +27,7 @@ from clone.errors import CancelledError, Refused, TimbreError
 from clone.keys import Keys, kept_secret
 from clone.links import ROUTE, Signer, link_route
 from clone.orders import CloneOrder, Passage, SpeakOrder
-from clone.rates import RateLimit
+from clone.rates import Limits
 from clone.settings import Settings
 from clone.studio import Studio
 from clone.t2a import LINK_LIFETIME, AsyncSpeechRequest, SpeechRequest
@@ -61,15 +61,17 @@ class Beside:
         await (self._api if ours else self._page)(scope, receive, send)
 
 
-def build(studio: Studio, settings: Settings, keys: Keys, background: Background) -> FastAPI:
-    """Return the API of a studio."""
-    return Api(studio, settings, keys, background).application()
+def build(
+    studio: Studio, settings: Settings, keys: Keys, background: Background, limits: Limits | None = None
+) -> FastAPI:
+    """Return the API of a studio; ``limits`` are shared with whatever else lets the keys in."""
+    return Api(studio, settings, keys, background, limits or Limits()).application()
 
 
 class Api:
     """The routes; every request brings its key, and so its owner."""
 
-    def __init__(self, studio: Studio, settings: Settings, keys: Keys, background: Background) -> None:
+    def __init__(self, studio: Studio, settings: Settings, keys: Keys, background: Background, limits: Limits) -> None:
         self._studio = studio
         self._settings = settings
         self._keys = keys
@@ -77,8 +79,7 @@ class Api:
         self._tasks = studio.tasks()
         self._signer = Signer(kept_secret(settings.home / "link_secret").encode())
         self._follower = Follower()
-        self._cloning = RateLimit()
-        self._speaking = RateLimit()
+        self._limits = limits
 
     def application(self) -> FastAPI:
         """Return the routes as one application."""
@@ -100,7 +101,7 @@ class Api:
         """Clone a voice; its consent is attested by the key's holder, who is noted with it."""
         owner = self._owner(request)
         asked = await read_body(request, CloneRequest)
-        self._cloning.take(owner)
+        self._limits.clone.take(owner)
         prompt = asked.clone_prompt
         order = CloneOrder(
             owner=owner,
@@ -123,7 +124,7 @@ class Api:
         owner = self._owner(request)
         asked = await read_body(request, SpeechRequest)
         asked.check_stream()
-        self._speaking.take(owner)
+        self._limits.speak.take(owner)
         order = SpeakOrder(owner, asked.voice_setting.voice_id, asked.text, model, asked.voice_setting.settings)
         if asked.stream:
             return await self._streamed(request, order, asked)
@@ -141,7 +142,7 @@ class Api:
         _check_path(model)
         owner = self._owner(request)
         asked = await read_body(request, AsyncSpeechRequest)
-        self._speaking.take(owner)
+        self._limits.speak.take(owner)
         order = SpeakOrder(owner, asked.voice_setting.voice_id, asked.text, model, asked.voice_setting.settings)
         await to_thread.run_sync(self._studio.check_order, order)
         task = await to_thread.run_sync(self._tasks.add, owner, model, asked.model_dump_json())

@@ -8,6 +8,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import gradio as gr
+from gradio import processing_utils
+
 KEPT_FOR_S = 3600
 """Age after which a file of a visit is removed even though the visitor is still there."""
 LOOKED_AT_EVERY_S = 300
@@ -24,6 +27,19 @@ def wipe(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
+
+
+def refuse_downloads() -> None:
+    """Keep Gradio from fetching what somebody names as the path of an upload; links are for clone/fetch.py alone.
+
+    Gradio would do so for any input of any event, before a handler is asked, and without a limit of bytes.
+    """
+
+    async def refuse(*_: object, **__: object) -> str:
+        raise gr.Error("A link is not an uploaded file.", print_exception=False)
+
+    processing_utils.async_ssrf_protected_download = refuse
+    processing_utils.async_ssrf_protected_get = refuse  # type: ignore[assignment]
 
 
 class VisitFiles:
@@ -61,6 +77,13 @@ class VisitFiles:
             held = set().union(*self._files.values()) if self._files else set()
         for path in gone - held:
             path.unlink(missing_ok=True)
+
+    def has(self, path: str) -> bool:
+        """Tell whether a path, named by anybody, is a file in the temporary folder."""
+        try:
+            return self._is_ours(Path(path)) and Path(path).is_file()
+        except (ValueError, OSError):  # what no file can be called
+            return False
 
     def copy(self, visit: str | None, source: Path, name: str) -> Path:
         """Copy a file into the temporary folder, under a path nobody can guess."""

@@ -1,4 +1,4 @@
-"""Put the panels together and wire them. Every event is private: the page is no API."""
+"""Put the panels together and wire them. Every event is private; what programs may ask by name is in api.py."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import gradio as gr
 from clone import contract
 from clone.settings import Settings
 from clone.studio import Studio
-from clone.ui import fields, outcomes, panels, parts, words
+from clone.ui import api, fields, outcomes, panels, parts, words
 from clone.ui.cloning import Cloning
-from clone.ui.files import KEPT_FOR_S, LOOKED_AT_EVERY_S, VisitFiles, temporary_folder
+from clone.ui.files import KEPT_FOR_S, LOOKED_AT_EVERY_S, VisitFiles, refuse_downloads, temporary_folder
 from clone.ui.hosting import BACKEND_KEY, Hosting
 from clone.ui.running import Desk
 from clone.ui.sampling import Prompting, Sampling
@@ -40,11 +40,20 @@ _SHOW_PLAYER_JS = "() => { window.tbShow('#voice-player'); }"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
 
 
-def build(studio: Studio, settings: Settings, takes: Takes) -> gr.Blocks:
-    """Return the page, wired to a studio; what is said on it is found in ``takes``."""
+def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: Takes) -> gr.Blocks:
+    """Return the page, wired to a studio.
+
+    Args:
+        studio: does the work.
+        settings: where it is served.
+        authorize: lets programs in; see api.py.
+        takes: where what is said here is found by its links.
+    """
+    refuse_downloads()
     on_loopback = is_loopback(settings.server_name) and not settings.public_url
     desk = Desk(studio, settings, VisitFiles(temporary_folder(settings.home)))
     with gr.Blocks(title=words.TITLE, delete_cache=(LOOKED_AT_EVERY_S, KEPT_FOR_S), analytics_enabled=False) as page:
+        api.wire(desk, authorize)  # first, while check, clone and speak are nobody's names
         secret = browser_secret(settings.home)
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=secret)
         backend = gr.BrowserState("", storage_key=BACKEND_KEY, secret=secret)
