@@ -13,9 +13,9 @@ def _leave(*_: object) -> NoReturn:
     os._exit(INTERRUPTED)
 
 
-# An interrupt inside an import of compiled code comes out as any error at all: while importing, just leave.
+# An interrupt inside an import of compiled code comes out as any error at all: while importing, just leave. Main
+# imports what a command needs, and takes this back before it begins.
 signal.signal(signal.SIGINT, _leave)
-from clone.cli import main  # noqa: E402
+from clone.cli.entry import main  # noqa: E402
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(main())

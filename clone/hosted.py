@@ -178,7 +178,8 @@ class Hosted:
         Raises:
             As ``clone``; HostedError ``speech_lost`` when the sound can't be had.
         """
-        sound = self._client(order.owner, order.api_key).speak(order.voice_id, order.text, order.model, say, stop)
+        client = self._client(order.owner, order.api_key)
+        sound = client.speak(order.voice_id, order.text, order.model, say, stop, settings=order.settings)
         done()
         try:
             if isinstance(sound, str):

@@ -20,6 +20,7 @@ from clone.answers import MAYBE_DONE_ADVICE, Answer, clean, content
 from clone.contract import CloneRequest, CloneResponse
 from clone.errors import BusyError, CancelledError, HostedError, MaybeDone, TimbreError
 from clone.jobs import Stop
+from clone.t2a import AS_IT_IS, SpeechSettings
 from clone.wire import Bounds, Broken, NotSent, Wire
 
 CLONE_PATH = "/v3/minimax-voice-cloning"
@@ -93,7 +94,9 @@ class Novita:
             raise _unreadable("The service answered without a voice_id.")
         return CloneResponse(voice_id=voice_id, demo_audio_url=demo if isinstance(demo, str) and demo else None)
 
-    def speak(self, voice_id: str, text: str, model: str, say: Say, stop: Stop) -> Sound:
+    def speak(
+        self, voice_id: str, text: str, model: str, say: Say, stop: Stop, *, settings: SpeechSettings = AS_IT_IS
+    ) -> Sound:
         """Say a text with a voice, which makes the voice permanent there.
 
         Args:
@@ -101,13 +104,14 @@ class Novita:
             text: up to the contract's limit for asynchronous speech; what is too long for an answer becomes a task.
             model: one of the contract's.
             say: told what is being waited for.
+            settings: speed, volume and pitch.
             stop: as for ``clone``; a task is left to itself when asked to stop.
 
         Raises:
             As ``clone``.
         """
         contract.check_text(text, contract.SPEECH_TASK_MAX_CHARS)
-        body = speech_body(voice_id, text)
+        body = speech_body(voice_id, text, settings)
         if len(text) < contract.SPEECH_LIMIT_CHARS:
             path = f"/v3/minimax-{contract.check_model(model)}"
             answered = self._paid(path, body, self._pace.speech, say, stop)
@@ -191,11 +195,11 @@ def clone_body(request: CloneRequest) -> dict[str, Any]:
     return given
 
 
-def speech_body(voice_id: str, text: str) -> dict[str, Any]:
+def speech_body(voice_id: str, text: str, how: SpeechSettings = AS_IT_IS) -> dict[str, Any]:
     """Return the body of a T2A request."""
     return {
         "text": text,
-        "voice_setting": {"voice_id": voice_id, "speed": 1.0, "vol": 1.0, "pitch": 0},
+        "voice_setting": {"voice_id": voice_id, "speed": how.speed, "vol": how.volume, "pitch": how.pitch},
         "audio_setting": {"sample_rate": 32000, "bitrate": 128000, "format": "mp3", "channel": 1},
     }
 

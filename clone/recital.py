@@ -55,7 +55,8 @@ class Recital:
         self.check(order)
         script = self._backend.script(order.text)
         for start in range(0, len(script), LINES_A_TURN):
-            yield from self._patiently(order.owner, self._work(order, script[start : start + LINES_A_TURN]))
+            part = script[start : start + LINES_A_TURN], start, len(script)
+            yield from self._patiently(order.owner, self._work(order, part))
 
     def _patiently(self, owner: str, work: Work) -> Iterator[Event]:
         while True:
@@ -123,16 +124,18 @@ class Recital:
             )
         self._backend.check_text(order.text)
 
-    def _work(self, order: SpeakOrder, script: list[Line] | None = None) -> Work:
+    def _work(self, order: SpeakOrder, part: tuple[list[Line], int, int] | None = None) -> Work:
+        """Return the work of a part of a text: its lines, how many lines came before them, and how many there are."""
+
         def recite(tell: Tell, stop: Stop) -> None:
-            lines = self._backend.script(order.text) if script is None else script
-            step = steps(tell, len(lines) + 1)
-            step("Recalling the voice")
+            whole = self._backend.script(order.text) if part is None else []
+            lines, before, total = part or (whole, 0, len(whole))
+            tell(Stage("Recalling the voice", before, total))
             profile = self.profile(self._library.get(order.voice_id, order.owner), stop)
-            for i, line in enumerate(lines, 1):
-                step(f"Speaking sentence {i} of {len(lines)}" if len(lines) > 1 else "Speaking")
+            for i, line in enumerate(lines, before):
+                tell(Stage(f"Speaking sentence {i + 1} of {total}" if total > 1 else "Speaking", i, total))
                 samples = self._backend.speak(profile, line, order.model, stop, order.settings)
-                if i == 1:  # whoever hears the first sentence has used the voice
+                if i == 0:  # whoever hears the first sentence has used the voice
                     self._library.keep(order.voice_id, order.owner)
                 tell(Passage(samples, SAMPLE_RATE))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -210,6 +211,10 @@ class Studio:
     def check_order(self, order: SpeakOrder) -> None:
         """Raise what would refuse a recital before any work: its model, its text, its voice."""
         self._recital.check(order)
+
+    def folder(self) -> AbstractContextManager[Path]:
+        """Lend a private folder for files in passing; it goes on the way out, or after a kill at the next start."""
+        return self._workspace.folder()
 
     def tasks(self) -> Tasks:
         """Return the speech that is asked for by its link, or for later."""

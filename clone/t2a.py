@@ -43,6 +43,30 @@ class SpeechSettings:
 AS_IT_IS = SpeechSettings()
 
 
+def check_settings(settings: SpeechSettings) -> SpeechSettings:
+    """Refuse a speed, volume or pitch outside its range; return them unchanged.
+
+    Raises:
+        Refused: ``speed``, ``volume`` or ``pitch``, measured and limit as text.
+    """
+    _check_range("speed", settings.speed, SPEED_MIN <= settings.speed <= SPEED_MAX, f"{SPEED_MIN} to {SPEED_MAX}")
+    _check_range("volume", settings.volume, 0 < settings.volume <= VOLUME_MAX, f"above 0, up to {VOLUME_MAX:.0f}")
+    _check_range("pitch", settings.pitch, PITCH_MIN <= settings.pitch <= PITCH_MAX, f"{PITCH_MIN} to {PITCH_MAX}")
+    return settings
+
+
+def _check_range(name: str, value: float, is_within: bool, limits: str) -> None:
+    if not is_within:
+        raise Refused(
+            f"The {name} is {value:g}; it must be {limits}.",
+            code=name,
+            field=name,
+            measured=f"{value:g}",
+            limit=limits,
+            advice="Leave it out for the voice's own.",
+        )
+
+
 def check_speech_text(text: str) -> str:
     """Refuse a text that is too long to be spoken at once, or has no letter; return it unchanged.
 

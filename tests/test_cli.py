@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from clone.audio.read import read
-from clone.cli import main
+from clone.cli.entry import main
 from tests.sounds import encode, speechlike, tone
 
 ROOT = Path(__file__).parent.parent

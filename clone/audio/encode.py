@@ -19,6 +19,8 @@ from clone.t2a import AudioSetting
 MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "pcm": "application/octet-stream"}
 _CODECS = {"mp3": ("libmp3lame", "s16p"), "flac": ("flac", "s16")}
 _BYTES_PER_SAMPLE = 2
+_UNKNOWN = 0xFFFFFFFF
+"""What FFmpeg, too, writes for the length of a wav that it pipes on."""
 
 
 class Encoder:
@@ -111,12 +113,18 @@ def whole(pieces: list[bytes], setting: AudioSetting, provenance: Provenance | N
     data = b"".join(pieces)
     if setting.format != "wav":
         return data
+    file = wav_header(setting, len(data)) + data
+    return file if provenance is None else marked(file, "wav", provenance)
+
+
+def wav_header(setting: AudioSetting, n_bytes: int | None) -> bytes:
+    """Return what stands before so many bytes of sound in a wav; None: nobody knows yet, it goes on until it ends."""
     per_frame = setting.channel * _BYTES_PER_SAMPLE
     rate = setting.sample_rate
-    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, setting.channel, rate,
+    riff, data = (_UNKNOWN, _UNKNOWN) if n_bytes is None else (36 + n_bytes, n_bytes)
+    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", riff, b"WAVE", b"fmt ", 16, 1, setting.channel, rate,
                        rate * per_frame, per_frame, 8 * _BYTES_PER_SAMPLE)  # fmt: skip
-    file = head + struct.pack("<4sI", b"data", len(data)) + data
-    return file if provenance is None else marked(file, "wav", provenance)
+    return head + struct.pack("<4sI", b"data", data)
 
 
 class FileWriter:

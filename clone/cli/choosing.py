@@ -1,0 +1,34 @@
+"""Which voice is meant: by its voice_id, its name, or the first characters of its voice_id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clone.errors import TimbreError
+from clone.studio import Voice
+
+SHOWN = 5
+
+
+def voice_id(given: str, voices: Sequence[Voice]) -> str:
+    """Return the voice_id that is meant; as given where no voice is found, so that the library says why.
+
+    Raises:
+        TimbreError: ``ambiguous_voice``, it may be one of several.
+    """
+    by_id = [voice for voice in voices if voice.voice_id == given]
+    by_name = [voice for voice in voices if voice.name and voice.name.casefold() == given.casefold()]
+    by_prefix = [voice for voice in voices if given and voice.voice_id.startswith(given)]
+    found = by_id or by_name or by_prefix
+    if len(found) > 1:
+        shown = ", ".join(f"{v.voice_id} ({v.name})" if v.name else v.voice_id for v in found[:SHOWN])
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise TimbreError(
+            f"“{given}” may be any of {len(found)} voices: {shown}{more}.",
+            code="ambiguous_voice",
+            field="voice_id",
+            measured=len(found),
+            limit=1,
+            advice="Give more of the voice_id.",
+        )
+    return found[0].voice_id if found else given
