@@ -90,7 +90,7 @@ MAY_IMPORT = {
     # What is piped on is encoded there as it is spoken; a shell's Tab asks the library alone, Studio takes seconds.
     "cli": FOUNDATION | {"studio", "audio", "orders", "library", "store", "voice"},
     "__main__": {"cli"},
-    "app": FOUNDATION | {"studio", "server", "background", "keys", "ui", "publish"},
+    "app": FOUNDATION | {"studio", "server", "background", "keys", "rates", "ui", "publish"},
 }
 # What Studio hands out: views may name the type, and call nothing beside it.
 HANDED_OUT = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import threading
 from collections import OrderedDict
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio
 import numpy as np
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
@@ -115,13 +115,13 @@ class Takes:
 
 async def _growing(path: Path, done: threading.Event) -> AsyncIterator[bytes]:
     """Read a file to its end, and on while somebody still writes it."""
-    async with await anyio.open_file(path, "rb") as file:
+    with path.open("rb") as file:
         while True:
             over = done.is_set()  # looked at before reading: what was written until then is read
-            chunk = await file.read(_CHUNK_BYTES)
+            chunk = file.read(_CHUNK_BYTES)
             if chunk:
                 yield chunk
             elif over:
                 return
             else:
-                await anyio.sleep(_LOOK_S)
+                await asyncio.sleep(_LOOK_S)
