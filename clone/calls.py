@@ -136,7 +136,8 @@ class Calls:
             for clip in clips
             if clip
         ]
-        body = clone_body(clone_request(order, lent[0].url, lent[1].url if len(lent) > 1 else None))
+        asked = clone_request(order, lent[0].url, lent[1].url if len(lent) > 1 else None)
+        body = {"audio_url": asked.audio_url} | clone_body(asked)  # first what people look for first
         ends = min((link.expires_at for link in lent if link.expires_at), default=None)
         key_name = OWN_KEY if own else HOSTED_KEY
         return RequestCode(clone_code(Request(own or self._base_url, CLONE_PATH, body, key_name, ends)), ends)

@@ -146,7 +146,8 @@ main();
 def _head(request: Request, mark: str) -> str:
     said = [f"{mark} Your key is read from the environment variable {request.key_name}."]
     if request.expires_at is not None:
-        said.append(f"{mark} The link to the recording works until {request.expires_at.astimezone(UTC):%F %H:%M} UTC.")
+        until = f"{request.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        said.append(f"{mark} The link to the recording works until {until}.")
     return "\n".join(said)
 
 
