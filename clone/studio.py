@@ -28,11 +28,12 @@ from clone.library import Library
 from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_backend
 from clone.receipt import new_voice, request_key
 from clone.recital import Event, Recital
+from clone.retention import Retention
 from clone.settings import LOCAL, NOVITA, Settings
 from clone.store import Store, make_private_folder
 from clone.t2a import AS_IT_IS
 from clone.tasks import Tasks
-from clone.voice import Voice
+from clone.voice import Voice, check_name, check_note
 from clone.workspace import Workspace
 
 __all__ = [
@@ -53,7 +54,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-PURGE_EVERY_S = 60.0
 MAX_OWNER_BYTES = 1_000_000_000
 """Disk that one owner's voices may take."""
 
@@ -68,7 +68,7 @@ class Studio:
         self._library = Library(settings, store)
         self._backend = backend or LocalBackend(settings.home / "weights")
         self._queue = Queue(rest=self._backend.rest)
-        self._closed = threading.Event()
+        self._retention = Retention(self._library)
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
         self._examining = Examining(self._backend, self._workspace, self._file)
@@ -90,13 +90,13 @@ class Studio:
         self._library.reconcile()
         self._library.purge()
         self.calls.publisher.sweep()
-        threading.Thread(target=self._purge_now_and_then, name="timbre-purge", daemon=True).start()
+        self._retention.start()
         if warm:
             threading.Thread(target=self._warm_up, name="timbre-warm", daemon=True).start()
 
     def close(self) -> None:
-        """Stop the purge and let go of the library."""
-        self._closed.set()
+        """Stop the purge, delete what could still be brought back, and let go of the library."""
+        self._retention.close()
         self._library.close()
 
     def check(self, audio: Path | str) -> Report:
@@ -206,9 +206,23 @@ class Studio:
             return self._library.keep(voice_id, owner)
         return cast(Spoken, list(self.speak(self.calls.keep_order(voice_id, owner, api_key)))[-1]).voice
 
-    def forget(self, voice_id: str, owner: str) -> None:
-        """Delete a voice and everything that was kept of it."""
-        self._library.forget(voice_id, owner)
+    def describe(self, voice_id: str, owner: str, *, name: str | None = None, note: str | None = None) -> Voice:
+        """Give a voice another name or note; None leaves what it has.
+
+        Raises:
+            TimbreError: a name that is empty or too long, a note that is too long, or no such voice.
+        """
+        words = {} if name is None else {"name": check_name(name)}
+        words |= {} if note is None else {"note": check_note(note)}
+        return self._library.describe(voice_id, owner, **words)
+
+    def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None:
+        """Delete a voice and everything that was kept of it, at once or, gone from sight at once, after ``undo_s``."""
+        self._retention.forget(voice_id, owner, undo_s)
+
+    def restore(self, voice_id: str, owner: str) -> Voice:
+        """Bring back a voice that was forgotten less than its ``undo_s`` ago; see Library.restore."""
+        return self._library.restore(voice_id, owner)
 
     def audio(self, voice_id: str, owner: str, kind: str) -> Path:
         """Return the file of a voice's ``reference`` or ``preview``.
@@ -339,10 +353,3 @@ class Studio:
             log.exception("The models could not be loaded")
         else:
             self._warm.set()
-
-    def _purge_now_and_then(self) -> None:
-        while not self._closed.wait(PURGE_EVERY_S):
-            try:
-                self._library.purge()
-            except Exception:  # a full disk or a locked database passes; retention must go on after it
-                log.exception("Expired voices could not be deleted just now")

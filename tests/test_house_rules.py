@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "novita": FOUNDATION | {"answers", "wire"},
     "orders": FOUNDATION | {"voice"},
     "workspace": FOUNDATION | {"store"},
+    "retention": FOUNDATION | {"library"},
     "keys": FOUNDATION | {"store"},
     "rates": FOUNDATION,
     "tasks": FOUNDATION | {"store", "voice"},
@@ -53,7 +54,7 @@ MAY_IMPORT = {
     "examining": FOUNDATION | {"audio", "engine", "workspace"},
     "studio": FOUNDATION
     | PARTS
-    | {"orders", "workspace", "examining", "hosted", "calls", "tasks", "recital", "receipt"},
+    | {"orders", "workspace", "examining", "hosted", "calls", "tasks", "recital", "receipt", "retention"},
     "background": FOUNDATION | {"studio", "orders", "tasks", "audio"},  # what was spoken is written as asked
     "api": FOUNDATION | {"rates", "audio"},
     "server": FOUNDATION | {"studio", "orders", "tasks", "background", "api", "keys", "links", "rates", "audio"},
@@ -62,10 +63,12 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "app": FOUNDATION | {"studio", "server", "background", "keys", "ui", "publish"},
 }
-# What Studio hands out: views may name the type, and call nothing beside it.
+# What Studio hands out: views may name the type or the limit, and call nothing beside it.
 HANDED_OUT = {
     ("library", "Voice"),
     ("voice", "Voice"),
+    ("voice", "NAME_MAX_CHARS"),
+    ("voice", "NOTE_MAX_CHARS"),
     ("finding", "Report"),
     ("finding", "Finding"),
     ("read", "Recording"),
