@@ -157,4 +157,16 @@ def _m003_tasks(db: Connection) -> None:
     db.execute(text("CREATE INDEX tasks_by_owner ON tasks (owner)"))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_m001_voices, _m002_expired_voices, _m003_tasks)
+def _m004_notes_and_undo(db: Connection) -> None:
+    """A note on a voice; and until when a forgotten one, which nobody sees any more, may be brought back."""
+    db.execute(text("ALTER TABLE voices ADD COLUMN note VARCHAR(500) NOT NULL DEFAULT ''"))
+    db.execute(text("ALTER TABLE voices ADD COLUMN forgotten_until VARCHAR(32)"))
+    db.execute(text("CREATE INDEX voices_by_forgetting ON voices (forgotten_until)"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _m001_voices,
+    _m002_expired_voices,
+    _m003_tasks,
+    _m004_notes_and_undo,
+)

@@ -24,7 +24,19 @@ from clone.database import migrate, open_database, truncate_log
 from clone.errors import VoiceError
 from clone.settings import Settings
 from clone.store import Store, make_private_folder
-from clone.voice import COLUMNS, Voice, expired, folder_of, from_row, parse_time, sayable, stamp, to_row, unknown
+from clone.voice import (
+    COLUMNS,
+    Voice,
+    expired,
+    folder_of,
+    from_row,
+    not_restorable,
+    parse_time,
+    sayable,
+    stamp,
+    to_row,
+    unknown,
+)
 
 __all__ = ["EXPIRED_KNOWN_FOR", "Library", "Voice", "utc_now"]
 
@@ -36,7 +48,8 @@ REFERENCE = "reference."
 
 _ROOT = "voices"
 _UPDATABLE = {"name", "likeness", "ceiling", "engine_version"}
-_LIVE = "(expires_at IS NULL OR expires_at > :now)"
+_HIDE = "UPDATE voices SET forgotten_until = :until WHERE voice_id = :id"
+_LIVE = "forgotten_until IS NULL AND (expires_at IS NULL OR expires_at > :now)"
 
 
 def utc_now() -> datetime:
@@ -58,6 +71,7 @@ class Library:
         self._store = store
         self._now = now
         self._lock = FileLock(settings.home / "library.lock", mode=0o600, poll_interval=0.01)
+        self._hidden: set[str] = set()
         self._reading = open_database(settings.database_url)
         self._writing = self._reading.execution_options(writes=True)
         with self._changing() as db:
@@ -92,8 +106,10 @@ class Library:
         if not sayable(voice.voice_id):
             raise ValueError(f"not a voice_id: {voice.voice_id!r}")
         with self._changing() as db:
-            if _row(db, voice.voice_id):
+            there = _row(db, voice.voice_id)
+            if there and not (there["forgotten_until"] and there["owner"] == voice.owner):
                 raise VoiceError("This voice_id is taken.", code="voice_exists", field="voice_id")
+            db.execute(text("DELETE FROM voices WHERE voice_id = :id"), {"id": voice.voice_id})
             self._store.delete(_key(voice.voice_id))
             self._put(voice.voice_id, files)  # should it fail halfway, they have no row, and go at the next purge
             names = ", ".join(COLUMNS)
@@ -144,12 +160,35 @@ class Library:
                 return voice
             return _update(db, replace(voice, permanent_at=self._now(), expires_at=None))
 
-    def forget(self, voice_id: str, owner: str) -> None:
-        """Delete a voice, expired or not: its row, then its files.
+    def describe(self, voice_id: str, owner: str, **words: str) -> Voice:
+        """Give a voice another name or note.
 
         Raises:
-            VoiceError: as ``get``, when there is nothing left to delete.
+            VoiceError: as ``get``.
         """
+        if not words.keys() <= {"name", "note"}:
+            raise ValueError(f"not to be changed: {sorted(words)}")
+        with self._changing() as db:
+            return _update(db, replace(self._live(db, voice_id, owner), **words))  # type: ignore[arg-type]
+
+    def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None:
+        """Delete a voice, expired or not: its row, then its files.
+
+        Args:
+            voice_id: which.
+            owner: whose.
+            undo_s: hide a voice that has not expired for so long first; ``restore`` brings it back, ``purge`` deletes.
+
+        Raises:
+            VoiceError: as ``get``, when there is nothing left to delete or to hide.
+        """
+        if undo_s > 0:
+            until = stamp(self._now() + timedelta(seconds=undo_s))
+            with self._changing() as db:
+                self._live(db, voice_id, owner)
+                db.execute(text(_HIDE), {"id": voice_id, "until": until})
+            self._hidden.add(voice_id)
+            return
         with self._lock:
             with self._changing() as db:
                 row = _row(db, voice_id)
@@ -158,6 +197,40 @@ class Library:
                 db.execute(text("DELETE FROM voices WHERE voice_id = :id"), {"id": voice_id})
             self._store.delete(_key(voice_id))
             truncate_log(self._reading)
+
+    def restore(self, voice_id: str, owner: str) -> Voice:
+        """Bring back a voice that was forgotten a moment ago; one that was not stays as it is.
+
+        Raises:
+            VoiceError: ``undo_over``, it is too late, or there was no such voice; ``expired_voice``.
+        """
+        with self._changing() as db:
+            row = _row(db, voice_id)
+            if not row or row["owner"] != owner:
+                raise not_restorable()
+            if row["forgotten_until"] and row["forgotten_until"] <= stamp(self._now()):
+                raise not_restorable()
+            if row["expires_at"] and row["expires_at"] <= stamp(self._now()):
+                raise expired(parse_time(row["expires_at"]))
+            db.execute(text(_HIDE), {"id": voice_id, "until": None})
+        self._hidden.discard(voice_id)
+        return from_row(row)
+
+    def forget_now(self) -> int:
+        """Delete what was forgotten through this library and can still be brought back; return how many."""
+        hidden, self._hidden = self._hidden, set()
+        if not hidden:
+            return 0
+        query = text("UPDATE voices SET forgotten_until = :now WHERE voice_id = :id AND forgotten_until IS NOT NULL")
+        with self._changing() as db:
+            db.execute(query, [{"id": voice_id, "now": stamp(self._now())} for voice_id in hidden])
+        return self.purge()
+
+    def next_purge_s(self, at_most_s: float) -> float:
+        """Return in how many seconds a forgotten voice is to be deleted; ``at_most_s`` when none is."""
+        with self._reading.begin() as db:
+            first = db.execute(text("SELECT MIN(forgotten_until) FROM voices")).scalar()
+        return min(at_most_s, (parse_time(first) - self._now()).total_seconds()) if first else at_most_s
 
     def update_files(self, voice_id: str, owner: str, files: Mapping[str, bytes], **columns: Any) -> Voice:
         """Replace or add files other than the reference, and with them name, likeness, ceiling or engine_version.
@@ -195,18 +268,21 @@ class Library:
             return self._store.path(key)
 
     def purge(self) -> int:
-        """Delete every voice whose time is over, with all its files; return how many."""
+        """Delete every voice whose time is over, or that was forgotten, with all its files; return how many."""
         now = self._now()
         with self._lock:
             with self._changing() as db:
+                forgotten = text("DELETE FROM voices WHERE forgotten_until <= :now")
+                gone = db.execute(forgotten, {"now": stamp(now)}).rowcount
                 db.execute(
                     text(
                         "INSERT INTO expired_voices (voice_id, owner, expired_at)"
-                        " SELECT voice_id, owner, expires_at FROM voices WHERE expires_at <= :now"
+                        " SELECT voice_id, owner, expires_at FROM voices"
+                        " WHERE expires_at <= :now AND forgotten_until IS NULL"
                     ),
                     {"now": stamp(now)},
                 )
-                gone = db.execute(text("DELETE FROM voices WHERE expires_at <= :now"), {"now": stamp(now)}).rowcount
+                gone += db.execute(text("DELETE FROM voices WHERE expires_at <= :now"), {"now": stamp(now)}).rowcount
                 old = {"limit": stamp(now - EXPIRED_KNOWN_FOR)}
                 db.execute(text("DELETE FROM expired_voices WHERE expired_at <= :limit"), old)
             self._delete_orphans()
@@ -278,6 +354,8 @@ class Library:
         row = _row(db, voice_id)
         if not row or row["owner"] != owner:
             raise self._missing(db, voice_id, owner)
+        if row["forgotten_until"]:
+            raise unknown()
         voice = from_row(row)
         if voice.expires_at and voice.expires_at <= self._now():
             raise expired(voice.expires_at)

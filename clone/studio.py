@@ -31,12 +31,13 @@ from clone.library import Library
 from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_asked
 from clone.receipt import new_voice, provenance_of, request_key
 from clone.recital import Event, Recital
+from clone.retention import Retention
 from clone.settings import LOCAL, NOVITA, Settings
 from clone.snippets import RequestCode
 from clone.store import Store, make_private_folder
 from clone.t2a import AS_IT_IS
 from clone.tasks import Tasks
-from clone.voice import Voice
+from clone.voice import Voice, check_name, check_note
 from clone.workspace import Workspace
 
 __all__ = [
@@ -59,7 +60,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-PURGE_EVERY_S = 60.0
 MAX_OWNER_BYTES = 1_000_000_000
 """Disk that one owner's voices may take."""
 
@@ -74,11 +74,11 @@ class Studio:
         self._library = Library(settings, store)
         self._backend = backend or LocalBackend(settings.home / "weights")
         self._queue = Queue(rest=self._backend.rest)
-        self._closed = threading.Event()
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
         self._examining = Examining(self._backend, self._workspace, self._file)
         self.calls = Calls(settings, store, self._library, self._workspace)
+        self._retention = Retention(self._library, self.calls.publisher.sweep)
         self._recital = Recital(self._backend, self._library, self._run)
 
     @property
@@ -96,13 +96,13 @@ class Studio:
         self._library.reconcile()
         self._library.purge()
         self.calls.publisher.sweep()
-        threading.Thread(target=self._purge_now_and_then, name="timbre-purge", daemon=True).start()
+        self._retention.start()
         if warm:
             threading.Thread(target=self._warm_up, name="timbre-warm", daemon=True).start()
 
     def close(self) -> None:
-        """Stop the purge, take back what is lent and let go of the library."""
-        self._closed.set()
+        """Stop the purge, delete what could still be brought back, take back what is lent, let go of the library."""
+        self._retention.close()
         self.calls.publisher.close()
         self._library.close()
 
@@ -235,9 +235,23 @@ class Studio:
             return self._library.keep(voice_id, owner)
         return cast(Spoken, list(self.speak(self.calls.keep_order(voice_id, owner, api_key)))[-1]).voice
 
-    def forget(self, voice_id: str, owner: str) -> None:
-        """Delete a voice and everything that was kept of it."""
-        self._library.forget(voice_id, owner)
+    def describe(self, voice_id: str, owner: str, *, name: str | None = None, note: str | None = None) -> Voice:
+        """Give a voice another name or note; None leaves what it has.
+
+        Raises:
+            TimbreError: a name that is empty or too long, a note that is too long, or no such voice.
+        """
+        words = {} if name is None else {"name": check_name(name)}
+        words |= {} if note is None else {"note": check_note(note)}
+        return self._library.describe(voice_id, owner, **words)
+
+    def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None:
+        """Delete a voice and everything that was kept of it, at once or, gone from sight at once, after ``undo_s``."""
+        self._retention.forget(voice_id, owner, undo_s)
+
+    def restore(self, voice_id: str, owner: str) -> Voice:
+        """Bring back a voice that was forgotten less than its ``undo_s`` ago; see Library.restore."""
+        return self._library.restore(voice_id, owner)
 
     def audio(self, voice_id: str, owner: str, kind: str) -> Path:
         """Return the file of a voice's ``reference`` or ``preview``.
@@ -365,11 +379,3 @@ class Studio:
             log.exception("The models could not be loaded")
         else:
             self._warm.set()
-
-    def _purge_now_and_then(self) -> None:
-        while not self._closed.wait(PURGE_EVERY_S):
-            for tidy in (self._library.purge, self.calls.publisher.sweep):
-                try:
-                    tidy()
-                except Exception:  # a full disk or a locked database passes; retention must go on after it
-                    log.exception("What has expired could not be deleted just now")

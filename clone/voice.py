@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
@@ -11,10 +12,12 @@ from hashlib import sha256
 from typing import Any
 
 from clone.contract import RETENTION
-from clone.errors import VoiceError
+from clone.errors import TextError, VoiceError
 
 _FOLDER = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _ID_MAX_CHARS = 200
+NAME_MAX_CHARS = 60
+NOTE_MAX_CHARS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,7 @@ class Voice:
     """A cloned voice as the library knows it; every time is UTC and aware.
 
     Attributes:
+        name, note: its owner's words, one line each.
         settings: the options it was cloned with, as JSON would hold them; text and prompt text included.
         reference_sha256: of the reference's bytes, in hex.
         request_key: hash of everything that was asked for, to find the same request again.
@@ -40,6 +44,7 @@ class Voice:
     consent_by: str
     created_at: datetime
     name: str = ""
+    note: str = ""
     model: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     expires_at: datetime | None = None
@@ -97,6 +102,53 @@ def sayable(voice_id: str) -> bool:
     return 0 < len(voice_id) <= _ID_MAX_CHARS and voice_id.isprintable()
 
 
+def one_line(words: str) -> str:
+    """Return words without line breaks, control characters and what no database takes; single spaces, trimmed."""
+    return " ".join("".join(" " if unicodedata.category(c) in {"Cc", "Cs"} else c for c in words).split())
+
+
+def check_name(name: str) -> str:
+    """Return a name as it is kept.
+
+    Raises:
+        TextError: ``name_empty`` or ``name_too_long``, measured and limit in characters.
+    """
+    name = one_line(name)
+    if not name:
+        raise TextError(
+            "The name is empty; a voice needs at least one character.",
+            code="name_empty",
+            field="name",
+            measured=0,
+            limit=1,
+            advice="Write a name.",
+        )
+    return _not_longer("name", name, NAME_MAX_CHARS)
+
+
+def check_note(note: str) -> str:
+    """Return a note as it is kept; empty, it is none.
+
+    Raises:
+        TextError: ``note_too_long``, measured and limit in characters.
+    """
+    return _not_longer("note", one_line(note), NOTE_MAX_CHARS)
+
+
+def _not_longer(field: str, words: str, limit: int) -> str:
+    excess = len(words) - limit
+    if excess > 0:
+        raise TextError(
+            f"The {field} has {len(words):,} characters; at most {limit} are kept.",
+            code=f"{field}_too_long",
+            field=field,
+            measured=len(words),
+            limit=limit,
+            advice=f"Shorten it by {excess:,} character{'' if excess == 1 else 's'}.",
+        )
+    return words
+
+
 def folder_of(voice_id: str) -> str:
     """Return a voice's folder: its id where any disk can hold it as it is, a hash of it otherwise.
 
@@ -113,6 +165,16 @@ def unknown() -> VoiceError:
         code="unknown_voice",
         field="voice_id",
         advice="Check the voice_id, or clone the voice again.",
+    )
+
+
+def not_restorable() -> VoiceError:
+    """What is said of a voice that can't be brought back: forgotten too long ago, never there, or somebody else's."""
+    return VoiceError(
+        "This voice can't be brought back: it is deleted.",
+        code="undo_over",
+        field="voice_id",
+        advice="Clone it again from the recording.",
     )
 
 

@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "novita": FOUNDATION | {"answers", "wire"},
     "orders": FOUNDATION | {"voice"},
     "workspace": FOUNDATION | {"store"},
+    "retention": FOUNDATION | {"library"},
     "keys": FOUNDATION | {"store"},
     "rates": FOUNDATION,
     "tasks": FOUNDATION | {"store", "voice"},
@@ -79,6 +80,7 @@ MAY_IMPORT = {
         "tasks",
         "recital",
         "receipt",
+        "retention",
         "card",
         "intake",
         "snippets",
@@ -92,10 +94,12 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "app": FOUNDATION | {"studio", "server", "background", "keys", "rates", "ui", "publish"},
 }
-# What Studio hands out: views may name the type, and call nothing beside it.
+# What Studio hands out: views may name the type or the limit, and call nothing beside it.
 HANDED_OUT = {
     ("library", "Voice"),
     ("voice", "Voice"),
+    ("voice", "NAME_MAX_CHARS"),
+    ("voice", "NOTE_MAX_CHARS"),
     ("finding", "Report"),
     ("finding", "Finding"),
     ("read", "Recording"),

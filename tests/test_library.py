@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,10 +11,11 @@ from uuid import uuid4
 import pytest
 
 from clone.contract import RETENTION
+from clone.errors import TextError
 from clone.library import EXPIRED_KNOWN_FOR, Library
 from clone.settings import Settings
 from clone.store import Store
-from clone.voice import folder_of
+from clone.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, check_name, check_note, folder_of
 from tests.voices import FILES, MOMENT, START, Clock, make_voice, open_library, refusal
 
 
@@ -236,3 +237,139 @@ def test_a_forgotten_voice_is_unknown_expired_or_not(library: Library, clock: Cl
     library.forget("late", "ada")
     assert refusal(library.get, "late", "ada").code == "unknown_voice"
     assert refusal(library.forget, "late", "ada").code == "unknown_voice"
+
+
+# What is written on it
+
+
+def test_name_and_note_are_changed_and_nothing_else(library: Library) -> None:
+    added = library.add(make_voice(), FILES)
+    assert added.note == ""
+    changed = library.describe("voice-1", "ada", name="Bea", note="For the trailer.")
+    assert changed == replace(added, name="Bea", note="For the trailer.")
+    assert library.get("voice-1", "ada") == changed
+    assert library.describe("voice-1", "ada", note="").note == ""
+    assert refusal(library.describe, "voice-1", "bob").code == "unknown_voice"
+    with pytest.raises(ValueError, match="not to be changed"):
+        library.describe("voice-1", "ada", files="[]")
+
+
+def test_names_and_notes_are_one_trimmed_line() -> None:
+    assert check_name("  Grace \n\tHopper\0\x07\ud800 ") == "Grace Hopper"
+    assert check_note(" \r\n ") == ""
+    assert check_note("café 😀") == "café 😀"
+
+
+@pytest.mark.parametrize(
+    ("check", "words", "code", "measured", "limit"),
+    [
+        (check_name, " \n", "name_empty", 0, 1),
+        (check_name, "a" * (NAME_MAX_CHARS + 1), "name_too_long", NAME_MAX_CHARS + 1, NAME_MAX_CHARS),
+        (check_note, "a" * (NOTE_MAX_CHARS + 2), "note_too_long", NOTE_MAX_CHARS + 2, NOTE_MAX_CHARS),
+    ],
+)
+def test_what_is_no_name_or_note_is_refused_at_its_field(
+    check: Callable[[str], str], words: str, code: str, measured: int, limit: int
+) -> None:
+    with pytest.raises(TextError) as refused:
+        check(words)
+    error = refused.value
+    assert (error.code, error.measured, error.limit) == (code, measured, limit)
+    assert error.field == code.partition("_")[0]
+    assert str(limit) in error.message or limit == 1
+    assert error.advice
+
+
+# Forgetting that can be undone
+
+UNDO_S = 20.0
+
+
+def gone_for_every_use(library: Library) -> None:
+    assert library.voices("ada") == []
+    assert library.find("request", "ada") is None
+    for call in (library.get, library.keep, library.describe, lambda v, o: library.update_files(v, o, {})):
+        assert refusal(call, "voice-1", "ada").code == "unknown_voice"
+
+
+def test_a_forgotten_voice_comes_back_within_its_time(library: Library, clock: Clock) -> None:
+    voice = library.add(make_voice(), FILES)
+    library.forget("voice-1", "ada", UNDO_S)
+    gone_for_every_use(library)
+    assert refusal(library.restore, "voice-1", "bob").code == "undo_over"
+    clock.time += timedelta(seconds=UNDO_S) - MOMENT
+    assert library.purge() == 0
+    assert library.next_purge_s(60.0) == pytest.approx(0.0, abs=0.001)
+    assert library.restore("voice-1", "ada") == voice
+    assert library.restore("voice-1", "ada") == voice
+    assert library.get("voice-1", "ada") == voice
+    assert library.read(voice, "reference.mp3") == b"reference sound"
+    clock.time += timedelta(seconds=UNDO_S)
+    assert library.purge() == 0
+    assert library.next_purge_s(60.0) == 60.0
+
+
+def test_after_its_time_it_is_deleted_and_leaves_nothing(library: Library, clock: Clock) -> None:
+    voice = library.add(make_voice(), FILES)
+    library.forget("voice-1", "ada", UNDO_S)
+    assert library.used_bytes("ada") == 29
+    clock.time += timedelta(seconds=UNDO_S)
+    gone_for_every_use(library)
+    assert refusal(library.restore, "voice-1", "ada").code == "undo_over"
+    assert library.purge() == 1
+    assert refusal(library.restore, "voice-1", "ada").code == "undo_over"
+    assert refusal(library.read, voice, "reference.mp3").code == "unknown_voice"
+    assert library.used_bytes("ada") == 0
+
+
+def test_an_expired_voice_can_not_be_restored(library: Library, clock: Clock) -> None:
+    library.add(make_voice(), FILES)
+    clock.time = START + RETENTION - MOMENT
+    library.forget("voice-1", "ada", UNDO_S)
+    clock.time = START + RETENTION
+    assert refusal(library.restore, "voice-1", "ada").code == "expired_voice"
+    assert library.purge() == 1
+    assert refusal(library.get, "voice-1", "ada").code == "unknown_voice"  # who it belonged to is not remembered
+    library.add(make_voice("late"), FILES)
+    assert refusal(library.forget, "late", "ada", UNDO_S).code == "expired_voice"
+
+
+def test_forgetting_again_without_undo_deletes_at_once(library: Library) -> None:
+    voice = library.add(make_voice(), FILES)
+    library.forget("voice-1", "ada", UNDO_S)
+    library.forget("voice-1", "ada")
+    assert refusal(library.restore, "voice-1", "ada").code == "undo_over"
+    assert refusal(library.read, voice, "reference.mp3").code == "unknown_voice"
+
+
+def test_what_this_process_forgot_goes_when_it_closes(library: Library) -> None:
+    library.add(make_voice(), FILES)
+    library.add(make_voice("back"), FILES)
+    for voice_id in ("voice-1", "back"):
+        library.forget(voice_id, "ada", UNDO_S)
+    library.restore("back", "ada")
+    assert library.forget_now() == 1
+    assert library.forget_now() == 0
+    assert [voice.voice_id for voice in library.voices("ada")] == ["back"]
+    assert refusal(library.restore, "voice-1", "ada").code == "undo_over"
+
+
+def test_the_id_of_a_forgotten_voice_is_free_for_its_owner_alone(library: Library) -> None:
+    library.add(make_voice(), FILES)
+    library.forget("voice-1", "ada", UNDO_S)
+    assert refusal(library.add, make_voice(owner="bob"), FILES).code == "voice_exists"
+    again = library.add(make_voice(name="Again"), {"reference.mp3": b"other"})
+    assert library.get("voice-1", "ada") == again
+    assert again.files == ("reference.mp3",)
+
+
+def test_a_forgotten_voice_outlives_a_killed_process_for_its_time_only(home: Path, clock: Clock) -> None:
+    open_library(home, clock).add(make_voice(), FILES)
+    open_library(home, clock).forget("voice-1", "ada", UNDO_S)  # … and is killed
+    library = open_library(home, clock)
+    assert library.reconcile() == 0
+    gone_for_every_use(library)
+    assert library.next_purge_s(60.0) == UNDO_S
+    clock.time += timedelta(seconds=UNDO_S)
+    assert library.purge() == 1
+    assert not list((home / "audio").rglob("*.mp3"))

@@ -106,6 +106,22 @@ def test_migrations_run_once_in_order(home: Path, clock: Clock, monkeypatch: pyt
     assert ran == ["third", "fourth"]
 
 
+def test_a_library_from_before_notes_opens_with_all_its_voices(home: Path, clock: Clock) -> None:
+    library = open_library(home, clock)
+    voice = library.add(make_voice(), FILES)
+    library.close()
+    with sqlite3.connect(home / "library.db") as db:
+        db.execute("DROP INDEX voices_by_forgetting")
+        for column in ("note", "forgotten_until"):
+            db.execute(f"ALTER TABLE voices DROP COLUMN {column}")
+        db.execute("UPDATE schema_version SET version = 3")
+    library = open_library(home, clock)
+    assert library.voices("ada") == [voice]
+    assert library.describe("voice-1", "ada", note="Old, and new.").note == "Old, and new."
+    library.forget("voice-1", "ada", 5.0)
+    assert library.restore("voice-1", "ada").note == "Old, and new."
+
+
 def test_a_migration_that_fails_changes_nothing(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     open_library(home, clock).close()
 

@@ -21,7 +21,7 @@ from clone.contract import REFERENCE_MAX_BYTES, RETENTION
 from clone.engine import profile as engine_profile
 from clone.engine.local import LocalBackend
 from clone.engine.profile import Profile
-from clone.errors import VoiceError
+from clone.errors import TextError, VoiceError
 from clone.library import Library, utc_now
 from clone.settings import Settings
 from clone.store import Store
@@ -291,6 +291,21 @@ def test_a_voice_is_learned_again_when_it_must_be(
     assert after.pitch_hz == before.pitch_hz
     assert after.pace == before.pace
     assert after.embedding @ before.embedding > 0.999
+
+
+def test_a_voice_is_described_forgotten_and_brought_back(studio: Studio, examples: list[Path]) -> None:
+    voice = last(studio.clone(order(examples[0], name="Ada"))).voice
+    described = studio.describe(voice.voice_id, "ann", name=" Ada \n L. ", note="Warm.")
+    assert (described.name, described.note) == ("Ada L.", "Warm.")
+    with pytest.raises(TextError, match="empty"):
+        studio.describe(voice.voice_id, "ann", name="  ")
+    studio.forget(voice.voice_id, "ann", undo_s=20.0)
+    assert studio.voices("ann") == []
+    assert refusal(studio.speak(say(voice))).code == "unknown_voice"
+    with pytest.raises(VoiceError):
+        studio.audio(voice.voice_id, "ann", "reference")
+    assert studio.restore(voice.voice_id, "ann") == described
+    assert studio.audio(voice.voice_id, "ann", "reference").is_file()
 
 
 def test_forgetting_removes_every_file(studio: Studio, settings: Settings, examples: list[Path]) -> None:

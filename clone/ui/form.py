@@ -13,8 +13,7 @@ from clone.settings import LOCAL
 from clone.studio import CloneOrder
 from clone.ui import words
 from clone.ui.examples import example
-
-_NAME_LIMIT = 60
+from clone.voice import NAME_MAX_CHARS
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Given:
         if isinstance(audio, str):
             place = urlsplit(audio)
             audio = Path(unquote(place.path).rpartition("/")[2] or place.netloc)
-        return " ".join(audio.stem.replace("_", " ").split())[:_NAME_LIMIT] or words.UNNAMED
+        return " ".join(audio.stem.replace("_", " ").split())[:NAME_MAX_CHARS] or words.UNNAMED
 
 
 @dataclass(frozen=True)
