@@ -20,6 +20,7 @@ from clone.audio.finding import Report
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.audio.write import accepted, file_bytes, mp3_bytes
 from clone.calls import Calls, files_of
+from clone.comparing import Comparison, compare
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import Heard, LocalBackend
 from clone.errors import BusyError
@@ -43,6 +44,7 @@ from clone.workspace import Workspace
 __all__ = [
     "CloneOrder",
     "Cloned",
+    "Comparison",
     "Examination",
     "Excerpt",
     "FileWriter",
@@ -272,6 +274,17 @@ class Studio:
         voice = self._library.get(voice_id, owner)
         names = [voice.file(kind) for kind in ("reference", "preview")]
         return card.page(voice, *(self._library.path(voice, name) if name else None for name in names))
+
+    def compare(self, voice_id: str, owner: str) -> Comparison:
+        """Hold a voice's preview against its text and its original.
+
+        Raises:
+            VoiceError: no such voice, or it has no preview.
+        """
+        original, preview = self.audio(voice_id, owner, "reference"), self.audio(voice_id, owner, "preview")
+        text = self._library.get(voice_id, owner).settings.get("text") or ""
+        with self._examining.place():
+            return compare(self._backend, original, preview, text)
 
     def write_speech(self, spoken: Spoken | Excerpt | PromptPair, path: Path) -> None:
         """Write sound to a file: mp3 or flac when its name says so, else wav. Speech says in its tags what it is."""

@@ -67,6 +67,7 @@ MAY_IMPORT = {
     },
     "receipt": FOUNDATION | {"audio", "engine", "orders", "voice"},
     "examining": FOUNDATION | {"audio", "engine", "workspace"},
+    "comparing": FOUNDATION | {"audio", "engine", "examining"},
     "card": FOUNDATION | {"audio", "receipt", "voice"},
     "intake": FOUNDATION | {"audio", "engine", "examining", "hosted", "orders"},
     "studio": FOUNDATION
@@ -82,6 +83,7 @@ MAY_IMPORT = {
         "receipt",
         "retention",
         "card",
+        "comparing",
         "intake",
         "snippets",
     },

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from clone.errors import CancelledError, TimbreError
+from clone.errors import CancelledError, TimbreError, VoiceError
 from clone.settings import LOCAL
 from clone.studio import Cloned, CloneOrder
 from clone.ui import parts, words
@@ -81,6 +81,7 @@ class Cloning:
         slots = list(dict.fromkeys(self._slots.values()))
         result = self.result
         shown = [result.card, result.original, result.clone, result.voice_id, result.facts, self.voices.listed]
+        shown += [result.compare, result.said, result.shared]
         return [*slots, self.closer.drawer, self.preview.drawer, *self._controls(), *shown]
 
     def listen(self, name: str | None) -> Any:
@@ -110,6 +111,29 @@ class Cloning:
             yield self.cancelled(form.backend)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield self._refused([explain(error)])
+
+    def compare(self, request: gr.Request, token: str, voice_id: str | None) -> Updates:
+        """Say which words are heard in the preview, and put both recordings under one switch."""
+        result, studio, visit = self.result, self._desk.studio, request.session_hash
+        if not voice_id:
+            return {result.compare: "", result.said: ""}
+        try:
+            owner = self._desk.owner(token, request)
+            found = studio.compare(voice_id, owner)
+            sources = [studio.audio(voice_id, owner, kind) for kind in ("reference", "preview")]
+        except VoiceError:  # it has no preview, or is gone: then there is nothing to compare
+            return {result.compare: "", result.said: ""}
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return {result.said: parts.refusal(explain(error))}
+        one, other = (
+            self._desk.takes.lend(self._desk.files.copy(visit, source, f"{voice_id}-{i}{source.suffix}"))
+            for i, source in enumerate(sources)
+        )
+        return {result.compare: parts.compare((one, other), found), result.said: parts.said(found.match)}
+
+    def share(self, request: gr.Request, token: str, voice_id: str | None) -> str:
+        """Make the card of the new voice, and return the link to it."""
+        return share(self._desk, request, token, voice_id or "")
 
     def _order(self, form: Form, owner: str, visit: str | None) -> CloneOrder:
         given = form.given.check()
@@ -169,6 +193,20 @@ class Cloning:
             **players,
             self.result.card: gr.update(visible=True),
             self.result.voice_id: voice.voice_id,
+            self.result.compare: "",
+            self.result.said: "",
+            self.result.shared: "",
             self.result.facts: parts.result(voice, cloned.replayed, cloned.note),
             self.voices.listed: parts.voices(studio.voices(owner), studio.calls.keep_cost()),
         }
+
+
+def share(desk: Desk, request: gr.Request, token: str, voice_id: str) -> str:
+    """Make a voice's card, and return the link to it, or why there is none."""
+    try:
+        data = desk.studio.card(voice_id, desk.owner(token, request))
+    except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+        return parts.refusal(explain(error))
+    path = desk.files.new(request.session_hash, f"timbre-{voice_id[:40]}.html".replace("/", "-"))
+    path.write_bytes(data)
+    return parts.file_link(desk.takes.lend(path), path.name, words.SAVE_CARD)

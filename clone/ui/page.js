@@ -148,6 +148,9 @@
     };
   }
 
+  // A file that was asked for is saved as soon as it is there.
+  window.tbSave = (place) => document.querySelector(`${place} a[download]`)?.click();
+
   // What somebody asked for is brought into view, once it is there.
   window.tbShow = (place, block = "nearest") => setTimeout(() => {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;

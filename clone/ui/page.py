@@ -36,6 +36,7 @@ _SHOW_SOURCE_JS = (
 _MARK_JS = "(used, start, length) => { window.tbMark(used, start, length); }"
 _COUNT_LONG_JS = f"(text) => window.tbCount(text, {contract.SPEECH_TASK_MAX_CHARS})"
 _COUNT_JS = f"(text) => window.tbCount(text, {contract.TEXT_MAX_CHARS})"
+_SAVE_JS = "() => { window.tbSave('#shared'); }"
 _SHOW_PLAYER_JS = "() => { window.tbShow('#voice-player'); }"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
 
@@ -51,7 +52,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
     """
     refuse_downloads()
     on_loopback = is_loopback(settings.server_name) and not settings.public_url
-    desk = Desk(studio, settings, VisitFiles(temporary_folder(settings.home)))
+    desk = Desk(studio, settings, VisitFiles(temporary_folder(settings.home)), takes)
     with gr.Blocks(title=words.TITLE, delete_cache=(LOOKED_AT_EVERY_S, KEPT_FOR_S), analytics_enabled=False) as page:
         api.wire(desk, authorize)  # first, while check, clone and speak are nobody's names
         secret = browser_secret(settings.home)
@@ -76,9 +77,11 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         _wire_voice(cloning, desk)
         _wire_clone(cloning, token)
         _wire_backend(page, Hosting(desk, run.hosting, run.consent, on_loopback), cloning, backend)
-        speaking = Speaking(desk, spoken, takes)
+        speaking = Speaking(desk, spoken)
         voices = Voices(desk, listed, speaking, result)
         _wire_voices(page, voices, (token, run.hosting.key), places)
+        again = result.again.click(speaking.offer, [token, result.voice_id], spoken.voice, **_QUICK)
+        again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         _wire_speaking(speaking, (token, run.hosting.key), speak_place)
         voices_place.select(voices.open, token, [token, listed.listed], **_QUICK)
         page.unload(_forget_files(desk))
@@ -147,7 +150,11 @@ def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
         concurrency_id="clone",
         concurrency_limit=_RUNS_AT_ONCE,
     )
-    running.then(js=_SHOW_OUTCOME_JS, **_IN_BROWSER)
+    result = cloning.result
+    ended = running.then(js=_SHOW_OUTCOME_JS, **_IN_BROWSER)
+    ended.then(cloning.compare, [token, result.voice_id], [result.compare, result.said], **_QUICK)
+    shared = result.share.click(cloning.share, [token, result.voice_id], result.shared, **_SLOW)
+    shared.then(js=_SAVE_JS, **_IN_BROWSER)
     run.cancel.click(cloning.cancelled, run.hosting.backend, cloning.controls(), cancels=[running], **_QUICK)
 
 

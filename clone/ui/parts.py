@@ -10,7 +10,7 @@ from clone import contract
 from clone.audio.finding import Finding
 from clone.errors import TimbreError
 from clone.settings import NOVITA
-from clone.studio import Examination, Match
+from clone.studio import Comparison, Examination, Match
 from clone.ui import charts, words
 from clone.ui.takes import Take
 from clone.voice import Voice
@@ -165,6 +165,50 @@ def result(voice: Voice, replayed: bool, more: str = "") -> str:
         facts.insert(0, voice.model)
     said.append(f'<p class="tb-said tb-facts">{escape(" · ".join(facts))}</p>')
     return "".join(said)
+
+
+def compare(links: tuple[str, str], found: Comparison) -> str:
+    """Return original and clone under one switch, at one loudness.
+
+    Args:
+        links: of the original and of the clone.
+        found: by how much each is turned down.
+    """
+    sounds = "".join(
+        f'<audio preload="none" data-of="{of}" data-volume="{10 ** (db / 20):.3f}" src="{escape(link, quote=True)}">'
+        "</audio>"
+        for of, link, db in zip(("original", "clone"), links, (found.original_db, found.clone_db), strict=True)
+    )
+    choices = "".join(
+        f'<button type="button" role="radio" aria-checked="{str(of == "clone").lower()}" data-of="{of}" '
+        f'tabindex="{0 if of == "clone" else -1}">{escape(label)}</button>'
+        for of, label in (("original", words.ORIGINAL), ("clone", words.CLONED))
+    )
+    play, pause = escape(words.COMPARE_PLAY), escape(words.COMPARE_PAUSE)
+    return (
+        f'<div class="tb-said tb-compare"><button type="button" class="tb-button" data-do="play" data-play="{play}" '
+        f'data-pause="{pause}">{play}</button>'
+        f'<div class="tb-switch" role="radiogroup" aria-label="{escape(words.COMPARE)}">{choices}</div>'
+        f'<span class="tb-facts">{escape(words.COMPARE_NOTE)}</span>{sounds}</div>'
+    )
+
+
+def said(found: Match) -> str:
+    """Return which words of a preview's text were heard in it."""
+    n_heard = sum(heard for _, heard in found.words)
+    marked = " ".join(escape(word) if heard else f"<mark>{escape(word)}</mark>" for word, heard in found.words)
+    return (
+        f'<div class="tb-said tb-match"><h3>{escape(words.WORDS_TITLE)}</h3>'
+        f"<p>{escape(words.words_heard(n_heard, len(found.words)))}</p><p>{marked}</p></div>"
+    )
+
+
+def file_link(link: str, name: str, label: str) -> str:
+    """Return a link that saves a file."""
+    return (
+        f'<p class="tb-said tb-facts"><a class="tb-button" href="{escape(link, quote=True)}" '
+        f'download="{escape(name, quote=True)}">{escape(label)}</a></p>'
+    )
 
 
 def take(said: Take) -> str:

@@ -17,6 +17,7 @@ from clone.settings import Settings
 from clone.studio import Studio, Waiting
 from clone.ui import parts, words
 from clone.ui.files import VisitFiles
+from clone.ui.takes import Takes
 from clone.ui.visitors import header_pairs, owner_of
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Desk:
     studio: Studio
     settings: Settings
     files: VisitFiles
+    takes: Takes
 
     def owner(self, token: object, request: gr.Request) -> str:
         """Return whom a request speaks for."""

@@ -18,7 +18,7 @@ from clone.settings import NOVITA
 from clone.studio import Passage, SpeakOrder, Spoken
 from clone.ui import fields, parts, words
 from clone.ui.running import Desk, Progress, explain, refused
-from clone.ui.takes import Recorder, Take, Takes
+from clone.ui.takes import Recorder, Take
 from clone.voice import Voice
 
 Updates = dict[Any, Any]
@@ -91,13 +91,11 @@ class Speaking:
     Args:
         desk: studio, settings and files.
         panel: the components.
-        takes: what was said, by its links.
     """
 
-    def __init__(self, desk: Desk, panel: SpeakPanel, takes: Takes) -> None:
+    def __init__(self, desk: Desk, panel: SpeakPanel) -> None:
         self._desk = desk
         self.panel = panel
-        self._takes = takes
 
     def outputs(self) -> list[Any]:
         """Return everything ``speak`` may change."""
@@ -159,7 +157,7 @@ class Speaking:
                         continue
                     if recorder is None:
                         recorder = begin()
-                        take = replace(take, key=self._takes.begin(recorder))
+                        take = replace(take, key=self._desk.takes.begin(recorder))
                     recorder.add(event.samples)
                     if not take.duration_s:
                         take = replace(take, duration_s=len(event.samples) / event.sample_rate)

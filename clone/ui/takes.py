@@ -27,7 +27,7 @@ TAKES_LIMIT = 500
 
 _LOOK_S = 0.03
 _CHUNK_BYTES = 65_536
-_MEDIA = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".flac": "audio/flac"}
+_MEDIA = {".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".wav": "audio/wav", ".flac": "audio/flac"}
 _HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -79,6 +79,15 @@ class Recorder:
             self.done.set()
 
 
+class _Done(Recorder):
+    """A file that was finished before it came here."""
+
+    def __init__(self, path: Path) -> None:
+        self.live = self.path = path
+        self.done = threading.Event()
+        self.done.set()
+
+
 class Takes:
     """Every visit's takes, each behind a link that nobody can guess."""
 
@@ -95,6 +104,10 @@ class Takes:
                 self._recorders.popitem(last=False)
         return key
 
+    def lend(self, path: Path) -> str:
+        """Return the link of a finished file."""
+        return f"{MOUNT}/{self.begin(_Done(path))}/{path.name}"
+
     async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer GET and HEAD of takes, and Range once they are done; mount it at ``MOUNT``."""
         if scope["type"] == "http":
@@ -109,7 +122,10 @@ class Takes:
         if recorder is None or path is None or not path.is_file() or name not in ("live.mp3", path.name):
             return PlainTextResponse("Not Found", 404, _HEADERS)
         if recorder.done.is_set():
-            return FileResponse(path, headers=_HEADERS, media_type=_MEDIA[path.suffix])
+            # A page among them, somebody's card, is for keeping: never shown as a page of this address.
+            saved = {"Content-Disposition": "attachment"} if path.suffix not in _MEDIA else {}
+            media = _MEDIA.get(path.suffix, "application/octet-stream")
+            return FileResponse(path, headers=_HEADERS | saved, media_type=media)
         return StreamingResponse(_growing(path, recorder.done), headers=_HEADERS, media_type=_MEDIA[path.suffix])
 
 

@@ -199,7 +199,7 @@ SENTENCES_LABEL = "Ready sentences:"
 MODEL = "Model"
 MODEL_LABELS = {"hd": "hd (best quality)", "turbo": "turbo (faster)"}
 MODEL_START = next(name for name in reversed(contract.MODELS) if contract.tier(name) == "hd")
-MODEL_HINT = "On this machine all hd names share one engine, and all turbo names share another."
+MODEL_HINT = "On this machine, names of one kind share an engine."
 
 # 4 Advanced
 ADVANCED = "Advanced"
@@ -224,7 +224,7 @@ NO_CONSENT_ADVICE = "Tick this box if the person recorded is you or has agreed."
 # Who clones
 BACKEND = "Who clones the voice?"
 BACKENDS = ("This machine", "Novita (hosted, paid)")
-BACKEND_HINT = "This machine is free. Novita runs MiniMax's own models, needs a key and costs money."
+BACKEND_HINT = "This machine is free. Novita needs a key and costs money."
 KEY = "Key for Novita"
 KEY_HINT = "Your own key, or one that the owner of this page gave you. It is used for this visit and stored nowhere."
 KEY_OWN = " Leave it empty to use the key this machine was started with."
@@ -269,6 +269,12 @@ def waiting(position: int) -> str:
 # 6 Result
 RESULT = "The new voice"
 ORIGINAL, CLONED = "Original", "Clone"
+COMPARE, COMPARE_NOTE = "Hear the original or the clone", "Both at the same loudness; switch while it plays."
+COMPARE_PLAY, COMPARE_PAUSE = "Play", "Pause"
+WORDS_TITLE = "Words"
+AGAIN, SHARE = "Try another sentence", "Share"
+SHARE_NOTE = "One file with both recordings, for anybody to open in a browser, offline too."
+SAVE_CARD = "Save the card"
 VOICE_ID = "voice_id"
 REPLAYED = "You made this voice before, from the same recording and settings, so here it is again."
 LIKENESS = "Likeness"
@@ -342,3 +348,10 @@ def excerpt(text: str) -> str:
 def download(kind: str) -> str:
     """Say what a link downloads."""
     return f"Download {kind}"
+
+
+def words_heard(n_heard: int, n_words: int) -> str:
+    """Say how many words of a text were heard in its preview."""
+    if n_heard == n_words:
+        return f"All {n_words} words of the text are heard in the preview."
+    return f"{n_heard} of {n_words} words of the text are heard in the preview; the others are marked."

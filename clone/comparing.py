@@ -1,0 +1,53 @@
+"""A clone beside its original: the words that are heard in its preview, and both at one loudness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from clone.audio.enhance import LOUDNESS_BLOCK_S, integrated_loudness
+from clone.audio.read import Recording, read
+from clone.engine.local import Heard, LocalBackend
+from clone.engine.matching import match, words_heard
+from clone.examining import Match
+
+MOST_DB = 30.0
+"""Nothing is turned down by more than this: what is so much quieter is nearly silent."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a preview says against its text, and by how much each recording is turned down, dB ≤ 0, to sound as loud."""
+
+    match: Match
+    original_db: float
+    clone_db: float
+
+
+def compare(backend: LocalBackend, original: Path, preview: Path, text: str) -> Comparison:
+    """Compare a preview with its text, and its loudness with the original's.
+
+    Args:
+        backend: hears words.
+        original: the reference's file.
+        preview: the preview's file.
+        text: what the preview should say.
+
+    Raises:
+        AudioError: a file can't be read.
+    """
+    said = read(preview)
+    heard = backend.transcribe(Heard(said.samples, said.sample_rate, []), ("en", 1.0))
+    one, other = _loudness(read(original)), _loudness(said)
+    quieter = min(one, other)
+    return Comparison(
+        Match(heard, match(text, heard), words_heard(text, heard)),
+        max(quieter - one, -MOST_DB),
+        max(quieter - other, -MOST_DB),
+    )
+
+
+def _loudness(recording: Recording) -> float:
+    if recording.duration_s < LOUDNESS_BLOCK_S:
+        return 0.0
+    return max(integrated_loudness(recording.samples, recording.sample_rate), -70.0)
