@@ -87,7 +87,7 @@ def doorman(keys: Keys, limits: Limits) -> Authorize:
 def main() -> None:
     """Serve until stopped."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    for library in ("httpx", "mcp"):  # they have a line for every request
+    for library in ("httpx", "mcp", "faster_whisper"):  # they have a line for every request
         logging.getLogger(library).setLevel(logging.WARNING)
     wipe(temporary_folder(SETTINGS.home))
     studio = Studio(SETTINGS)

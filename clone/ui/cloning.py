@@ -17,7 +17,7 @@ from clone.ui.examples import example
 from clone.ui.form import Form, Given
 from clone.ui.outcomes import ResultPanel
 from clone.ui.panels import CloserPanel, PreviewPanel, RunPanel, VoicePanel
-from clone.ui.running import Desk, Progress, explain
+from clone.ui.running import Desk, Progress, address, explain
 from clone.ui.voices import VoicesPanel
 
 Updates = dict[Any, Any]
@@ -111,6 +111,24 @@ class Cloning:
             yield self.cancelled(form.backend)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield self._refused([explain(error)])
+
+    def code(self, request: gr.Request, token: str, *values: Any) -> Updates:
+        """Write the request down as programs; what they need of a file here is lent to them for an hour."""
+        form = Form(*values)
+        faults = form.faults()
+        if faults:
+            return self._refused(faults) | {self.run.code: ""}
+        try:
+            order = self._order(form, self._desk.owner(token, request), request.session_hash)
+            written = self._desk.studio.request_code(order, address(request))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return self._refused([explain(error)]) | {self.run.code: ""}
+        return self._cleared() | {self.run.code: parts.code(written)}
+
+    def writing(self) -> list[Any]:
+        """Return what ``code`` may change."""
+        slots = list(dict.fromkeys(self._slots.values()))
+        return [*slots, self.closer.drawer, self.preview.drawer, *self._controls(), self.run.code]
 
     def compare(self, request: gr.Request, token: str, voice_id: str | None) -> Updates:
         """Say which words are heard in the preview, and put both recordings under one switch."""

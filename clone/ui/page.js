@@ -160,6 +160,6 @@
   // When a run ends, that is the first refusal, or the new voice; after a cancel nothing moves.
   window.tbShowOutcome = () => setTimeout(() => {
     if (document.querySelector(".tb-refuse")) window.tbShow(".tb-refuse", "center");
-    else if (!document.querySelector("#progress .tb-note")) window.tbShow("#result");
+    else if (!document.querySelector("#progress .tb-note")) window.tbShow("#result", "start");
   }, 0);
 })();

@@ -155,6 +155,7 @@ def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
     ended.then(cloning.compare, [token, result.voice_id], [result.compare, result.said], **_QUICK)
     shared = result.share.click(cloning.share, [token, result.voice_id], result.shared, **_SLOW)
     shared.then(js=_SAVE_JS, **_IN_BROWSER)
+    run.code_show.click(cloning.code, [token, *cloning.filled()], cloning.writing(), **_SLOW)
     run.cancel.click(cloning.cancelled, run.hosting.backend, cloning.controls(), cancels=[running], **_QUICK)
 
 

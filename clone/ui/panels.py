@@ -25,6 +25,35 @@ element.addEventListener('click', (event) => {
 """
 
 
+_CODE_JS = """
+const tabs = () => [...element.querySelectorAll('[role=tab]')];
+const choose = (tab) => {
+  for (const each of tabs()) {
+    const own = each === tab;
+    each.setAttribute('aria-selected', String(own));
+    each.tabIndex = own ? 0 : -1;
+    document.getElementById(each.getAttribute('aria-controls')).hidden = !own;
+  }
+};
+element.addEventListener('click', async (event) => {
+  const tab = event.target.closest('[role=tab]');
+  if (tab) choose(tab);
+  const copy = event.target.closest('[data-do=copy]');
+  if (!copy) return;
+  await navigator.clipboard.writeText(element.querySelector('[role=tabpanel]:not([hidden]) pre').textContent);
+  element.querySelector('[role=status]').textContent = copy.dataset.copied;
+});
+element.addEventListener('keydown', (event) => {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step || !event.target.closest('[role=tab]')) return;
+  const all = tabs();
+  const next = all[(all.indexOf(event.target) + step + all.length) % all.length];
+  choose(next);
+  next.focus();
+});
+"""
+
+
 @dataclass(frozen=True)
 class VoicePanel:
     """1 Your voice."""
@@ -80,6 +109,8 @@ class RunPanel:
     clone: gr.Button
     cancel: gr.Button
     progress: gr.HTML
+    code_show: gr.Button
+    code: gr.HTML
 
 
 def voice_panel() -> tuple[VoicePanel, CloserPanel]:
@@ -168,4 +199,8 @@ def run_panel(on_loopback: bool, own_key: bool) -> RunPanel:
                 clone = gr.Button(words.CLONE, variant="primary", size="lg", elem_id="clone")
                 cancel = gr.Button(words.CANCEL, variant="stop", size="lg", visible=False, elem_id="cancel")
         progress = fields.slot("progress")
-    return RunPanel(hosting, consent, consent_note, clone, cancel, progress)
+        with gr.Accordion(words.CODE, open=False, elem_id="code-drawer", elem_classes="tb-drawer"):
+            gr.HTML(f'<p class="tb-advice">{words.CODE_ADVICE}</p>')
+            code_show = gr.Button(words.CODE_SHOW, elem_id="code-show")
+            code = gr.HTML(js_on_load=_CODE_JS, elem_id="code", elem_classes="tb-slot")
+    return RunPanel(hosting, consent, consent_note, clone, cancel, progress, code_show, code)

@@ -10,7 +10,7 @@ from clone import contract
 from clone.audio.finding import Finding
 from clone.errors import TimbreError
 from clone.settings import NOVITA
-from clone.studio import Comparison, Examination, Match
+from clone.studio import Comparison, Examination, Match, RequestCode
 from clone.ui import charts, words
 from clone.ui.takes import Take
 from clone.voice import Voice
@@ -208,6 +208,28 @@ def file_link(link: str, name: str, label: str) -> str:
     return (
         f'<p class="tb-said tb-facts"><a class="tb-button" href="{escape(link, quote=True)}" '
         f'download="{escape(name, quote=True)}">{escape(label)}</a></p>'
+    )
+
+
+def code(written: RequestCode) -> str:
+    """Return programs in tabs, with a button that copies the one that is shown."""
+    tabs, shown = [], []
+    for i, (language, program) in enumerate(written.snippets):
+        tabs.append(
+            f'<button type="button" role="tab" id="code-tab-{i}" aria-controls="code-{i}" '
+            f'aria-selected="{str(i == 0).lower()}" tabindex="{0 if i == 0 else -1}">{escape(language)}</button>'
+        )
+        shown.append(
+            f'<div role="tabpanel" id="code-{i}" aria-labelledby="code-tab-{i}"{" hidden" if i else ""}>'
+            f'<pre tabindex="0">{escape(program)}</pre></div>'
+        )
+    until = written.expires_at
+    lent = f'<p class="tb-facts">{escape(words.code_link(f"{until:%H:%M}"))}</p>' if until else ""
+    return (
+        f'<div class="tb-said tb-code"><div role="tablist" aria-label="{escape(words.CODE_LANGUAGES)}">{"".join(tabs)}'
+        f'</div>{"".join(shown)}<p><button type="button" class="tb-button" data-do="copy" '
+        f'data-copied="{escape(words.CODE_COPIED)}">{escape(words.CODE_COPY)}</button>'
+        f'<span class="tb-facts" role="status"></span></p>{lent}</div>'
     )
 
 

@@ -8,6 +8,7 @@ import traceback
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -61,6 +62,13 @@ class Progress:
             else:
                 self._told = parts.progress(step.name, step.done, step.total, elapsed_s)
         return self._told
+
+
+def address(request: gr.Request) -> str:
+    """Return the address by which a visitor reaches this app, without a slash at the end."""
+    assert request.request is not None, "only while a visitor asks"
+    url = urlsplit(str(request.request.url))
+    return f"{url.scheme}://{url.netloc}"
 
 
 def explain(error: Exception) -> TimbreError:

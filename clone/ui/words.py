@@ -221,6 +221,13 @@ NO_CONSENT = "Consent is not confirmed."
 NO_CONSENT_ADVICE = "Tick this box if the person recorded is you or has agreed."
 
 
+# The request as code
+CODE = "As code"
+CODE_ADVICE = "The request above as a program that runs as it stands. It reads the key from the environment."
+CODE_SHOW, CODE_COPY, CODE_COPIED = "Write the code", "Copy", "Copied"
+CODE_LANGUAGES = "Language"
+
+
 # Who clones
 BACKEND = "Who clones the voice?"
 BACKENDS = ("This machine", "Novita (hosted, paid)")
@@ -355,3 +362,8 @@ def words_heard(n_heard: int, n_words: int) -> str:
     if n_heard == n_words:
         return f"All {n_words} words of the text are heard in the preview."
     return f"{n_heard} of {n_words} words of the text are heard in the preview; the others are marked."
+
+
+def code_link(until: str) -> str:
+    """Say how long the link in the code is good."""
+    return f"The recording is lent to it by a link until {until} UTC, and to nobody who has not got the link."
