@@ -322,9 +322,14 @@ def test_files_are_short(path: Path) -> None:
 
 
 def test_functions_take_few_parameters() -> None:
-    """At most five by position; a few more by keyword only, where every call names them."""
+    """At most five by position; a few more by keyword only, where every call names them.
+
+    What is called by name from outside has one for each of its fields: Gradio reads them from the signature.
+    """
     many = []
     for path, function in functions():
+        if path.name == "api.py" and not function.name.startswith("_"):
+            continue
         given = [a.arg for a in (*function.args.posonlyargs, *function.args.args) if a.arg not in {"self", "cls"}]
         if len(given) > 5 or len(given) + len(function.args.kwonlyargs) > 8:
             many.append(f"{name(path)}:{function.lineno} {function.name}")

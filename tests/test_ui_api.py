@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import requests
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
-from mcp.client.streamable_http import streamablehttp_client
+from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
 
 from clone.audio.read import read
@@ -23,6 +24,7 @@ from tests.browser.driving import App
 from tests.serving import KEYS, TEXT, bearer, decoded
 from tests.studios import PROMPT, TURBO
 
+README = Path(__file__).parent.parent / "README.md"
 HASTY = "third-key-for-tests"
 ARGUMENTS = {"check": ["x"], "clone": ["x", True], "speak": ["voice_1", TEXT]}
 
@@ -77,8 +79,12 @@ def call(app: App, name: str, key: str | None = KEYS[0], **arguments: Any) -> Ca
 
 
 async def _session(app: App, key: str | None, ask: Any) -> Any:
-    where = streamablehttp_client(f"{app.url}/gradio_api/mcp/", headers=bearer(key))
-    async with where as (reading, writing, _), ClientSession(reading, writing) as session:
+    url = f"{app.url}/gradio_api/mcp/"
+    async with (
+        httpx.AsyncClient(headers=bearer(key), timeout=60) as http,
+        streamable_http_client(url, http_client=http) as (reading, writing, _),
+        ClientSession(reading, writing) as session,
+    ):
         await session.initialize()
         return await ask(session)
 
@@ -303,10 +309,16 @@ def test_an_agent_is_told_in_words_what_is_wrong(app: App, ada: Path) -> None:
     assert texts(refused)[0].startswith("Nobody confirmed")
 
 
+def test_what_readme_says_to_an_agent_works(app: App) -> None:
+    said = README.read_text(encoding="utf-8").partition("```json\n")[2].partition("```")[0]
+    server = json.loads(said)["mcpServers"]["timbre"]
+    assert server["url"].replace("http://127.0.0.1:7860", app.url) == f"{app.url}/gradio_api/mcp/"
+    assert server["headers"] == bearer("YOUR_KEY")
+
+
 def test_nothing_of_a_call_is_in_the_log_or_left_behind(app: App, client: Client, ada: Path) -> None:
     client.predict(data_uri(ada), api_name="/check")
     assert not list((app.home / "page").rglob("recording"))
     log = app.log.read_text()
-    assert "Traceback" not in log.split("Cannot move")[0] or "uploaded" in log
-    for private in (*KEYS, TEXT, "Good morning."):
+    for private in (*KEYS, HASTY, TEXT, PROMPT, "Good morning.", "base64,"):
         assert private not in log
