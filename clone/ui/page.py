@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from clone import contract
-from clone.settings import Settings
+from clone.settings import NOVITA, Settings
 from clone.studio import Studio
 from clone.ui import api, fields, outcomes, panels, parts, words
 from clone.ui.cloning import Cloning
@@ -156,7 +156,19 @@ def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
     shared = result.share.click(cloning.share, [token, result.voice_id], result.shared, **_SLOW)
     shared.then(js=_SAVE_JS, **_IN_BROWSER)
     run.code_show.click(cloning.code, [token, *cloning.filled()], cloning.writing(), **_SLOW)
-    run.cancel.click(cloning.cancelled, run.hosting.backend, cloning.controls(), cancels=[running], **_QUICK)
+    _wire_cancel(run.cancel, running, cloning.controls(), run.hosting.backend)
+
+
+def _wire_cancel(button: gr.Button, running: Any, controls: list[Any], backend: gr.Radio | None = None) -> None:
+    """Stop what runs, and say so at once in the browser: an answer of the server's may be lost with what is stopped."""
+    button.click(js=_stopped_js(), inputs=backend, outputs=controls, **_IN_BROWSER)
+    button.click(None, cancels=[running], api_visibility="private", show_progress="hidden")
+
+
+def _stopped_js() -> str:
+    here, hosted = (json.dumps(parts.note("info", said)) for said in (words.STOPPED, words.STOPPED_HOSTED))
+    shown = "{visible: true, __type__: 'update'}, {visible: false, __type__: 'update'}"
+    return f"(backend) => [{shown}, backend === {json.dumps(NOVITA)} ? {hosted} : {here}]"
 
 
 def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.BrowserState) -> None:
@@ -217,7 +229,7 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
         trigger_mode="always_last",
         **_QUICK,
     )
-    p.cancel.click(speaking.cancelled, None, speaking.controls(), cancels=[running], **_QUICK)
+    _wire_cancel(p.cancel, running, speaking.controls())
 
 
 def _forget_files(desk: Desk) -> Any:

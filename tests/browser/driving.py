@@ -131,3 +131,9 @@ def choose_turbo(page: Page, dropdown: str = "#model") -> None:
 def choose_source(page: Page, name: str) -> None:
     """Say how the recording is given: Record, Upload, Link or Example."""
     page.locator("#source label").filter(has_text=name).click()
+
+
+def go(page: Page, place: str) -> None:
+    """Open one of the page's places: Clone, Speak or Voices."""
+    page.get_by_role("tab", name=place, exact=True).click()
+    page.wait_for_selector({"Clone": "#clone", "Speak": "#speak", "Voices": "#voices"}[place])

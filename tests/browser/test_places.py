@@ -1,0 +1,232 @@
+"""The three places of the page, and what can be done with a new voice: compare, speak, share, repeat by a program."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, expect
+
+from clone.audio.read import read
+from tests.browser.driving import CHROMIUM, FLAGS, App, Visit, choose_turbo, go, upload
+from tests.browser.test_page import assert_accessible, assert_fits
+
+SENTENCES = "The harbour was quiet this morning. Nobody had expected so much sun. We sat on the wall and waited."
+
+
+@pytest.fixture(scope="module")
+def listener(playwright: Playwright) -> Browser:
+    """A browser that plays as soon as it may: the tests' clicks are clicks, its policy counts only people's."""
+    return playwright.chromium.launch(
+        executable_path=CHROMIUM, args=[*FLAGS, "--autoplay-policy=no-user-gesture-required"]
+    )
+
+
+def cloned(page: Page, example: Path, text: str = "A voice of my own.") -> str:
+    upload(page, example)
+    page.fill("#text textarea", text)
+    choose_turbo(page)
+    page.check("#consent input")
+    page.click("#clone")
+    expect(page.locator("#said .tb-match")).to_be_visible()
+    return page.input_value("#voice-id textarea, #voice-id input")
+
+
+def playing(page: Page, audio: str) -> None:
+    page.wait_for_function("(audio) => document.querySelector(audio).currentTime > 0.05", arg=audio)
+
+
+def test_original_and_clone_under_one_switch(visit: Visit, example_m4a: Path, listener: Browser) -> None:
+    page = visit(within=listener)
+    cloned(page, example_m4a, "All of this is heard in the preview.")
+    expect(page.locator("#said")).to_contain_text("All 8 words")
+    page.locator("#compare").get_by_role("button", name="Play").click()
+    playing(page, "#compare audio[data-of=clone]")
+    page.get_by_role("radio", name="Original", exact=True).click()
+    playing(page, "#compare audio[data-of=original]")
+    assert page.evaluate("document.querySelector('#compare audio[data-of=clone]').paused")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#compare [data-of=clone][role=radio]")).to_have_attribute("aria-checked", "true")
+    page.locator("#compare").get_by_role("button", name="Pause").click()
+    volumes = page.evaluate("[...document.querySelectorAll('#compare audio')].map((each) => each.volume)")
+    assert max(volumes) == 1.0
+    assert min(volumes) > 0.02
+
+
+def test_a_text_is_heard_from_its_first_sentence_on(
+    visit: Visit, example_m4a: Path, listener: Browser, tmp_path: Path
+) -> None:
+    page = visit(within=listener)
+    voice_id = cloned(page, example_m4a)
+    page.get_by_role("button", name="Try another sentence").click()
+    expect(page.locator("#speak-voice input")).to_have_value(re.compile(re.escape(voice_id[-6:])))
+    choose_turbo(page, "#speak-model")
+    page.fill("#speak-text textarea", " ".join([SENTENCES] * 8))
+    expect(page.locator("#speak-count")).to_contain_text("of 50,000 characters")
+    page.click("#speak-how button")
+    page.get_by_role("radio", name="flac").check()
+    page.click("#speak")
+    page.wait_for_selector("#take audio")
+    playing(page, "#take audio")
+    assert page.locator("#take-done a").count() == 0  # it plays, and there is more to come
+    expect(page.locator("#take-done a")).to_have_text("Download flac")
+    with page.expect_download() as saved:
+        page.click("#take-done a")
+    path = tmp_path / saved.value.suggested_filename
+    saved.value.save_as(path)
+    assert path.suffix == ".flac"
+    assert read(path).duration_s > 20
+    with av.open(str(path)) as file:
+        assert voice_id in str(dict(file.metadata))
+        assert "AI-generated" in str(dict(file.metadata))
+
+    page.fill("#speak-text textarea", "And one more.")
+    page.get_by_role("radio", name="wav").check()
+    page.click("#speak")
+    expect(page.locator("#take-done a")).to_have_text("Download wav")
+    expect(page.locator("#takes li")).to_have_count(1)
+    expect(page.locator("#takes li")).to_contain_text("The harbour was quiet")
+    first = page.locator("#takes li a").get_attribute("href") or ""
+    assert page.request.get(page.url.rstrip("/") + first, headers={"Range": "bytes=0-3"}).body() == b"fLaC"
+    assert page.request.get(page.url.rstrip("/") + first.replace("takes/", "takes/x")).status == 404
+
+
+def test_speaking_is_cancelled_in_the_middle(visit: Visit, example_m4a: Path) -> None:
+    page = visit()
+    cloned(page, example_m4a)
+    go(page, "Speak")
+    expect(page.locator("#speak-voice input")).not_to_have_value("")
+    page.fill("#speak-text textarea", " ".join([SENTENCES] * 20))
+    page.click("#speak")
+    page.wait_for_selector("#take audio")
+    expect(page.locator("#speak-progress")).to_contain_text("of 60")
+    page.click("#speak-cancel")
+    expect(page.locator("#speak-progress")).to_contain_text("Stopped")
+    expect(page.locator("#speak")).to_be_visible()
+    assert page.locator("#take-done a").count() == 0
+
+
+def test_speak_says_what_is_missing(visit: Visit, public_app: App) -> None:
+    page = visit(of=public_app)
+    go(page, "Speak")
+    expect(page.locator("#speak-voice")).to_contain_text("clone one first")
+    page.click("#speak")
+    expect(page.locator("#speak-progress [role=alert]")).to_contain_text("No voice is chosen")
+    page.close()  # or it would complain that its server is gone
+
+
+def test_a_card_to_share(visit: Visit, example_m4a: Path) -> None:
+    page = visit()
+    voice_id = cloned(page, example_m4a, "Something for a stakeholder.")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Share", exact=True).click()
+    text = Path(saved.value.path()).read_text(encoding="utf-8")
+    assert saved.value.suggested_filename.endswith(".html")
+    assert "Something for a stakeholder." in text
+    assert text.count("data:audio/") >= 2
+    assert voice_id in text
+    link = page.locator("#shared a").get_attribute("href") or ""
+    assert "attachment" in page.request.get(page.url.rstrip("/") + link).headers["content-disposition"]
+
+
+def test_the_request_as_code_runs_as_it_stands(app: App, visit: Visit, example_m4a: Path, tmp_path: Path) -> None:
+    page = visit()
+    page.click("#code-drawer button.label-wrap")
+    page.click("#code-show")
+    expect(page.locator("#voice-note [role=alert]")).to_contain_text("no recording yet")
+    upload(page, example_m4a)
+    page.fill("#text textarea", "It's said by a “program” & runs.")
+    choose_turbo(page)
+    page.check("#consent input")
+    page.click("#code-show")
+    page.get_by_role("tab", name="Python").click()
+    program = page.locator("#code [role=tabpanel]:not([hidden]) pre").text_content() or ""
+    expect(page.locator("#code")).to_contain_text("lent to it by a link until")
+    key = (app.home / "api_key").read_text().strip()
+    assert key not in page.content()
+    run = subprocess.run(
+        [sys.executable, "-c", program], env={"TIMBRE_API_KEY": key}, capture_output=True, text=True, timeout=120
+    )
+    assert "voice_" in run.stdout, run.stderr
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="JavaScript")).to_have_attribute("aria-selected", "true")
+    assert_accessible(page)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)], ids=["wide-light", "narrow-dark"])
+def test_everybody_can_use_the_places(visit: Visit, example_m4a: Path, width: int, dark: bool) -> None:
+    page = visit(width=width, dark=dark)
+    cloned(page, example_m4a)
+    assert_accessible(page)
+    assert_fits(page)
+    go(page, "Speak")
+    page.click("#speak-how button")
+    assert_accessible(page)
+    choose_turbo(page, "#speak-model")
+    page.click("#speak")
+    page.wait_for_selector("#take-done a")
+    page.click("#speak")
+    page.wait_for_selector("#takes li")
+    page.wait_for_selector("#take-done a")
+    assert_accessible(page)
+    assert_fits(page)
+    go(page, "Voices")
+    expect(page.locator("#voices [data-voice]").first).to_be_visible()
+    assert_accessible(page)
+    assert_fits(page)
+
+
+def test_without_a_mouse(visit: Visit, example_m4a: Path) -> None:
+    """From the top of the page to a spoken sentence, with keys alone; the file dialog is the system's own."""
+    page = visit()
+
+    def reach(what: str) -> None:
+        for _ in range(80):
+            if page.evaluate("(what) => Boolean(document.activeElement?.closest(what))", what):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(f"{what} can't be reached")
+
+    reach("#source")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#by-link")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#examples")
+    reach("#examples")
+    page.keyboard.press("Space")
+    expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
+    reach("#text")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("No mouse was used.")
+    reach("#consent")
+    page.keyboard.press("Space")
+    reach("#clone")
+    page.keyboard.press("Enter")
+    expect(page.locator("#said .tb-match")).to_be_visible()
+    reach("#again")
+    page.keyboard.press("Enter")
+    expect(page.locator("#speak-voice input")).not_to_have_value("")
+    reach("#speak")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#take-done a")
+    reach("#take-done")
+
+
+def test_nothing_moves_while_it_works(visit: Visit, example_m4a: Path) -> None:
+    """What a person looks at stays where it is while a clone is made."""
+    page = visit()
+    upload(page, example_m4a)
+    choose_turbo(page)
+    page.check("#consent input")
+    page.evaluate(
+        "window.shifts = []; new PerformanceObserver((list) => { for (const each of list.getEntries())"
+        " if (!each.hadRecentInput) window.shifts.push(each.value); }).observe({ type: 'layout-shift' })"
+    )
+    page.wait_for_timeout(600)
+    page.click("#clone")
+    expect(page.locator("#said .tb-match")).to_be_visible()
+    assert sum(page.evaluate("window.shifts")) < 0.1
