@@ -238,7 +238,7 @@ def test_a_wrong_use_is_no_refusal(words: list[str], capsys: Output) -> None:
         (["check", "."], "There is no file ."),
         (["clone", "AUDIO", "--consent", "--out", "preview.wav"], "none without --text"),
         (["clone", "AUDIO", "--consent", *PREVIEW, "--out", "no/such/a.wav"], "no folder no/such"),
-        (["clone", "AUDIO", "--consent", *PREVIEW, "--out", "a.flac"], "must end in .mp3 or .wav"),
+        (["clone", "AUDIO", "--consent", *PREVIEW, "--out", "a.ogg"], "must end in .mp3, .wav or .flac"),
         (["speak", "nobody", "Hello.", "--model", TURBO, "--out", "no/such/a.wav"], "no folder no/such"),
         (["speak", "nobody", "Hello.", "--model", TURBO, "--out", "a.wav"], "no voice with this voice_id"),
         (["forget", "nobody"], "no voice with this voice_id"),
