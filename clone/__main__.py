@@ -16,6 +16,9 @@ def _leave(*_: object) -> NoReturn:
 # An interrupt inside an import of compiled code comes out as any error at all: while importing, just leave. Main
 # imports what a command needs, and takes this back before it begins.
 signal.signal(signal.SIGINT, _leave)
-from clone.cli.entry import main  # noqa: E402
+from clone.cli.entry import UNREAD, main  # noqa: E402
 
-sys.exit(main())
+status = main()
+if status in (INTERRUPTED, UNREAD):
+    os._exit(status)  # compiled code may still be at work, and dies loudly where the interpreter ends around it
+sys.exit(status)

@@ -27,12 +27,16 @@ timbre() { PYTHONPATH=@ROOT@${PYTHONPATH:+:$PYTHONPATH} @PYTHON@ -P -m clone "$@
 
 _timbre_words() { COMPREPLY=($(compgen -W "$1" -- "$cur")); }
 
-# A name may have spaces in it: what is compared, and inserted, is the name as the shell wants it written.
+# A name may have spaces in it: what is compared, and inserted, is the name as the shell wants it written. Between
+# quotes a name goes in as it is, unless it has something in it that means more there.
 _timbre_voices() {
   local voice written
   while IFS= read -r voice; do
     printf -v written %q "$voice"
-    [[ $cur == [\"\']* ]] && written=$voice
+    if [[ $cur == [\"\']* ]]; then
+      [[ $voice == *[\"\'\$\`\\!]* ]] && continue
+      written=$voice
+    fi
     [[ $written == "${cur#[\"\']}"* ]] && COMPREPLY+=("$written")
   done < <(timbre completion voices 2>/dev/null)
 }
