@@ -154,12 +154,6 @@ def test_nothing_is_no_prefix(capsys: Output) -> None:
     assert "no voice with this voice_id" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("voices")
-def test_a_hosted_voice_has_no_other_speed(capsys: Output) -> None:
-    assert main(["speak", "voice_cd44", "Hello.", "--model", TURBO, "--out", "a.wav", "--speed", "2"]) == 1
-    assert "no other speed" in capsys.readouterr().err
-
-
 # keep and forget
 
 

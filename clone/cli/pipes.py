@@ -84,7 +84,7 @@ def standard_output() -> int:
     return sys.stdout.fileno()
 
 
-def stream(passages: Iterable[Passage], audio_format: str, fd: int, provenance: Provenance) -> None:
+def stream(passages: Iterable[Passage], audio_format: str, fd: int, provenance: Provenance | None = None) -> None:
     """Write passages as they come, past every buffer: each can be heard before the next is spoken.
 
     What mp3 and flac begin with says where it comes from; a wav that never knew its length has no place for that.

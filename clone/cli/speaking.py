@@ -17,7 +17,7 @@ from clone.cli.choosing import voice_id
 from clone.cli.following import told
 from clone.cli.terminal import Progress
 from clone.errors import TimbreError
-from clone.settings import NOVITA
+from clone.settings import LOCAL, NOVITA
 from clone.studio import Passage, SpeakOrder, Spoken, Stage, Studio, Voice, Waiting
 from clone.t2a import SpeechSettings, check_settings
 
@@ -62,7 +62,9 @@ def _order(studio: Studio, arguments: argparse.Namespace, owner: str) -> SpeakOr
 
 
 def _backend(studio: Studio, order: SpeakOrder) -> str:
-    return next(voice.backend for voice in studio.voices(order.owner) if voice.voice_id == order.voice_id)
+    """Return where a voice lives; one that there is not is refused by who is asked to speak with it."""
+    voices = studio.voices(order.owner)
+    return next((voice.backend for voice in voices if voice.voice_id == order.voice_id), LOCAL)
 
 
 def _passages(studio: Studio, order: SpeakOrder, progress: Progress) -> Generator[Passage, None, None]:

@@ -191,10 +191,8 @@ def test_without_a_mouse(visit: Visit, example_m4a: Path) -> None:
             page.keyboard.press("Tab")
         raise AssertionError(f"{what} can't be reached")
 
-    reach("#source")
-    page.keyboard.press("ArrowRight")
-    page.wait_for_selector("#by-link")
-    page.keyboard.press("ArrowRight")
+    reach("#source label:last-child")
+    page.keyboard.press("Space")
     page.wait_for_selector("#examples")
     reach("#examples")
     page.keyboard.press("Space")
