@@ -1,0 +1,55 @@
+"""A preview is held against its text, and both recordings are brought to one loudness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clone.audio.enhance import integrated_loudness
+from clone.audio.read import read
+from clone.audio.write import wav_bytes
+from clone.comparing import compare
+from clone.contract import CloneOptions
+from clone.engine.local import LocalBackend
+from clone.errors import VoiceError
+from clone.studio import Studio
+from tests.studios import PROMPT, PROMPT_SPAN_S, last, order
+
+
+@pytest.fixture(scope="module")
+def spoken(examples: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentence of Ada's, of which the words are known."""
+    ada = read(examples[0])
+    start, end = (int(at * ada.sample_rate) for at in PROMPT_SPAN_S)
+    path = tmp_path_factory.mktemp("said") / "said.wav"
+    path.write_bytes(wav_bytes(ada.samples[start:end], ada.sample_rate))
+    return path
+
+
+def test_the_words_that_are_not_heard_are_told(backend: LocalBackend, spoken: Path) -> None:
+    assert all(heard for _, heard in compare(backend, spoken, spoken, PROMPT).match.words)
+    wrong = compare(backend, spoken, spoken, f"Bananas. {PROMPT}").match
+    assert [word for word, heard in wrong.words if not heard] == ["Bananas."]
+    assert wrong.score < 1.0
+
+
+def test_the_louder_one_is_turned_down(backend: LocalBackend, spoken: Path, tmp_path: Path) -> None:
+    recording = read(spoken)
+    quiet = tmp_path / "quiet.wav"
+    quiet.write_bytes(wav_bytes(recording.samples * np.float32(0.25), recording.sample_rate))
+    for original, clone in ((spoken, quiet), (quiet, spoken)):
+        found = compare(backend, original, clone, PROMPT)
+        levels = [
+            integrated_loudness(read(path).samples, recording.sample_rate) + db
+            for path, db in ((original, found.original_db), (clone, found.clone_db))
+        ]
+        assert levels[0] == pytest.approx(levels[1], abs=0.3)
+        assert max(found.original_db, found.clone_db) == 0.0
+
+
+def test_a_voice_without_a_preview_has_nothing_to_compare(studio: Studio, examples: list[Path]) -> None:
+    voice = last(studio.clone(order(examples[0], options=CloneOptions()))).voice
+    with pytest.raises(VoiceError):
+        studio.compare(voice.voice_id, voice.owner)
