@@ -12,7 +12,7 @@ import gradio as gr
 from clone.errors import CancelledError, TimbreError
 from clone.settings import LOCAL
 from clone.studio import Cloned
-from clone.ui import parts, words
+from clone.ui import listing, parts, words
 from clone.ui.examples import example
 from clone.ui.form import Form, Given
 from clone.ui.outcomes import ResultPanel
@@ -164,5 +164,5 @@ class Cloning:
             self.result.card: gr.update(visible=True),
             self.result.voice_id: voice.voice_id,
             self.result.facts: parts.result(voice, cloned.replayed, cloned.note),
-            self.voices.listed: parts.voices(studio.voices(owner), studio.calls.keep_cost()),
+            self.voices.listed: listing.voices(studio.voices(owner), studio.calls.keep_cost()),
         }

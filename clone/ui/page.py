@@ -151,12 +151,13 @@ def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.
 def _wire_voices(page: gr.Blocks, voices: Voices, token: gr.BrowserState, key: gr.Textbox) -> None:
     p = voices.panel
     page.load(voices.open, token, [token, p.listed], **_QUICK)
-    played = p.listed.play(voices.play, token, voices.outputs(), **_QUICK)
-    picked = p.listed.select(voices.select, token, voices.outputs(), **_QUICK)
-    for shown in (played, picked):
-        shown.then(js=_SHOW_VOICE_JS, **_IN_BROWSER)
-    chosen, new = voices.speaking.panel.chosen, voices.result.voice_id
-    p.listed.delete(voices.forget, [token, chosen, new], voices.forgettable(), **_QUICK)
+    p.listed.play(voices.play, token, voices.playable(), **_QUICK)
+    p.listed.select(voices.select, token, voices.selectable(), **_QUICK).then(js=_SHOW_VOICE_JS, **_IN_BROWSER)
+    p.listed.edit(voices.edit, token, voices.changeable(), **_QUICK)
+    p.listed.like(voices.keep_free, token, voices.changeable(), **_QUICK)
+    p.listed.undo(voices.restore, token, voices.changeable(), **_QUICK)
+    shown = [voices.speaking.panel.chosen, p.playing, voices.result.voice_id]
+    p.listed.delete(voices.forget, [token, *shown], voices.forgettable(), **_QUICK)
     keeping = p.listed.apply(
         voices.keep,
         [token, key],

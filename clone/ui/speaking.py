@@ -14,7 +14,7 @@ from clone import contract
 from clone.errors import CancelledError, VoiceError
 from clone.settings import NOVITA
 from clone.studio import SpeakOrder, Spoken
-from clone.ui import fields, parts, words
+from clone.ui import fields, listing, parts, words
 from clone.ui.running import Desk, Progress, explain, refused
 from clone.voice import Voice
 
@@ -147,7 +147,7 @@ class Speaking:
         path = self._desk.files.new(visit, f"timbre-{spoken.voice.voice_id}.wav")
         self._desk.studio.write_speech(spoken, path)
         studio = self._desk.studio
-        listed = parts.voices(studio.voices(owner), studio.calls.keep_cost())
+        listed = listing.voices(studio.voices(owner), studio.calls.keep_cost())
         return {self.panel.spoken: gr.update(value=str(path), visible=True), self.listed: listed}
 
 

@@ -289,27 +289,55 @@ def span(hours: int) -> str:
     return f"{hours // 24} days" + (f" {hours % 24} h" if hours % 24 else "")
 
 
-# 7 Voices
+# Voices
 VOICES = "Your voices"
 VOICES_EMPTY = "No voices yet. The ones you clone will be listed here."
-VOICES_ADVICE = f"A voice is removed {_DAYS} days after cloning, unless you speak with it: then it stays."
-PLAY, SPEAK, FORGET, KEEP = "Play", "Speak", "Forget", "Keep"
+VOICES_ADVICE = f"A voice is removed {_DAYS} days after cloning, unless you keep it or speak with it: then it stays."
+SEARCH, SORT, MORE = "Search", "Sort by", "Show more"
+SORTS = {"newest": "Newest", "name": "Name", "expires": "Expires soonest", "likeness": "Likeness"}
+RENAME, NAME, NOTE, NOTE_ADD, SAVE, COPY = "Rename", "Name", "Note", "Add a note", "Save", "Copy"
+PLAY, PLAY_SAMPLE, SPEAK, SHARE, FORGET, UNDO = "Play preview", "Play sample", "Speak", "Share", "Forget", "Undo"
+KEEP, KEEP_FREE = "Keep", "Keep for good: free"
 KEEP_ASK = "Keep this voice for good? Novita keeps it once it has said something, so it says “Hi.”"
 KEEP_YES, KEEP_NO = "Yes, keep it", "Not now"
+KEEP_PAID, KEEP_PAID_ADVICE = "Keeping this voice costs money.", "Press Keep, and say whether you want that."
 KEPT_NOW = "The voice is kept for good, here and at Novita."
-HOSTED = "Novita"
-FORGET_ASK = "Remove this voice and its recording for good?"
-FORGET_YES, FORGET_NO = "Yes, forget it", "No, keep it"
-FORGOTTEN = "The voice and its files are gone."
-SPEAK_TEXT = "Text to speak"
-SPEAK_BUTTON = "Speak"
-SPOKEN = "Spoken"
-PREVIEW_PLAYER = "Preview of the voice"
-NO_VOICE = "No voice is chosen."
-NO_VOICE_ADVICE = "Press Speak beside one of your voices."
+HOSTED, HERE = "Novita", BACKENDS[0]
 KEPT = "Kept for good"
-UNLESS_SPOKEN = ", unless you speak with it"
+# What the page says by itself, without asking the server; each {} is a value.
+LISTED = {
+    "one": "{} voice",
+    "all": "{} voices",
+    "some": "{} of {}",
+    "ends": "Expires in {}",
+    "over": "Expired",
+    "kept": KEPT,
+    "note": "Edit note",
+    "copied": "Copied",
+    "gone": "{} was forgotten.",
+    "back": "{} is back.",
+    "undo": "Undo ({} s)",
+    "empty": VOICES_EMPTY,
+}
+UNLESS_SPOKEN = ", unless you keep it or speak with it"
 UNNAMED = "Voice"
 RECORDING = "Recording"
 VOICE_GONE = "This voice is no longer here."
 VOICE_GONE_ADVICE = "It was removed or has expired."
+
+# Speaking
+SPEAK_TEXT = "Text to speak"
+SPEAK_BUTTON = "Speak"
+SPOKEN = "Spoken"
+NO_VOICE = "No voice is chosen."
+NO_VOICE_ADVICE = "Press Speak beside one of your voices."
+
+
+def likeness_fact(value: float) -> str:
+    """Say how alike clone and original are, in a list."""
+    return f"likeness {value:.2f}"
+
+
+def player(kind: str, name: str) -> str:
+    """Say what the player of the list holds."""
+    return f"{'Sample' if kind == 'reference' else 'Preview'} of {name}"
