@@ -226,6 +226,10 @@ class Studio:
         """Return an owner's voices, newest first."""
         return self._library.voices(owner)
 
+    def voice(self, voice_id: str, owner: str) -> Voice:
+        """Return an owner's voice; raises VoiceError when there is none."""
+        return self._library.get(voice_id, owner)
+
     def keep(self, voice_id: str, owner: str, api_key: str | None = None) -> Voice:
         """Make a voice permanent; a hosted one by letting it say a word there, which costs what calls.keep_cost() says.
 

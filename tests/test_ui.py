@@ -13,7 +13,7 @@ from clone import contract
 from clone.errors import TimbreError
 from clone.jobs import Stage, Waiting
 from clone.settings import Settings
-from clone.ui import parts, words
+from clone.ui import listing, parts, words
 from clone.ui.examples import examples
 from clone.ui.files import VisitFiles, temporary_folder, wipe
 from clone.ui.form import Form
@@ -108,7 +108,9 @@ EVIL = "<img src=x onerror=alert(1)>\"'"
 
 def _pieces() -> Iterator[str]:
     voice = make_voice(name=EVIL, voice_id="x-y")
-    yield parts.voices([voice])
+    yield listing.voices([voice], EVIL)
+    yield listing.row(make_voice(note=EVIL, model=EVIL))
+    yield listing.forgotten(voice, 20)
     yield parts.note("refuse", EVIL, EVIL)
     yield parts.findings([("a", "warn", EVIL, EVIL), ("duration", "ok", EVIL, "")])
     yield parts.progress(EVIL, 1, 3)
@@ -120,6 +122,29 @@ def test_nothing_from_outside_becomes_markup() -> None:
     for piece in _pieces():
         assert "<img" not in piece
         assert "&lt;img" in piece
+
+
+def test_an_id_can_not_leave_its_attribute() -> None:
+    row = listing.row(make_voice(voice_id='a" onclick="x'))
+    assert 'data-voice="a&quot; onclick=&quot;x"' in row
+
+
+def test_a_row_says_what_can_be_done_with_a_voice() -> None:
+    ends = datetime(2026, 3, 8, tzinfo=UTC)
+    row = listing.row(make_voice(files=("reference.mp3", "profile.npz"), expires_at=ends, note="Warm."))
+    assert f'data-ends="{ends.timestamp():.0f}"' in row
+    assert 'data-has="r"' in row
+    assert "<p>Warm.</p>" in row
+    assert "data-hosted" not in row
+    kept = listing.row(make_voice(backend="novita", permanent_at=ends, files=("preview.mp3",)))
+    assert "data-ends" not in kept
+    assert 'data-has="p" data-hosted' in kept
+
+
+def test_a_thousand_voices_are_a_small_answer() -> None:
+    ids = [f"voice_{number:032x}" for number in range(1000)]
+    owned = [make_voice(voice_id=voice_id, files=("preview.mp3", "reference.mp3")) for voice_id in ids]
+    assert len(listing.voices(owned).encode()) < 300_000
 
 
 def test_progress_is_said_once_per_step() -> None:

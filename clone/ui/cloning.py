@@ -12,12 +12,12 @@ import gradio as gr
 from clone.errors import CancelledError, TimbreError, VoiceError
 from clone.settings import LOCAL
 from clone.studio import Cloned, CloneOrder
-from clone.ui import parts, words
+from clone.ui import listing, parts, words
 from clone.ui.examples import example
 from clone.ui.form import Form, Given
 from clone.ui.outcomes import ResultPanel
 from clone.ui.panels import CloserPanel, PreviewPanel, RunPanel, VoicePanel
-from clone.ui.running import Desk, Progress, address, explain
+from clone.ui.running import Desk, Progress, address, explain, share
 from clone.ui.voices import VoicesPanel
 
 Updates = dict[Any, Any]
@@ -215,16 +215,5 @@ class Cloning:
             self.result.said: "",
             self.result.shared: "",
             self.result.facts: parts.result(voice, cloned.replayed, cloned.note),
-            self.voices.listed: parts.voices(studio.voices(owner), studio.calls.keep_cost()),
+            self.voices.listed: listing.voices(studio.voices(owner), studio.calls.keep_cost()),
         }
-
-
-def share(desk: Desk, request: gr.Request, token: str, voice_id: str) -> str:
-    """Make a voice's card, and return the link to it, or why there is none."""
-    try:
-        data = desk.studio.card(voice_id, desk.owner(token, request))
-    except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-        return parts.refusal(explain(error))
-    path = desk.files.new(request.session_hash, f"timbre-{voice_id[:40]}.html".replace("/", "-"))
-    path.write_bytes(data)
-    return parts.file_link(desk.takes.lend(path), path.name, words.SAVE_CARD)

@@ -36,6 +36,7 @@ _SHOW_SOURCE_JS = (
 _MARK_JS = "(used, start, length) => { window.tbMark(used, start, length); }"
 _COUNT_LONG_JS = f"(text) => window.tbCount(text, {contract.SPEECH_TASK_MAX_CHARS})"
 _COUNT_JS = f"(text) => window.tbCount(text, {contract.TEXT_MAX_CHARS})"
+_SAVE_LISTED_JS = "() => { window.tbSave('#voices-note'); }"
 _SAVE_JS = "() => { window.tbSave('#shared'); }"
 _SHOW_PLAYER_JS = "() => { window.tbShow('#voice-player'); }"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
@@ -188,12 +189,16 @@ def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.
 def _wire_voices(page: gr.Blocks, voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places: gr.Tabs) -> None:
     p, (token, key) = voices.panel, who
     page.load(voices.open, token, [token, p.listed], **_QUICK)
-    played = p.listed.play(voices.play, token, voices.outputs(), **_QUICK)
-    picked = p.listed.select(voices.select, token, voices.outputs(), **_QUICK)
-    played.then(js=_SHOW_PLAYER_JS, **_IN_BROWSER)
+    p.listed.play(voices.play, token, voices.playable(), **_QUICK)
+    picked = p.listed.select(voices.select, token, voices.selectable(), **_QUICK)
     picked.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
-    chosen, new = voices.speaking.panel.voice, voices.result.voice_id
-    p.listed.delete(voices.forget, [token, chosen, new], voices.forgettable(), **_QUICK)
+    p.listed.edit(voices.edit, token, voices.changeable(), **_QUICK)
+    p.listed.like(voices.keep_free, token, voices.changeable(), **_QUICK)
+    p.listed.undo(voices.restore, token, voices.changeable(), **_QUICK)
+    shared = p.listed.download(voices.share, token, p.note, **_SLOW)
+    shared.then(js=_SAVE_LISTED_JS, **_IN_BROWSER)
+    shown = [voices.speaking.panel.voice, p.playing, voices.result.voice_id]
+    p.listed.delete(voices.forget, [token, *shown], voices.forgettable(), **_QUICK)
     keeping = p.listed.apply(
         voices.keep,
         [token, key],

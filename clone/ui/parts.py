@@ -9,7 +9,6 @@ from html import escape
 from clone import contract
 from clone.audio.finding import Finding
 from clone.errors import TimbreError
-from clone.settings import NOVITA
 from clone.studio import Comparison, Examination, Match, RequestCode
 from clone.ui import charts, words
 from clone.ui.takes import Take
@@ -294,52 +293,6 @@ def expiry(voice: Voice, now: datetime | None = None) -> str:
     span = words.span(hours)
     day = voice.expires_at
     return f"Removed in {span}, on {day.day} {day:%B %Y, %H:%M} UTC"
-
-
-def voices(owned: list[Voice], keep_cost: str = "") -> str:
-    """Return the list of voices; the buttons in it say what they do in ``data-do`` and to whom in ``data-voice``.
-
-    Args:
-        owned: newest first.
-        keep_cost: what keeping a hosted one may cost.
-    """
-    if not owned:
-        return f'<p class="tb-empty">{escape(words.VOICES_EMPTY)}</p>'
-    return f'<ul class="tb-voices">{"".join(_row(voice, keep_cost) for voice in owned)}</ul>'
-
-
-def _row(voice: Voice, keep_cost: str) -> str:
-    name = escape(voice.name or words.UNNAMED, quote=True)
-    key = escape(voice.voice_id, quote=True)
-    hosted = voice.backend == NOVITA
-    facts = " · ".join(each for each in (words.HOSTED if hosted else "", voice.model or "", expiry(voice)) if each)
-    paid = hosted and not voice.permanent
-    keep = _button("offer", words.KEEP, name) if paid else ""
-    return (
-        f'<li data-voice="{key}"><div class="tb-who"><strong>{name}</strong><code>{key}</code>'
-        f'<span class="tb-facts">{escape(facts)}</span></div>'
-        f'<div class="tb-does">{_button("play", words.PLAY, name)}{_button("speak", words.SPEAK, name)}{keep}'
-        f"{_button('ask', words.FORGET, name)}</div>"
-        f'<div class="tb-sure" role="group" aria-label="{words.FORGET}: {name}" hidden>'
-        f"<span>{escape(words.FORGET_ASK)}</span>"
-        f'<button type="button" class="tb-button tb-danger" data-do="forget">{words.FORGET_YES}</button>'
-        f'<button type="button" class="tb-button" data-do="keep">{words.FORGET_NO}</button></div>'
-        f"{_offer(name, keep_cost) if paid else ''}</li>"
-    )
-
-
-def _offer(name: str, keep_cost: str) -> str:
-    return (
-        f'<div class="tb-sure tb-pay" role="group" aria-label="{words.KEEP}: {name}" hidden>'
-        f"<span>{escape(words.KEEP_ASK)} {escape(keep_cost)}</span>"
-        f'<button type="button" class="tb-button" data-do="pay">{words.KEEP_YES}</button>'
-        f'<button type="button" class="tb-button" data-do="decline">{words.KEEP_NO}</button></div>'
-    )
-
-
-def _button(does: str, label: str, name: str) -> str:
-    whose = f'<span class="tb-only-heard"> {name}</span>'
-    return f'<button type="button" class="tb-button" data-do="{does}">{label}{whose}</button>'
 
 
 def _percent(value: float) -> float:

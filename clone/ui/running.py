@@ -87,3 +87,14 @@ def refused(error: Exception) -> str:
     """Return what to say, and where the key is entered if that is what is missing."""
     told = explain(error)
     return parts.refusal(told) + (parts.note("info", words.KEY_WHERE) if told.field == "api_key" else "")
+
+
+def share(desk: Desk, request: gr.Request, token: str, voice_id: str) -> str:
+    """Make a voice's card, and return the link to it, or why there is none."""
+    try:
+        data = desk.studio.card(voice_id, desk.owner(token, request))
+    except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+        return parts.refusal(explain(error))
+    path = desk.files.new(request.session_hash, f"timbre-{voice_id[:40]}.html".replace("/", "-"))
+    path.write_bytes(data)
+    return parts.file_link(desk.takes.lend(path), path.name, words.SAVE_CARD)

@@ -1,66 +1,60 @@
-"""The visitor's voices: the list, playing one, choosing one to speak with, keeping and forgetting one."""
+"""The visitor's voices: finding, playing, naming, keeping and forgetting them, and choosing one to speak with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from clone.errors import VoiceError
+from clone.settings import NOVITA
 from clone.studio import Spoken
-from clone.ui import fields, parts, words
+from clone.ui import fields, listing, parts, words
 from clone.ui.outcomes import ResultPanel
-from clone.ui.running import Desk, Progress, explain, refused
+from clone.ui.running import Desk, Progress, explain, refused, share
 from clone.ui.speaking import Speaking
 from clone.ui.visitors import is_token, new_token
 from clone.voice import Voice
 
 Updates = dict[Any, Any]
 
-_VOICES_JS = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-do]');
-  const row = event.target.closest('[data-voice]');
-  if (!button || !row) return;
-  const does = button.dataset.do;
-  const sure = row.querySelector('.tb-sure');
-  sure.hidden = does !== 'ask';
-  const pay = row.querySelector('.tb-pay');
-  if (pay) pay.hidden = does !== 'offer';
-  if (does === 'offer') pay.querySelector('button').focus();
-  if (does === 'decline') row.querySelector('[data-do=offer]').focus();
-  if (does === 'ask') sure.querySelector('button').focus();
-  if (does === 'keep') row.querySelector('[data-do=ask]').focus();
-  const voice = { voice: row.dataset.voice };
-  if (does === 'play') trigger('play', voice);
-  if (does === 'speak') trigger('select', voice);
-  if (does === 'forget') trigger('delete', voice);
-  if (does === 'pay') trigger('apply', voice);
-});
-"""
+UNDO_S = 20
+_ON_ITS_WAY_S = 2
+"""What a press of Undo in its last second may take to get here."""
+_TOLD_MAX_CHARS = 2000
+_VOICES_JS = (Path(__file__).parent / "voices.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class VoicesPanel:
-    """7 The visitor's voices."""
+    """The visitor's voices.
 
-    listed: gr.HTML
+    ``listed`` has two properties: ``value``, the whole list, and ``changed``, one row that takes the place of its
+    voice's. Its events: play (preview or sample), select (speak with it), edit (name or note), like (keep, free),
+    apply (keep, paid), delete, undo, download (share). Each brings ``voice``, the voice_id; edit ``name`` or ``note``.
+    """
+
     note: gr.HTML
     keep_cancel: gr.Button
+    playing: gr.State
     player: gr.Audio
+    listed: gr.HTML
 
 
 def voices_panel() -> VoicesPanel:
-    """Build: the list of voices; inside the card that the caller makes."""
+    """Build: heading, messages, the one player, the list; inside the card that the caller makes."""
     gr.HTML(parts.heading(None, words.VOICES, words.VOICES_ADVICE))
-    listed = gr.HTML(parts.voices([]), js_on_load=_VOICES_JS, elem_id="voices")
-    note = fields.slot("voices-note")
-    keep_cancel = gr.Button(words.CANCEL, variant="stop", visible=False, elem_id="keep-cancel")
-    player = fields.player("voice-player", words.PREVIEW_PLAYER, visible=False, autoplay=True)
-    return VoicesPanel(listed, note, keep_cancel, player)
+    with gr.Column(elem_classes="tb-now"):
+        note = fields.slot("voices-note")
+        keep_cancel = gr.Button(words.CANCEL, variant="stop", visible=False, elem_id="keep-cancel")
+        playing = gr.State(None)
+        player = fields.player("voice-player", words.PLAY, visible=False, autoplay=True)
+    listed = gr.HTML("", html_template=listing.frame(), js_on_load=_VOICES_JS, changed="", elem_id="voices")
+    return VoicesPanel(note, keep_cancel, playing, player, listed)
 
 
 class Voices:
@@ -79,14 +73,23 @@ class Voices:
         self.speaking = speaking
         self.result = result
 
-    def outputs(self) -> list[Any]:
-        """Return everything that playing and choosing may change."""
-        return [self.panel.note, self.panel.player, *self.speaking.choosing()]
+    def playable(self) -> list[Any]:
+        """Return what ``play`` changes."""
+        return [self.panel.note, self.panel.playing, self.panel.player]
+
+    def selectable(self) -> list[Any]:
+        """Return what ``select`` changes."""
+        return [self.panel.note, *self.speaking.choosing()]
+
+    def changeable(self) -> list[Any]:
+        """Return what ``edit``, ``keep_free`` and ``restore`` change."""
+        return [self.panel.note, self.panel.listed]
 
     def forgettable(self) -> list[Any]:
         """Return what may show a voice that is forgotten."""
-        p, r = self.panel, self.result
-        return [p.listed, p.note, p.player, *self.speaking.choosing(), r.card, r.original, r.clone, r.voice_id]
+        r = self.result
+        shown = [*self.playable(), *self.speaking.choosing(), r.card, r.original, r.clone, r.voice_id]
+        return [self.panel.listed, *shown]
 
     def open(self, request: gr.Request, token: str) -> tuple[str, str]:
         """Give a new visitor a token, and return it with the list of voices."""
@@ -98,48 +101,75 @@ class Voices:
         return token, listed
 
     def play(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
-        """Choose a voice and play its preview; only now is its audio read."""
+        """Play a voice's preview or the recording it came from; only now is its audio read."""
+        kind = "reference" if _told(event, "kind") == "reference" else "preview"
         try:
             owner = self._desk.owner(token, request)
             voice = self._voice(event, owner)
-            source = self._desk.studio.audio(voice.voice_id, owner, "preview")
-            name = f"timbre-{voice.voice_id}-preview{source.suffix}"
+            source = self._desk.studio.audio(voice.voice_id, owner, kind)
+            name = f"timbre-{voice.voice_id}-{kind}{source.suffix}"
             path = self._desk.files.copy(request.session_hash, source, name)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            return {self.panel.note: parts.refusal(explain(error))}
-        return self._chosen(voice) | {self.panel.player: gr.update(value=str(path), visible=True)}
+            return self._refused(error)
+        label = words.player(kind, voice.name or words.UNNAMED)
+        shown = gr.update(value=str(path), label=label, visible=True)
+        return {self.panel.note: "", self.panel.playing: voice.voice_id, self.panel.player: shown}
 
     def select(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
         """Choose a voice to speak with."""
         try:
             voice = self._voice(event, self._desk.owner(token, request))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            return {self.panel.note: parts.refusal(explain(error))}
-        return self._chosen(voice) | {self.panel.player: gr.update(value=None, visible=False)}
+            return self._refused(error)
+        return {self.panel.note: ""} | self.speaking.choose(voice)
 
-    def forget(
-        self, request: gr.Request, token: str, chosen: str | None, new: str | None, event: gr.EventData
-    ) -> Updates:
-        """Forget a voice, and take it from sight wherever it is shown."""
-        voice_id = _voice_id(event)
+    def edit(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+        """Give a voice another name or note."""
+        name, note = _told(event, "name"), _told(event, "note")
+        try:
+            owner, voice_id = self._desk.owner(token, request), _told(event, "voice") or ""
+            return self._changed(self._desk.studio.describe(voice_id, owner, name=name, note=note))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return self._refused(error)
+
+    def keep_free(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+        """Keep a voice of this machine, which costs nothing."""
         try:
             owner = self._desk.owner(token, request)
-            self._desk.studio.forget(voice_id, owner)
-            updates: Updates = {self.panel.listed: self._listed(owner)}
+            voice = self._voice(event, owner)
+            if voice.backend == NOVITA:
+                raise VoiceError(words.KEEP_PAID, code="keep_paid", field="voice_id", advice=words.KEEP_PAID_ADVICE)
+            return self._changed(self._desk.studio.keep(voice.voice_id, owner))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            return {self.panel.note: parts.refusal(explain(error))}
-        updates[self.panel.note] = parts.note("info", words.FORGOTTEN)
-        if chosen == voice_id:
-            updates |= self.speaking.unchoose() | {self.panel.player: gr.update(value=None, visible=False)}
-        if new == voice_id:
-            updates |= {self.result.card: gr.update(visible=False), self.result.voice_id: ""}
-            updates |= {self.result.original: None, self.result.clone: None}
-        self._desk.files.forget(request.session_hash, about=voice_id)
-        return updates
+            return self._refused(error)
+
+    def forget(self, request: gr.Request, event: gr.EventData, token: str, *shown: str | None) -> Updates:
+        """Forget a voice, and take it from sight wherever it is shown; for a while it can be brought back."""
+        try:
+            owner = self._desk.owner(token, request)
+            voice = self._voice(event, owner)
+            self._desk.studio.forget(voice.voice_id, owner, UNDO_S + _ON_ITS_WAY_S)
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return self._refused(error)
+        self._desk.files.forget(request.session_hash, about=voice.voice_id)
+        row = listing.forgotten(voice, UNDO_S)
+        return {self.panel.note: "", self.panel.listed: gr.update(changed=row)} | self._unseen(voice.voice_id, *shown)
+
+    def restore(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+        """Bring back a voice that was forgotten a moment ago."""
+        try:
+            owner = self._desk.owner(token, request)
+            return self._changed(self._desk.studio.restore(_told(event, "voice") or "", owner))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return self._refused(error)
+
+    def share(self, request: gr.Request, token: str, event: gr.EventData) -> str:
+        """Make the card of a voice, and return the link to it."""
+        return share(self._desk, request, token, _told(event, "voice") or "")
 
     def keep(self, request: gr.Request, token: str, key: str | None, event: gr.EventData) -> Iterator[Updates]:
         """Keep a hosted voice by the shortest speech that counts; closing this cancels it."""
-        p, progress, voice_id = self.panel, Progress(), _voice_id(event)
+        p, progress, voice_id = self.panel, Progress(), _told(event, "voice") or ""
         yield {p.note: progress.told(), p.keep_cancel: gr.update(visible=True)}
         at_rest = {p.keep_cancel: gr.update(visible=False)}
         try:
@@ -148,7 +178,7 @@ class Voices:
             with closing(self._desk.studio.speak(order)) as steps:  # type: ignore[type-var]
                 for step in steps:
                     if isinstance(step, Spoken):
-                        yield at_rest | {p.note: parts.note("info", words.KEPT_NOW), p.listed: self._listed(owner)}
+                        yield at_rest | self._changed(step.voice) | {p.note: parts.note("info", words.KEPT_NOW)}
                     else:
                         yield {p.note: progress.told(step)}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
@@ -169,21 +199,37 @@ class Voices:
             self.panel.keep_cancel: gr.update(visible=False),
         }
 
-    def _chosen(self, voice: Voice) -> Updates:
-        return {self.panel.note: ""} | self.speaking.choose(voice)
-
     def _listed(self, owner: str) -> str:
-        return parts.voices(self._desk.studio.voices(owner), self._desk.studio.calls.keep_cost())
+        return listing.voices(self._desk.studio.voices(owner), self._desk.studio.calls.keep_cost())
+
+    def _changed(self, voice: Voice) -> Updates:
+        return {self.panel.note: "", self.panel.listed: gr.update(changed=listing.row(voice))}
+
+    def _refused(self, error: Exception) -> Updates:
+        return {self.panel.note: refused(error)}
 
     def _voice(self, event: gr.EventData, owner: str) -> Voice:
-        voice_id = _voice_id(event)
-        for voice in self._desk.studio.voices(owner):
-            if voice.voice_id == voice_id:
-                return voice
-        raise VoiceError(words.VOICE_GONE, code="unknown_voice", field="voice_id", advice=words.VOICE_GONE_ADVICE)
+        try:
+            return self._desk.studio.voice(_told(event, "voice") or "", owner)
+        except VoiceError as error:
+            if error.code != "unknown_voice":
+                raise
+            gone, advice = words.VOICE_GONE, words.VOICE_GONE_ADVICE
+            raise VoiceError(gone, code=error.code, field="voice_id", advice=advice) from None
+
+    def _unseen(self, voice_id: str, *shown: str | None) -> Updates:
+        chosen, playing, new = shown
+        updates: Updates = self.speaking.unchoose() if chosen == voice_id else {}
+        if playing == voice_id:
+            updates |= {self.panel.playing: None, self.panel.player: gr.update(value=None, visible=False)}
+        if new == voice_id:
+            updates |= {self.result.card: gr.update(visible=False), self.result.voice_id: ""}
+            updates |= {self.result.original: None, self.result.clone: None}
+        return updates
 
 
-def _voice_id(event: gr.EventData) -> str:
+def _told(event: gr.EventData, what: str) -> str | None:
     # What a browser sends along with a click may be anything.
     data = event._data if isinstance(event._data, dict) else {}
-    return str(data.get("voice", ""))[:200]
+    value = data.get(what)
+    return None if value is None else str(value)[:_TOLD_MAX_CHARS]

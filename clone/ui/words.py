@@ -279,7 +279,7 @@ ORIGINAL, CLONED = "Original", "Clone"
 COMPARE, COMPARE_NOTE = "Hear the original or the clone", "Both at the same loudness; switch while it plays."
 COMPARE_PLAY, COMPARE_PAUSE = "Play", "Pause"
 WORDS_TITLE = "Words"
-AGAIN, SHARE = "Try another sentence", "Share"
+AGAIN = "Try another sentence"
 SHARE_NOTE = "One file with both recordings, for anybody to open in a browser, offline too."
 SAVE_CARD = "Save the card"
 VOICE_ID = "voice_id"
@@ -306,35 +306,49 @@ def span(hours: int) -> str:
     return f"{hours // 24} days" + (f" {hours % 24} h" if hours % 24 else "")
 
 
-# 7 Voices
+# Voices
 VOICES = "Your voices"
 VOICES_EMPTY = "No voices yet. The ones you clone will be listed here."
-VOICES_ADVICE = f"A voice is removed {_DAYS} days after cloning, unless you speak with it: then it stays."
-PLAY, SPEAK, FORGET, KEEP = "Play", "Speak", "Forget", "Keep"
+VOICES_ADVICE = f"A voice is removed {_DAYS} days after cloning, unless you keep it or speak with it: then it stays."
+SEARCH, SORT, MORE = "Search", "Sort by", "Show more"
+SORTS = {"newest": "Newest", "name": "Name", "expires": "Expires soonest", "likeness": "Likeness"}
+RENAME, NAME, NOTE, NOTE_ADD, SAVE, COPY = "Rename", "Name", "Note", "Add a note", "Save", "Copy"
+PLAY, PLAY_SAMPLE, SPEAK, SHARE, FORGET, UNDO = "Play preview", "Play sample", "Speak", "Share", "Forget", "Undo"
+KEEP, KEEP_FREE = "Keep", "Keep for good: free"
 KEEP_ASK = "Keep this voice for good? Novita keeps it once it has said something, so it says “Hi.”"
 KEEP_YES, KEEP_NO = "Yes, keep it", "Not now"
+KEEP_PAID, KEEP_PAID_ADVICE = "Keeping this voice costs money.", "Press Keep, and say whether you want that."
 KEPT_NOW = "The voice is kept for good, here and at Novita."
-HOSTED = "Novita"
-FORGET_ASK = "Remove this voice and its recording for good?"
-FORGET_YES, FORGET_NO = "Yes, forget it", "No, keep it"
-FORGOTTEN = "The voice and its files are gone."
-SPEAK_TEXT = "Text to speak"
-SPEAK_TITLE = "Speak"
+HOSTED, HERE = "Novita", BACKENDS[0]
+KEPT = "Kept for good"
+# What the page says by itself, without asking the server; each {} is a value.
+LISTED = {
+    "one": "{} voice",
+    "all": "{} voices",
+    "some": "{} of {}",
+    "ends": "Expires in {}",
+    "over": "Expired",
+    "kept": KEPT,
+    "note": "Edit note",
+    "copied": "Copied",
+    "gone": "{} was forgotten.",
+    "back": "{} is back.",
+    "undo": "Undo ({} s)",
+    "empty": VOICES_EMPTY,
+}
+UNLESS_SPOKEN = ", unless you keep it or speak with it"
+UNNAMED = "Voice"
+# Speak
+SPEAK_TITLE, SPEAK_BUTTON, SPOKEN = "Speak", "Speak", "Spoken"
 SPEAK_ADVICE = "Choose a voice and write what it says. You hear it from the first sentence on."
 SPEAK_VOICE, SPEAK_VOICE_HINT = "Voice", "Speaking with a voice keeps it for good."
 SPEAK_NO_VOICES = "There is no voice yet: clone one first."
+SPEAK_TEXT = "Text to speak"
 SPEAK_HOW = "Speed, pitch, volume and format"
 SPEED, PITCH, GAIN, FORMAT = "Speed", "Pitch, in semitones", "Volume", "File format"
 FORMATS = ("mp3", "wav", "flac")
 TAKES, TAKES_EMPTY = "Earlier in this visit", "What you let a voice say is listed here for this visit."
-SPEAK_BUTTON = "Speak"
-SPOKEN = "Spoken"
-PREVIEW_PLAYER = "Preview of the voice"
-NO_VOICE = "No voice is chosen."
-NO_VOICE_ADVICE = "Choose one of your voices, or clone one first."
-KEPT = "Kept for good"
-UNLESS_SPOKEN = ", unless you speak with it"
-UNNAMED = "Voice"
+NO_VOICE, NO_VOICE_ADVICE = "No voice is chosen.", "Choose one of your voices, or clone one first."
 RECORDING = "Recording"
 VOICE_GONE = "This voice is no longer here."
 VOICE_GONE_ADVICE = "It was removed or has expired."
@@ -367,3 +381,13 @@ def words_heard(n_heard: int, n_words: int) -> str:
 def code_link(until: str) -> str:
     """Say how long the link in the code is good."""
     return f"The recording is lent to it by a link until {until} UTC, and to nobody who has not got the link."
+
+
+def likeness_fact(value: float) -> str:
+    """Say how alike clone and original are, in a list."""
+    return f"likeness {value:.2f}"
+
+
+def player(kind: str, name: str) -> str:
+    """Say what the player of the list holds."""
+    return f"{'Sample' if kind == 'reference' else 'Preview'} of {name}"

@@ -1,0 +1,102 @@
+"""The list of voices as HTML: a frame that stays, and one lean row a voice, which voices.js finishes when it is seen.
+
+Every value that comes from outside is escaped here; voices.js puts text in as text only.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html import escape
+
+from clone.settings import NOVITA
+from clone.ui import words
+from clone.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, Voice
+
+_FILES = ("preview", "reference")
+
+
+def frame() -> str:
+    """Return what stands around the rows, and, as templates, what a row gets once it is seen."""
+    sorts = "".join(f'<option value="{key}">{escape(name)}</option>' for key, name in words.SORTS.items())
+    phrases = " ".join(f'data-{key}="{escape(phrase, quote=True)}"' for key, phrase in words.LISTED.items())
+    return (
+        f'<div class="tb-finder" {phrases} hidden>'
+        f'<label><span>{words.SEARCH}</span><input type="search" id="voices-search" autocomplete="off"></label>'
+        f'<label><span>{words.SORT}</span><select id="voices-sort">{sorts}</select></label>'
+        '<p class="tb-found" role="status"></p></div><p class="tb-told tb-only-heard" role="status"></p>'
+        '<div class="tb-list"></div>'
+        f'<button type="button" class="tb-button tb-more" data-do="more" hidden>{words.MORE}</button>'
+        f'<template class="tb-dress">{_dress()}</template>'
+        f'<template class="tb-undress"><div class="tb-undo"><span></span>{_button("undo", words.UNDO)}</div></template>'
+    )
+
+
+def voices(owned: list[Voice], keep_cost: str = "") -> str:
+    """Return an owner's list.
+
+    Args:
+        owned: newest first.
+        keep_cost: what keeping a hosted one may cost.
+    """
+    if not owned:
+        return f'<p class="tb-empty">{escape(words.VOICES_EMPTY)}</p>'
+    now, cost = datetime.now(UTC).timestamp(), escape(keep_cost, quote=True)
+    rows = "".join(map(row, owned))
+    return f'<ul class="tb-voices" data-now="{now:.0f}" data-cost="{cost}">{rows}</ul>'
+
+
+def row(voice: Voice) -> str:
+    """Return one voice: what there is to read, and in attributes what can be done with it."""
+    hosted = voice.backend == NOVITA
+    when = voice.created_at
+    facts = [words.HOSTED if hosted else words.HERE, voice.model or "", f"{when.day} {when:%B %Y}"]
+    says = f' data-ends="{voice.expires_at.timestamp():.0f}"' if voice.expires_at else ""
+    if voice.likeness is not None:
+        facts.append(words.likeness_fact(voice.likeness))
+        says += f' data-like="{voice.likeness:.3f}"'
+    has = "".join(kind[0] for kind in _FILES if voice.file(kind))
+    says += f' data-has="{has}"' + (" data-hosted" if hosted else "")
+    note = f"<p>{escape(voice.note)}</p>" if voice.note else ""
+    told = escape(" · ".join(each for each in facts if each))
+    name = escape(voice.name or words.UNNAMED)
+    return f"<li {_whose(voice.voice_id)}{says}><strong>{name}</strong>{note}<span>{told}</span></li>"
+
+
+def forgotten(voice: Voice, undo_s: float) -> str:
+    """Return what stands in a forgotten voice's place while it can be brought back."""
+    name = escape(voice.name or words.UNNAMED)
+    return f'<li {_whose(voice.voice_id)} data-undo="{undo_s:.0f}"><strong>{name}</strong></li>'
+
+
+def _whose(voice_id: str) -> str:
+    return f'data-voice="{escape(voice_id, quote=True)}"'
+
+
+def _dress() -> str:
+    name, note = _edit("name", words.NAME, NAME_MAX_CHARS), _edit("note", words.NOTE, NOTE_MAX_CHARS)
+    plays = _button("play-p", words.PLAY) + _button("play-r", words.PLAY_SAMPLE)
+    keeps = _button("keep", words.KEEP_FREE) + _button("offer", words.KEEP)
+    does = (
+        plays + _button("speak", words.SPEAK) + keeps + _button("share", words.SHARE) + _button("delete", words.FORGET)
+    )
+    return (
+        f'<div class="tb-who"><div class="tb-named">{_button("name", words.RENAME, "tb-quiet")}</div>{name}'
+        f'<div class="tb-noted">{_button("note", words.NOTE_ADD, "tb-quiet")}</div>{note}'
+        f'<div class="tb-coded"><code></code>{_button("copy", words.COPY, "tb-quiet")}</div>'
+        '<div class="tb-facts"></div><div class="tb-stays"></div></div>'
+        f'<div class="tb-does">{does}</div>'
+        f'<div class="tb-pay" role="group" aria-label="{words.KEEP}" hidden><span>{escape(words.KEEP_ASK)} </span>'
+        f"{_button('pay', words.KEEP_YES)}{_button('decline', words.KEEP_NO)}</div>"
+    )
+
+
+def _edit(what: str, label: str, limit: int) -> str:
+    return (
+        f'<form class="tb-edit" data-edit="{what}" hidden><input type="text" aria-label="{label}" maxlength="{limit}" '
+        f'autocomplete="off"><button type="submit" class="tb-button">{words.SAVE}</button>'
+        f'<button type="button" class="tb-button" data-do="close">{words.CANCEL}</button></form>'
+    )
+
+
+def _button(does: str, label: str, style: str = "") -> str:
+    return f'<button type="button" class="tb-button {style}" data-do="{does}">{label}</button>'

@@ -1,0 +1,187 @@
+"""The visitor's voices: found, sorted, named, noted, kept, forgotten and brought back, by mouse and by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from clone.library import Library, utc_now
+from clone.settings import Settings
+from clone.store import Store
+from tests.browser.driving import App, Visit, heard
+from tests.browser.test_page import assert_accessible, assert_fits
+from tests.voices import make_voice
+
+EVIL = "<img src=x onerror=console.error(1)>"
+
+
+def keep(home: Path, named: list[dict[str, object]], sound: bytes) -> None:
+    """Put voices into a home, the last the newest."""
+    settings, now = Settings.at(home), utc_now()
+    library = Library(settings, Store(settings.store_url, home / "copies"))
+    for number, changes in enumerate(named):
+        made = now - timedelta(minutes=len(named) - number)
+        voice = make_voice(f"voice_{number:04}", owner="local", created_at=made, consent_at=made)
+        library.add(voice.__class__(**{**voice.__dict__, **changes}), {"reference.m4a": sound, "preview.m4a": sound})
+    library.close()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, examples: list[Path]) -> Iterator[App]:
+    home = tmp_path_factory.mktemp("house") / "home"
+    soon = utc_now() - timedelta(days=6, hours=20)
+    keep(
+        home,
+        [
+            {"name": "Zoë Café", "note": "For the trailer.", "likeness": 0.5},
+            {"name": "Ben", "likeness": 0.9, "created_at": soon},
+            {"name": EVIL, "note": EVIL, "likeness": None, "permanent_at": soon},
+            {"name": "Ada", "likeness": 0.7},
+        ],
+        examples[0].read_bytes(),
+    )
+    running = App(home)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def page(visit: Visit, house: App) -> Page:
+    page: Page = visit(of=house)
+    expect(page.locator(".tb-found")).to_contain_text("4 voices")
+    return page
+
+
+def row(page: Page, number: int) -> Locator:
+    return page.locator(f"[data-voice=voice_{number:04}]")
+
+
+def order(page: Page) -> list[str]:
+    return [name.split()[0] for name in page.locator("#voices li strong").all_text_contents()]
+
+
+def test_voices_are_found_and_sorted_without_asking(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    assert order(page) == ["Ada", "<img", "Zoë", "Ben"]
+    for sort, first in (("Name", "<img"), ("Expires soonest", "Ben"), ("Likeness", "Ben"), ("Newest", "Ada")):
+        page.get_by_label("Sort by").select_option(sort)
+        assert order(page)[0] == first
+    page.get_by_label("Search").fill("cafe trailer")
+    assert order(page) == ["Zoë"]
+    expect(page.locator(".tb-found")).to_have_text("1 of 4 voices")
+    page.get_by_label("Search").fill("nobody at all")
+    expect(page.locator(".tb-found")).to_have_text("0 of 4 voices")
+    page.get_by_label("Search").fill("")
+    assert len(order(page)) == 4
+    assert not asked
+
+
+def test_each_row_says_what_there_is_to_know(page: Page) -> None:
+    expect(row(page, 0)).to_contain_text("Expires in 6 days 23 h")
+    expect(row(page, 1).locator(".tb-soon")).to_contain_text("Expires in 3 h")
+    expect(row(page, 2)).to_contain_text("Kept for good")
+    expect(row(page, 2).get_by_role("button", name="Keep")).to_have_count(0)
+    expect(row(page, 2).locator("strong")).to_have_text(EVIL)
+    expect(row(page, 3)).to_contain_text("This machine · speech-02-hd")
+    expect(row(page, 3)).to_contain_text("likeness 0.70")
+    expect(row(page, 3).locator("code")).to_have_text("voice_0003")
+
+
+def test_a_voice_is_named_and_noted_by_keyboard_alone(page: Page, visit: Visit, house: App) -> None:
+    rename = row(page, 0).get_by_role("button", name="Rename")
+    rename.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.type("Never mind")
+    page.keyboard.press("Escape")
+    expect(rename).to_be_focused()
+    expect(row(page, 0).locator("strong")).to_have_text("Zoë Café")
+    page.keyboard.press("Enter")
+    page.keyboard.type(EVIL + " Zoë")
+    page.keyboard.press("Enter")
+    expect(row(page, 0).locator("strong")).to_have_text(EVIL + " Zoë")
+    expect(rename).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.type("Deep, calm.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(row(page, 0)).to_contain_text("Deep, calm.")
+    expect(row(page, 0).get_by_role("button", name="Edit note")).to_be_focused()
+    again = visit(of=house)
+    expect(row(again, 0)).to_contain_text("Deep, calm.")
+    rename.click()
+    row(page, 0).get_by_label("Name", exact=True).fill("   ")
+    page.keyboard.press("Enter")
+    expect(page.locator("#voices-note [role=alert]")).to_contain_text("The name is empty")
+    expect(row(page, 0).locator("strong")).to_have_text(EVIL + " Zoë")
+
+
+def test_preview_and_sample_play_in_the_one_player(page: Page, tmp_path: Path) -> None:
+    expect(page.locator("#voice-player")).to_have_count(0)
+    row(page, 3).get_by_role("button", name="Play preview").click()
+    expect(page.locator("#voice-player")).to_contain_text("Preview of Ada")
+    row(page, 1).get_by_role("button", name="Play sample").click()
+    expect(page.locator("#voice-player")).to_contain_text("Sample of Ben")
+    assert heard(page, "#voice-player", tmp_path).duration_s > 10
+
+
+def test_keeping_is_free_and_one_press(page: Page) -> None:
+    row(page, 1).get_by_role("button", name="Keep for good: free").click()
+    expect(row(page, 1)).to_contain_text("Kept for good")
+    expect(row(page, 1).get_by_role("button", name="Keep")).to_have_count(0)
+
+
+def test_a_forgotten_voice_comes_back(page: Page, visit: Visit, house: App) -> None:
+    row(page, 3).get_by_role("button", name="Forget").focus()
+    page.keyboard.press("Enter")
+    undo = row(page, 3).get_by_role("button", name="Undo")
+    expect(row(page, 3)).to_contain_text("Ada was forgotten.")
+    expect(undo).to_contain_text("s)")
+    expect(undo).to_be_focused()
+    expect(page.locator(".tb-found")).to_have_text("3 voices")
+    expect(page.locator(".tb-told")).to_have_text("Ada was forgotten.")
+    assert_accessible(page)
+    other = visit(of=house)
+    expect(other.locator(".tb-found")).to_have_text("3 voices")
+    page.keyboard.press("Enter")
+    expect(row(page, 3).locator("strong")).to_have_text("Ada")
+    expect(row(page, 3).get_by_role("button", name="Forget")).to_be_focused()
+    expect(page.locator(".tb-found")).to_have_text("4 voices")
+    assert order(page)[0] == "Ada"
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, False), (390, True)])
+def test_everybody_can_use_the_list(visit: Visit, house: App, width: int, dark: bool) -> None:
+    page = visit(of=house, width=width, dark=dark)
+    row(page, 0).get_by_role("button", name="Rename").click()
+    row(page, 1).get_by_role("button", name="note").click()
+    row(page, 3).get_by_role("button", name="Play preview").click()
+    page.wait_for_selector("#voice-player a.download-link")
+    assert_accessible(page)
+    assert_fits(page)
+
+
+def test_a_thousand_voices(visit: Visit, tmp_path: Path) -> None:
+    keep(tmp_path / "home", [{"name": f"Narrator {number}"} for number in range(1000)], b"x")
+    running = App(tmp_path / "home")
+    running.start()
+    try:
+        page = visit(of=running)
+        expect(page.locator(".tb-found")).to_have_text("1,000 voices")
+        assert page.locator("#voices li").count() <= 100  # the rest comes when it is scrolled to, or asked for
+        expect(page.locator("#voices li").first).to_contain_text("Narrator 999")
+        page.get_by_label("Search").press_sequentially("narrator 12")
+        expect(page.locator(".tb-found")).to_have_text("20 of 1,000 voices")
+        assert page.locator("#voices li").count() == 20
+        page.get_by_label("Search").fill("")
+        page.get_by_label("Sort by").select_option("Name")
+        expect(page.locator("#voices li").first).to_contain_text("Narrator 0")
+        page.close()  # or it would complain that its server is gone
+    finally:
+        running.stop()
