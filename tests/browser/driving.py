@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urljoin
 
 from playwright.sync_api import ConsoleMessage, Page, Request
 
@@ -107,10 +108,10 @@ Visit = Callable[..., Page]
 
 def heard(page: Page, player: str, folder: Path) -> Recording:
     """Download what a player holds, and decode it."""
-    link = page.wait_for_selector(f"{player} a.download-link")
+    link = page.wait_for_selector(f"{player} a.download-link, {player} a[download]")
     assert link is not None
     address = link.get_attribute("href") or ""
-    answer = page.request.get(address)
+    answer = page.request.get(urljoin(page.url, address))
     assert answer.ok
     path = folder / f"heard-{len(list(folder.glob('heard-*')))}"
     path.write_bytes(answer.body())

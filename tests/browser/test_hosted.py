@@ -12,7 +12,7 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.browser.driving import App, Visit, choose_source, heard, upload
+from tests.browser.driving import App, Visit, choose_source, go, heard, upload
 from tests.faults import FAULTS, FaultServer, body, saying, sending, serving
 from tests.sounds import encode, speechlike
 
@@ -86,6 +86,7 @@ def test_from_a_recording_to_a_hosted_voice_that_is_kept(
     page.click("#clone")
     expect(page.locator("#facts")).to_contain_text("You made this voice before")
 
+    go(page, "Voices")
     row = page.locator(f"[data-voice='{VOICE_ID}']")
     expect(row).to_contain_text("Novita")
     row.get_by_role("button", name="Keep").first.click()

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from clone import contract
 from clone.audio.read import read
 from clone.audio.write import wav_bytes
-from tests.browser.driving import App, Visit, choose_source, choose_turbo, upload
+from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, upload
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
@@ -86,11 +86,13 @@ def test_visitors_see_only_their_own_voices(public_app: App, visit: Visit) -> No
     one.check("#consent input")
     one.click("#clone")
     expect(one.locator("#result")).to_be_visible()
+    go(one, "Voices")
     expect(one.locator("#voices li")).to_have_count(1)
     voice_id = one.locator("#voices li").get_attribute("data-voice") or ""
     for page in (one, two):
         page.reload()
         page.wait_for_selector("#clone")
+        go(page, "Voices")
     expect(one.locator(f"[data-voice='{voice_id}']")).to_have_count(1)
     expect(two.locator("#voices")).to_contain_text("No voices yet")
 
@@ -102,6 +104,8 @@ def test_visitors_see_only_their_own_voices(public_app: App, visit: Visit) -> No
     )
     two.click("#voices [data-do=play]")
     expect(two.locator("#voices-note [role=alert]")).to_contain_text("no longer here")
+    for page in (one, two):
+        page.close()  # or it would complain that its server is gone
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)], ids=["wide-light", "narrow-dark"])
@@ -130,6 +134,7 @@ def test_everybody_can_use_the_result(visit: Visit, example_m4a: Path, dark: boo
     page.check("#consent input")
     page.click("#clone")
     expect(page.locator("#result")).to_be_visible()
+    go(page, "Voices")
     page.locator("#voices").get_by_role("button", name="Play preview").first.click()
     page.wait_for_selector("#voice-player a.download-link")
     page.locator("#voices").get_by_role("button", name="Forget").first.click()

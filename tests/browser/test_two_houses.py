@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser.driving import App, Visit, choose_turbo, heard, upload
+from tests.browser.driving import App, Visit, choose_turbo, go, heard, upload
 from tests.browser.test_walk import assert_speech
 
 KEY = "tb-the-second-house-51f0c2"
@@ -38,6 +38,8 @@ def test_a_voice_cloned_at_another_house_is_kept_in_both(visit: Visit, example_m
         voice_id = page.input_value("#voice-id textarea, #voice-id input")
         assert_speech(heard(page, "#cloned", tmp_path))
         assert permanent_at(serving, voice_id) is None  # a preview does not keep it
+
+        go(page, "Voices")
 
         row = page.locator(f"[data-voice='{voice_id}']")
         row.get_by_role("button", name="Keep").first.click()

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from clone.library import Library, utc_now
 from clone.settings import Settings
 from clone.store import Store
-from tests.browser.driving import App, Visit, heard
+from tests.browser.driving import App, Visit, go, heard
 from tests.browser.test_page import assert_accessible, assert_fits
 from tests.voices import make_voice
 
@@ -53,6 +53,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, examples: list[Path]) -> Ite
 @pytest.fixture
 def page(visit: Visit, house: App) -> Page:
     page: Page = visit(of=house)
+    go(page, "Voices")
     expect(page.locator(".tb-found")).to_contain_text("4 voices")
     return page
 
@@ -114,6 +115,7 @@ def test_a_voice_is_named_and_noted_by_keyboard_alone(page: Page, visit: Visit, 
     expect(row(page, 0)).to_contain_text("Deep, calm.")
     expect(row(page, 0).get_by_role("button", name="Edit note")).to_be_focused()
     again = visit(of=house)
+    go(again, "Voices")
     expect(row(again, 0)).to_contain_text("Deep, calm.")
     rename.click()
     row(page, 0).get_by_label("Name", exact=True).fill("   ")
@@ -148,6 +150,7 @@ def test_a_forgotten_voice_comes_back(page: Page, visit: Visit, house: App) -> N
     expect(page.locator(".tb-told")).to_have_text("Ada was forgotten.")
     assert_accessible(page)
     other = visit(of=house)
+    go(other, "Voices")
     expect(other.locator(".tb-found")).to_have_text("3 voices")
     page.keyboard.press("Enter")
     expect(row(page, 3).locator("strong")).to_have_text("Ada")
@@ -159,6 +162,7 @@ def test_a_forgotten_voice_comes_back(page: Page, visit: Visit, house: App) -> N
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, False), (390, True)])
 def test_everybody_can_use_the_list(visit: Visit, house: App, width: int, dark: bool) -> None:
     page = visit(of=house, width=width, dark=dark)
+    go(page, "Voices")
     row(page, 0).get_by_role("button", name="Rename").click()
     row(page, 1).get_by_role("button", name="note").click()
     row(page, 3).get_by_role("button", name="Play preview").click()
@@ -173,6 +177,7 @@ def test_a_thousand_voices(visit: Visit, tmp_path: Path) -> None:
     running.start()
     try:
         page = visit(of=running)
+        go(page, "Voices")
         expect(page.locator(".tb-found")).to_have_text("1,000 voices")
         assert page.locator("#voices li").count() <= 100  # the rest comes when it is scrolled to, or asked for
         expect(page.locator("#voices li").first).to_contain_text("Narrator 999")

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from clone.audio.read import Recording, read
 from clone.audio.write import wav_bytes
-from tests.browser.driving import App, Visit, choose_source, choose_turbo, heard, upload
+from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, heard, upload
 
 VOICE_ID = re.compile(r"^\w[\w-]{7,}$")
 
@@ -74,6 +74,7 @@ def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
     page.close()
     app.restart()
     page = visit()
+    go(page, "Voices")
     row = page.locator(f"[data-voice='{voice_id}']")
     expect(row).to_contain_text(example_m4a.stem)
     row.get_by_role("button", name="Play preview").click()
@@ -82,12 +83,12 @@ def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
     page.fill("#speak-text textarea", "I am still here, and I have something new to say.")
     choose_turbo(page, "#speak-model")
     page.click("#speak")
-    assert_speech(heard(page, "#spoken", tmp_path))
+    assert_speech(heard(page, "#take-done", tmp_path))
+    go(page, "Voices")
     expect(row).to_contain_text("Kept for good")
 
     row.get_by_role("button", name="Forget").click()
     expect(row).to_contain_text("was forgotten")
-    expect(page.locator("#voice-card")).not_to_be_visible()
     expect(page.locator("#voice-player")).not_to_be_visible()
     expect(row).to_have_count(0)
     end = time.monotonic() + 10
@@ -105,6 +106,7 @@ def test_from_the_microphone_to_a_voice(visit: Visit, microphone: Browser, tmp_p
     page.wait_for_selector("#voice-note .tb-ok")
     clone(page, "My computer has learned to talk.")
     assert_speech(heard(page, "#cloned", tmp_path))
+    go(page, "Voices")
     expect(page.locator("#voices")).to_contain_text("Recording")
 
 
@@ -142,9 +144,11 @@ def test_from_a_link_and_a_prompt_clip_to_a_voice(visit: Visit, tmp_path: Path) 
 
 def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path) -> None:
     page = visit()
+    go(page, "Voices")
     page.wait_for_selector("#voices li, #voices .tb-empty")
     page.wait_for_timeout(1_000)  # the list comes right after the page
     n_voices = page.locator("#voices li").count()
+    go(page, "Clone")
     upload(page, example_m4a)
     text = "One sentence comes after the other. " * 12
     page.fill("#text textarea", text)
@@ -159,6 +163,7 @@ def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path)
     assert page.input_value("#text textarea") == text
     expect(page.locator("#result")).not_to_be_visible()
     page = visit()  # and nothing came of it behind the scenes
+    go(page, "Voices")
     expect(page.locator("#voices li")).to_have_count(n_voices)
 
 
