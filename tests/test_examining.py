@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clone import cli, contract
+from clone import contract
 from clone.audio import enhance
 from clone.audio.read import read
 from clone.audio.write import mp3_bytes, wav_bytes
+from clone.cli import entry
 from clone.errors import TimbreError
 from clone.studio import Studio
 from tests.sounds import noise
@@ -135,12 +136,12 @@ def test_a_transcript_against_what_is_heard(studio: Studio, examples: list[Path]
 
 
 def test_check_on_the_command_line_says_all(home: Path, long: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["check", str(long), "--json"]) == cli.REFUSED
+    assert entry.main(["check", str(long), "--json"]) == entry.REFUSED
     said = json.loads(capsys.readouterr().out)
     assert said["findings"][0]["code"] == "too_long"
     assert said["stretch"]["end_s"] > said["stretch"]["start_s"]
     start, end = said["stretch"]["start_s"], said["stretch"]["end_s"]
-    assert cli.main(["clone", str(long), "--consent", "--stretch", str(start), str(end), "--json"]) == cli.DONE
+    assert entry.main(["clone", str(long), "--consent", "--stretch", str(start), str(end), "--json"]) == entry.DONE
     assert json.loads(capsys.readouterr().out)["voice_id"]
 
 

@@ -23,7 +23,7 @@ def library(settings: Settings) -> Library:
 
 
 def test_it_is_deleted_soon_after_its_time(library: Library, home: Path) -> None:
-    retention = Retention(library)
+    retention = Retention(library, lambda: None)
     retention.start()
     retention.forget("voice-1", "ada", 0.2)
     assert files_in(home / "audio")
@@ -34,7 +34,7 @@ def test_it_is_deleted_soon_after_its_time(library: Library, home: Path) -> None
 
 
 def test_it_is_deleted_when_the_process_ends(library: Library, home: Path) -> None:
-    retention = Retention(library)
+    retention = Retention(library, lambda: None)
     retention.start()
     retention.forget("voice-1", "ada", 3600.0)
     retention.close()
@@ -42,5 +42,5 @@ def test_it_is_deleted_when_the_process_ends(library: Library, home: Path) -> No
 
 
 def test_without_a_time_it_is_deleted_at_once(library: Library, home: Path) -> None:
-    Retention(library).forget("voice-1", "ada", 0.0)
+    Retention(library, lambda: None).forget("voice-1", "ada", 0.0)
     assert not files_in(home / "audio")

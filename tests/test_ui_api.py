@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +68,21 @@ def ask(app: App, name: str, data: list[Any], key: str | None = KEYS[0]) -> str:
     return requests.get(f"{url}/{joined.json()['event_id']}", headers=bearer(key), timeout=60).text
 
 
+def _aside(asked: Coroutine[Any, Any, Any]) -> Any:
+    """Run in a thread of its own: the browser's tests leave a loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, asked).result()
+
+
 def tools(app: App) -> list[Tool]:
     async def listed(session: ClientSession) -> list[Tool]:
         return (await session.list_tools()).tools
 
-    return asyncio.run(_session(app, KEYS[0], listed))
+    return _aside(_session(app, KEYS[0], listed))
 
 
 def call(app: App, name: str, key: str | None = KEYS[0], **arguments: Any) -> CallToolResult:
-    return asyncio.run(_session(app, key, lambda session: session.call_tool(name, arguments)))
+    return _aside(_session(app, key, lambda session: session.call_tool(name, arguments)))
 
 
 async def _session(app: App, key: str | None, ask: Any) -> Any:
