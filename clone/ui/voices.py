@@ -18,14 +18,14 @@ from clone.ui.outcomes import ResultPanel
 from clone.ui.running import Desk, Progress, explain, refused, share
 from clone.ui.speaking import Speaking
 from clone.ui.visitors import is_token, new_token
-from clone.voice import Voice
+from clone.voice import NOTE_MAX_CHARS, Voice
 
 Updates = dict[Any, Any]
 
 UNDO_S = 20
 _ON_ITS_WAY_S = 2
 """What a press of Undo in its last second may take to get here."""
-_TOLD_MAX_CHARS = 2000
+_TOLD_MAX_CHARS = 4 * NOTE_MAX_CHARS
 _VOICES_JS = (Path(__file__).parent / "voices.js").read_text(encoding="utf-8")
 
 
