@@ -30,6 +30,10 @@ N_ASKED = 200
 N_LATE = 20
 STARTS_WITHIN_S = 120
 N_OPENED = 7
+NEW_SOUND = """(before) => {
+  const audio = document.querySelector('#take audio');
+  return audio && audio.src !== before && audio.currentTime > 0;
+}"""
 CHROMIUM = "/usr/bin/chromium"
 GAP_S = 0.02
 
@@ -187,9 +191,10 @@ def first_sound(port: int) -> float:
         for turn in range(N_OPENED + 1):
             page.fill("#speak-text textarea", f"Number {turn}. " + " ".join(TEXTS) * 5)
             page.wait_for_timeout(1000)
+            before = page.evaluate("document.querySelector('#take audio')?.src")
             begun = time.perf_counter()
             page.click("#speak")
-            page.wait_for_function("document.querySelector('#take audio')?.currentTime > 0", polling=20)
+            page.wait_for_function(NEW_SOUND, arg=before, polling=20)
             if turn:
                 times.append(time.perf_counter() - begun)
             page.click("#speak-cancel")
