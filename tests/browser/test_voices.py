@@ -54,6 +54,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, examples: list[Path]) -> Ite
 def page(visit: Visit, house: App) -> Page:
     page: Page = visit(of=house)
     go(page, "Voices")
+    page.wait_for_timeout(600)  # the place lists anew what it holds when it is opened; then keys find their row
     expect(page.locator(".tb-found")).to_contain_text("4 voices")
     return page
 
