@@ -24,7 +24,7 @@ class Comparison:
     clone_db: float
 
 
-def compare(backend: LocalBackend, original: Path, preview: Path, text: str) -> Comparison:
+def compare(backend: LocalBackend, original: Path, preview: Path, text: str, language: str | None = None) -> Comparison:
     """Compare a preview with its text, and its loudness with the original's.
 
     Args:
@@ -32,12 +32,14 @@ def compare(backend: LocalBackend, original: Path, preview: Path, text: str) -> 
         original: the reference's file.
         preview: the preview's file.
         text: what the preview should say.
+        language: of the text, as an ISO 639-1 code; None to hear which it is.
 
     Raises:
         AudioError: a file can't be read.
     """
     said = read(preview)
-    heard = backend.transcribe(Heard(said.samples, said.sample_rate, []), ("en", 1.0))
+    spoken = Heard(said.samples, said.sample_rate, [])
+    heard = backend.transcribe(spoken, (language, 1.0) if language else None)
     one, other = _loudness(read(original)), _loudness(said)
     quieter = min(one, other)
     return Comparison(

@@ -16,7 +16,7 @@ from clone.audio.tags import Provenance
 from clone.engine.profile import ENGINE_VERSION
 from clone.orders import CloneOrder
 from clone.settings import LOCAL
-from clone.voice import Voice
+from clone.voice import NAME_MAX_CHARS, Voice, one_line
 
 
 def request_key(order: CloneOrder, path: Path, prompt_path: Path | None, backend: str) -> str:
@@ -43,7 +43,7 @@ def new_voice(order: CloneOrder, recording: Recording, key: str, likeness: float
     return Voice(
         voice_id=f"voice_{uuid.uuid4()}",
         owner=order.owner,
-        name=order.name,
+        name=one_line(order.name)[:NAME_MAX_CHARS],
         backend=order.backend,
         model=order.options.model,
         settings=order.options.model_dump() | {"prompt_text": order.prompt_text, "stretch": order.stretch},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from clone.library import Library
 
@@ -54,10 +55,19 @@ class Retention:
             self._news.clear()
             if self._closed:
                 return
-            try:
-                self._library.purge()
-                self._sweep()
-                wait_s = max(_AT_LEAST_S, self._library.next_purge_s(PURGE_EVERY_S))
-            except Exception:  # a full disk or a locked database passes; retention must go on after it
-                log.exception("What has expired could not be deleted just now")
-                wait_s = PURGE_EVERY_S
+            _tried(self._sweep)
+            wait_s = _tried(self._purge) or PURGE_EVERY_S
+
+    def _purge(self) -> float:
+        """Return how many seconds later it is due again."""
+        self._library.purge()
+        return max(_AT_LEAST_S, self._library.next_purge_s(PURGE_EVERY_S))
+
+
+def _tried(work: Callable[[], Any]) -> Any:
+    """Do it; None where it fails: a full disk or a locked database passes, and retention must go on after it."""
+    try:
+        return work()
+    except Exception:
+        log.exception("What has expired could not be deleted just now")
+        return None

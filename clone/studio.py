@@ -286,9 +286,10 @@ class Studio:
             VoiceError: no such voice, or it has no preview.
         """
         original, preview = self.audio(voice_id, owner, "reference"), self.audio(voice_id, owner, "preview")
-        text = self._library.get(voice_id, owner).settings.get("text") or ""
+        voice = self._library.get(voice_id, owner)
+        language = self._backend.speaks if voice.backend == LOCAL else None
         with self._examining.place():
-            return compare(self._backend, original, preview, text)
+            return compare(self._backend, original, preview, voice.settings.get("text") or "", language)
 
     def write_speech(self, spoken: Spoken | Excerpt | PromptPair, path: Path) -> None:
         """Write sound to a file: mp3 or flac when its name says so, else wav. Speech says in its tags what it is."""

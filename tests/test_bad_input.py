@@ -13,6 +13,7 @@ import pytest
 from clone.errors import TimbreError
 from clone.settings import Settings
 from clone.studio import Studio
+from clone.voice import NAME_MAX_CHARS
 from tests.bad_input import REFUSED, TAKEN, write_all
 from tests.serving import Served, files, serving
 from tests.studios import files_in, fit_for_a_person, last, order
@@ -66,6 +67,8 @@ def test_what_is_unusual_is_read_rightly(studio: Studio, settings: Settings, bad
     assert whole.picture.duration_s == pytest.approx(12.0, abs=0.01)
     cloned = last(studio.clone(order(bad / name, name=name)))
     assert studio.audio(cloned.voice.voice_id, "ann", "reference").is_file()
+    assert cloned.voice.name == " ".join(name.split())[: len(cloned.voice.name)]
+    assert len(cloned.voice.name) <= NAME_MAX_CHARS
     assert files_in(settings.home / "work") == []
 
 

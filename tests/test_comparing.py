@@ -15,31 +15,21 @@ from clone.contract import CloneOptions
 from clone.engine.local import LocalBackend
 from clone.errors import VoiceError
 from clone.studio import Studio
-from tests.studios import PROMPT, PROMPT_SPAN_S, last, order
+from tests.studios import PROMPT, last, order
 
 
-@pytest.fixture(scope="module")
-def spoken(examples: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sentence of Ada's, of which the words are known."""
-    ada = read(examples[0])
-    start, end = (int(at * ada.sample_rate) for at in PROMPT_SPAN_S)
-    path = tmp_path_factory.mktemp("said") / "said.wav"
-    path.write_bytes(wav_bytes(ada.samples[start:end], ada.sample_rate))
-    return path
-
-
-def test_the_words_that_are_not_heard_are_told(backend: LocalBackend, spoken: Path) -> None:
-    assert all(heard for _, heard in compare(backend, spoken, spoken, PROMPT).match.words)
-    wrong = compare(backend, spoken, spoken, f"Bananas. {PROMPT}").match
+def test_the_words_that_are_not_heard_are_told(backend: LocalBackend, clip: Path) -> None:
+    assert all(heard for _, heard in compare(backend, clip, clip, PROMPT).match.words)
+    wrong = compare(backend, clip, clip, f"Bananas. {PROMPT}", "en").match
     assert [word for word, heard in wrong.words if not heard] == ["Bananas."]
     assert wrong.score < 1.0
 
 
-def test_the_louder_one_is_turned_down(backend: LocalBackend, spoken: Path, tmp_path: Path) -> None:
-    recording = read(spoken)
+def test_the_louder_one_is_turned_down(backend: LocalBackend, clip: Path, tmp_path: Path) -> None:
+    recording = read(clip)
     quiet = tmp_path / "quiet.wav"
     quiet.write_bytes(wav_bytes(recording.samples * np.float32(0.25), recording.sample_rate))
-    for original, clone in ((spoken, quiet), (quiet, spoken)):
+    for original, clone in ((clip, quiet), (quiet, clip)):
         found = compare(backend, original, clone, PROMPT)
         levels = [
             integrated_loudness(read(path).samples, recording.sample_rate) + db

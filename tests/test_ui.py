@@ -220,6 +220,17 @@ def test_only_what_is_about_a_voice_can_go(home: Path) -> None:
     assert two.exists()
 
 
+def test_a_hosted_voice_may_have_a_slash_in_its_id(home: Path) -> None:
+    files = VisitFiles(temporary_folder(home))
+    home.mkdir(exist_ok=True)
+    (home / "sound.mp3").write_bytes(b"sound")
+    path = files.copy("visit", home / "sound.mp3", "timbre-moss/voice-preview.mp3")
+    assert path.read_bytes() == b"sound"
+    assert path.name == "timbre-moss-voice-preview.mp3"
+    files.forget("visit", about="moss/voice")
+    assert not path.exists()
+
+
 def test_what_an_earlier_run_left_is_wiped(home: Path) -> None:
     folder = temporary_folder(home)
     wipe(folder)

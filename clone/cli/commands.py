@@ -24,6 +24,7 @@ from clone.errors import Refused, TimbreError
 from clone.orders import LOCAL_OWNER
 from clone.settings import NOVITA, Settings
 from clone.studio import Cloned, CloneOrder, Examination, Spoken, Studio, Voice
+from clone.voice import check_name
 
 FINDING = ("code", "severity", "measured", "limit", "advice")
 OF_A_VOICE = ("voice_id", "name", "backend", "model", "likeness", "ceiling", "permanent")
@@ -63,7 +64,7 @@ def _clone(studio: Studio, arguments: argparse.Namespace) -> None:
             consent=arguments.consent,
             prompt_audio=pipes.recording(arguments.prompt_audio, folder) if arguments.prompt_audio else None,
             prompt_text=arguments.prompt_text,
-            name=arguments.name,
+            name=check_name(arguments.name) if arguments.name else "",
             stretch=tuple(arguments.stretch) if arguments.stretch else None,
         )
         cloned = result(studio.clone(order), Cloned)

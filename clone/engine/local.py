@@ -76,6 +76,7 @@ class LocalBackend:
     """Models that load once, lazily, and are shared by every caller; a voice is a Profile, never state in here."""
 
     name = "local"
+    speaks = "en"
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
@@ -116,7 +117,7 @@ class LocalBackend:
         code, sure = language or self.language(heard)
         samples = resample(heard.samples, heard.sample_rate, HEARD_RATE)
         # A few words often sound like any language: then the one that is spoken here.
-        return self._get(Recognizer).transcribe(samples, code if sure >= LANGUAGE_SURE else "en")
+        return self._get(Recognizer).transcribe(samples, code if sure >= LANGUAGE_SURE else self.speaks)
 
     def language(self, heard: Heard) -> tuple[str, float]:
         """Return the language of a recording's speech, as an ISO 639-1 code, and how sure that is."""

@@ -29,6 +29,7 @@ from clone.studio import Cloned, CloneOrder, SpeakOrder, Spoken, Voice
 from clone.t2a import VoiceSetting
 from clone.ui import words
 from clone.ui.running import Desk, explain
+from clone.voice import NAME_MAX_CHARS
 
 Authorize = Callable[[str | None, str], str]
 """Says whose a call is: (Authorization header, "check", "clone" or "speak") → owner; raises a TimbreError."""
@@ -37,7 +38,6 @@ AT_ONCE = 8
 """Calls under way at once: each holds one of the threads that the page's visitors need too."""
 
 _MODEL = cast(contract.Model, words.MODEL_START)
-_NAME_MAX_CHARS = 100
 _TOLD = ("code", "severity", "measured", "limit", "message", "advice")
 _Result = TypeVar("_Result", Cloned, Spoken)
 
@@ -153,7 +153,7 @@ class Endpoints:
                 consent=consent is True,
                 prompt_audio=prompt,
                 prompt_text=_said(prompt_text, "prompt_text", contract.TEXT_MAX_CHARS) or None,
-                name=_said(name, "name", _NAME_MAX_CHARS),
+                name=_said(name, "name", NAME_MAX_CHARS),
                 stretch=_part(start_s, end_s),
             )
             cloned = _result(self._desk.studio.clone(order), Cloned)

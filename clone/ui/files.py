@@ -67,6 +67,7 @@ class VisitFiles:
 
     def forget(self, visit: str | None, about: str = "") -> None:
         """Remove a visit's files, or those with ``about`` in their name; not what another visit holds too."""
+        about = _in_one_piece(about)
         with self._lock:
             if not about:
                 self._fetched.pop(visit or "", None)
@@ -93,7 +94,7 @@ class VisitFiles:
 
     def new(self, visit: str | None, name: str) -> Path:
         """Return a path for a new file, in a folder of its own that nobody can guess."""
-        path = self._new_folder() / name
+        path = self._new_folder() / _in_one_piece(name)
         self.remember(visit, path)
         return path
 
@@ -125,3 +126,8 @@ class VisitFiles:
 
     def _is_ours(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._folder)
+
+
+def _in_one_piece(name: str) -> str:
+    """Return a file's name of what may have a slash in it: a hosted voice_id may."""
+    return name.replace("/", "-")

@@ -95,6 +95,6 @@ def share(desk: Desk, request: gr.Request, token: str, voice_id: str) -> str:
         data = desk.studio.card(voice_id, desk.owner(token, request))
     except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
         return parts.refusal(explain(error))
-    path = desk.files.new(request.session_hash, f"timbre-{voice_id[:40]}.html".replace("/", "-"))
+    path = desk.files.new(request.session_hash, f"timbre-{voice_id}.html")
     path.write_bytes(data)
     return parts.file_link(desk.takes.lend(path), path.name, words.SAVE_CARD)

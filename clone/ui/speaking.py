@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -123,8 +122,10 @@ class Speaking:
         try:
             voices = self._desk.studio.voices(self._desk.owner(token, request))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            explain(error)
-            voices = []
+            told = explain(error)
+            if told.code != "no_visitor":
+                return gr.update(choices=[], value=None, info=told.message)
+            voices = []  # who has just come has no token yet, and no voices
         return self.choices(voices, chosen)
 
     def choices(self, voices: list[Voice], chosen: str | None) -> Any:
@@ -208,16 +209,16 @@ class Speaking:
     def _begin(self, order: SpeakOrder, kind: str, visit: str | None) -> tuple[Take, Any]:
         """Return the take, and what begins to write it once there is something to write."""
         studio, files = self._desk.studio, self._desk.files
-        name = f"timbre-{order.voice_id[:40]}.{kind}".replace("/", "-")
+        name = f"timbre-{order.voice_id}.{kind}"
         voices = {voice.voice_id: voice for voice in studio.voices(order.owner)}
         voice = voices.get(order.voice_id)
-        take = Take("", voice.name if voice else "", order.text, order.model, name)
+        path = files.new(visit, name)
+        live = path if kind == "mp3" else files.new(visit, f"timbre-{order.voice_id}-live.mp3")
+        take = Take("", voice.name if voice else "", order.text, order.model, path.name)
 
         def begin() -> Recorder:
-            live = files.new(visit, "live.mp3" if kind != "mp3" else name)
-            path = live if kind == "mp3" else files.new(visit, name)
             writing = partial(studio.writing, voice_id=order.voice_id, owner=order.owner, model=order.model)
-            return Recorder(Path(live), Path(path), writing)
+            return Recorder(live, path, writing)
 
         return take, begin
 

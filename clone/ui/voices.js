@@ -13,6 +13,7 @@ const sort = finder.querySelector('select');
 const says = finder.dataset;
 const collator = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
 let voices = [];  // {id, row, order, text, name, like, ends, until, dressed}
+let late = false;
 let cost = '', skew = 0, shown = AT_ONCE;
 
 const plain = (text) => text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
@@ -118,6 +119,12 @@ function draw() {
 
 // The whole list, as the server knows it; what was forgotten a moment ago keeps its place.
 function take() {
+  if (list.querySelector('.tb-edit:not([hidden])')) {  // not beneath somebody's fingers: when the editor closes
+    late = true;
+    return;
+  }
+  late = false;
+  const [at, does] = [document.activeElement?.closest('[data-voice]')?.dataset.voice, document.activeElement?.dataset.do];
   const box = read(props.value || '');
   const ul = box.querySelector('ul');
   const rows = [...box.querySelectorAll('li[data-voice]')];
@@ -135,6 +142,7 @@ function take() {
   else if (gone.length) box.replaceChildren(Object.assign(document.createElement('ul'), { className: 'tb-voices' }));
   list.replaceChildren(box);
   draw();
+  if (at && does) list.querySelector(`[data-voice="${CSS.escape(at)}"] [data-do=${CSS.escape(does)}]`)?.focus();
 }
 
 // One row, after something was done with it.
@@ -173,7 +181,11 @@ function edit(row, what, open) {
   const place = row.querySelector(what === 'name' ? '.tb-named' : '.tb-noted');
   form.hidden = !open;
   place.hidden = open;
-  if (!open) return place.querySelector('button').focus();
+  if (!open) {
+    place.querySelector('button').focus();
+    if (late) take();
+    return;
+  }
   input.value = place.querySelector('strong, p')?.textContent || '';
   input.focus();
   input.select();

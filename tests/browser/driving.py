@@ -80,25 +80,44 @@ class App:
             return False
 
 
+LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
+"""What Gradio writes to the console of a page that is left, or loaded anew, while it waits for an answer."""
+LEFT_WITHIN_S = 2
+
+
 class Watch:
     """What no page may do: complain, or ask another host for anything."""
 
     def __init__(self, own: str) -> None:
         self._own = (own, "data:", "blob:" + own)
-        self.complaints: list[str] = []
+        self._told: list[tuple[float, str]] = []
+        self._left: list[float] = []
         self.elsewhere: list[str] = []
+
+    @property
+    def complaints(self) -> list[str]:
+        """What was complained of, but for what is said only because the page was left."""
+        return [text for at, text in self._told if not (text.startswith(LEFT) and self._was_left(at))]
 
     def over(self, page: Page) -> None:
         page.on("console", self._console)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self._tell(str(error)))
         page.on("request", self._request)
+
+    def _tell(self, text: str) -> None:
+        self._told.append((time.monotonic(), text))
+
+    def _was_left(self, at: float) -> bool:
+        return any(abs(at - left) < LEFT_WITHIN_S for left in self._left[1:])  # the first is the page's own coming
 
     def _console(self, message: ConsoleMessage) -> None:
         # A player that can't show a file which is no recording says so; the page does, too.
         if message.type == "error" and not message.text.startswith("Waveform load error"):
-            self.complaints.append(message.text)
+            self._tell(message.text)
 
     def _request(self, request: Request) -> None:
+        if request.is_navigation_request():
+            self._left.append(time.monotonic())
         if not request.url.startswith(self._own):
             self.elsewhere.append(request.url)
 

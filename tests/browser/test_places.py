@@ -9,21 +9,13 @@ from pathlib import Path
 
 import av
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Page, expect
 
 from clone.audio.read import read
-from tests.browser.driving import CHROMIUM, FLAGS, App, Visit, choose_turbo, go, upload
+from tests.browser.driving import App, Visit, choose_turbo, go, upload
 from tests.browser.test_page import assert_accessible, assert_fits
 
 SENTENCES = "The harbour was quiet this morning. Nobody had expected so much sun. We sat on the wall and waited."
-
-
-@pytest.fixture(scope="module")
-def listener(playwright: Playwright) -> Browser:
-    """A browser that plays as soon as it may: the tests' clicks are clicks, its policy counts only people's."""
-    return playwright.chromium.launch(
-        executable_path=CHROMIUM, args=[*FLAGS, "--autoplay-policy=no-user-gesture-required"]
-    )
 
 
 def cloned(page: Page, example: Path, text: str = "A voice of my own.") -> str:
@@ -40,8 +32,8 @@ def playing(page: Page, audio: str) -> None:
     page.wait_for_function("(audio) => document.querySelector(audio).currentTime > 0.05", arg=audio)
 
 
-def test_original_and_clone_under_one_switch(visit: Visit, example_m4a: Path, listener: Browser) -> None:
-    page = visit(within=listener)
+def test_original_and_clone_under_one_switch(visit: Visit, example_m4a: Path) -> None:
+    page = visit()
     cloned(page, example_m4a, "All of this is heard in the preview.")
     expect(page.locator("#said")).to_contain_text("All 8 words")
     page.locator("#compare").get_by_role("button", name="Play").click()
@@ -57,10 +49,8 @@ def test_original_and_clone_under_one_switch(visit: Visit, example_m4a: Path, li
     assert min(volumes) > 0.02
 
 
-def test_a_text_is_heard_from_its_first_sentence_on(
-    visit: Visit, example_m4a: Path, listener: Browser, tmp_path: Path
-) -> None:
-    page = visit(within=listener)
+def test_a_text_is_heard_from_its_first_sentence_on(visit: Visit, example_m4a: Path, tmp_path: Path) -> None:
+    page = visit()
     voice_id = cloned(page, example_m4a)
     page.get_by_role("button", name="Try another sentence").click()
     expect(page.locator("#speak-voice input")).to_have_value(re.compile(re.escape(voice_id[-6:])))

@@ -54,7 +54,6 @@ def house(tmp_path_factory: pytest.TempPathFactory, examples: list[Path]) -> Ite
 def page(visit: Visit, house: App) -> Page:
     page: Page = visit(of=house)
     go(page, "Voices")
-    page.wait_for_timeout(600)  # the place lists anew what it holds when it is opened; then keys find their row
     expect(page.locator(".tb-found")).to_contain_text("4 voices")
     return page
 
@@ -123,6 +122,25 @@ def test_a_voice_is_named_and_noted_by_keyboard_alone(page: Page, visit: Visit, 
     page.keyboard.press("Enter")
     expect(page.locator("#voices-note [role=alert]")).to_contain_text("The name is empty")
     expect(row(page, 0).locator("strong")).to_have_text(EVIL + " Zoë")
+
+
+def test_a_list_that_comes_anew_leaves_an_open_editor_alone(page: Page, visit: Visit, house: App) -> None:
+    row(page, 1).get_by_role("button", name="Rename").click()
+    page.keyboard.type("Half a na")
+    other = visit(of=house)
+    go(other, "Voices")
+    row(other, 0).get_by_role("button", name="note").click()
+    other.keyboard.type("Meanwhile.")
+    other.keyboard.press("Enter")
+    expect(row(other, 0)).to_contain_text("Meanwhile.")
+    go(page, "Clone")
+    go(page, "Voices")
+    page.wait_for_timeout(800)
+    expect(row(page, 1).get_by_label("Name", exact=True)).to_have_value("Half a na")
+    expect(row(page, 0)).not_to_contain_text("Meanwhile.")
+    row(page, 1).get_by_label("Name", exact=True).press("Escape")
+    expect(row(page, 0)).to_contain_text("Meanwhile.")
+    expect(row(page, 1).get_by_role("button", name="Rename")).to_be_focused()
 
 
 def test_preview_and_sample_play_in_the_one_player(page: Page, tmp_path: Path) -> None:

@@ -168,6 +168,29 @@ def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path)
     expect(page.locator("#voices li")).to_have_count(n_voices)
 
 
+def test_a_reload_in_the_middle_stops_the_clone_and_leaves_a_page_that_works(
+    visit: Visit, app: App, example_m4a: Path
+) -> None:
+    page = visit()
+    go(page, "Voices")
+    page.wait_for_selector("#voices li, #voices .tb-empty")
+    before = sorted(app.home.rglob("*.mp3"))
+    go(page, "Clone")
+    upload(page, example_m4a)
+    page.fill("#text textarea", "One sentence comes after the other. " * 12)
+    page.check("#consent input")
+    page.click("#clone")
+    page.wait_for_selector("#progress [role=progressbar]:not([aria-valuenow='0'])")
+    page.reload()
+    page.wait_for_selector("#clone")
+    expect(page.locator("#cancel")).not_to_be_visible()
+    upload(page, example_m4a)  # its turn comes, so nothing of the run that was left still works
+    voice_id = clone(page, "Once more, from the start.")
+    go(page, "Voices")
+    expect(page.locator("#voices li").first).to_have_attribute("data-voice", voice_id)
+    assert not [path for path in sorted(app.home.rglob("*.mp3")) if path not in before and voice_id not in str(path)]
+
+
 @pytest.mark.parametrize("name", ["Story", "News"])
 def test_a_ready_sentence_is_one_press_away(visit: Visit, name: str) -> None:
     page = visit()
