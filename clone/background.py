@@ -73,8 +73,7 @@ class Background:
 
     def _speak(self, task: Task) -> None:
         asked = AsyncSpeechRequest.model_validate_json(task.request)
-        how = asked.voice_setting
-        order = SpeakOrder(task.owner, how.voice_id, asked.text, task.model, how.settings)
+        order = SpeakOrder(task.owner, asked.voice_setting.voice_id, asked.text, task.model, asked.settings)
         encoder, pieces, made = None, [], Provenance(order.voice_id, order.model)
         events = self._studio.recite(order, in_turns=True)
         try:

@@ -20,7 +20,7 @@ from clone.answers import MAYBE_DONE_ADVICE, Answer, clean, content
 from clone.contract import CloneRequest, CloneResponse
 from clone.errors import BusyError, CancelledError, HostedError, MaybeDone, TimbreError
 from clone.jobs import Stop
-from clone.t2a import AS_IT_IS, SpeechSettings
+from clone.t2a import AS_IT_IS, LANGUAGES, SpeechSettings
 from clone.wire import Bounds, Broken, NotSent, Wire
 
 CLONE_PATH = "/v3/minimax-voice-cloning"
@@ -197,7 +197,8 @@ def clone_body(request: CloneRequest) -> dict[str, Any]:
 
 def speech_body(voice_id: str, text: str, how: SpeechSettings = AS_IT_IS) -> dict[str, Any]:
     """Return the body of a T2A request."""
-    return {
+    language = {"language_boost": LANGUAGES[how.language]} if how.language else {}
+    return language | {
         "text": text,
         "voice_setting": {"voice_id": voice_id, "speed": how.speed, "vol": how.volume, "pitch": how.pitch},
         "audio_setting": {"sample_rate": 32000, "bitrate": 128000, "format": "mp3", "channel": 1},

@@ -39,7 +39,9 @@ class CloneOrder:
     """What is to be cloned, for whom. A recording is a file, or a URL as str.
 
     ``backend`` is one of BACKENDS; ``api_key`` is for the hosted one, and kept by nobody. ``stretch`` is the part to
-    clone from, its start and end in seconds: only that is sent and kept; None for all of it.
+    clone from, its start and end in seconds: only that is sent and kept; None for all of it. ``language`` is the
+    preview's, one of t2a.LANGUAGES' codes; None tells it from the text. The contract has no field for it, so the hosted
+    service always tells it itself.
     """
 
     owner: str
@@ -52,6 +54,7 @@ class CloneOrder:
     backend: str = LOCAL
     api_key: str | None = field(default=None, repr=False)
     stretch: tuple[float, float] | None = None
+    language: str | None = None
 
 
 def check_asked(order: CloneOrder) -> None:

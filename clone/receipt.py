@@ -34,6 +34,8 @@ def request_key(order: CloneOrder, path: Path, prompt_path: Path | None, backend
     }
     if order.stretch is not None:
         asked["stretch"] = order.stretch
+    if order.language is not None:
+        asked["language"] = order.language
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -46,7 +48,8 @@ def new_voice(order: CloneOrder, recording: Recording, key: str, likeness: float
         name=one_line(order.name)[:NAME_MAX_CHARS],
         backend=order.backend,
         model=order.options.model,
-        settings=order.options.model_dump() | {"prompt_text": order.prompt_text, "stretch": order.stretch},
+        settings=order.options.model_dump()
+        | {"prompt_text": order.prompt_text, "stretch": order.stretch, "language": order.language},
         reference_sha256=recording.sha256,
         request_key=key,
         consent_at=now,

@@ -53,7 +53,7 @@ class Recital:
     def in_turns(self, order: SpeakOrder) -> Generator[Event, None, None]:
         """Say it as a job for every few sentences, so that others' work gets in between."""
         self.check(order)
-        script = self._backend.script(order.text)
+        script = self._backend.script(order.text, order.settings.language)
         for start in range(0, len(script), LINES_A_TURN):
             part = script[start : start + LINES_A_TURN], start, len(script)
             yield from self._patiently(order.owner, self._work(order, part))
@@ -69,7 +69,7 @@ class Recital:
 
     def whole(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
         """Say all of it, and hand it over as one."""
-        script = self._backend.script(order.text)
+        script = self._backend.script(order.text, order.settings.language)
         step = steps(tell, len(script) + 1)
         step("Recalling the voice")
         voice = self._library.get(order.voice_id, order.owner)
@@ -122,13 +122,13 @@ class Recital:
                 field="voice_id",
                 advice="Speak with it through the hosted service.",
             )
-        self._backend.check_text(order.text)
+        self._backend.check_text(order.text, order.settings.language)
 
     def _work(self, order: SpeakOrder, part: tuple[list[Line], int, int] | None = None) -> Work:
         """Return the work of a part of a text: its lines, how many lines came before them, and how many there are."""
 
         def recite(tell: Tell, stop: Stop) -> None:
-            whole = self._backend.script(order.text) if part is None else []
+            whole = self._backend.script(order.text, order.settings.language) if part is None else []
             lines, before, total = part or (whole, 0, len(whole))
             tell(Stage("Recalling the voice", before, total))
             profile = self.profile(self._library.get(order.voice_id, order.owner), stop)

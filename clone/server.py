@@ -125,7 +125,7 @@ class Api:
         asked = await read_body(request, SpeechRequest)
         asked.check_stream()
         self._limits.speak.take(owner)
-        order = SpeakOrder(owner, asked.voice_setting.voice_id, asked.text, model, asked.voice_setting.settings)
+        order = SpeakOrder(owner, asked.voice_setting.voice_id, asked.text, model, asked.settings)
         if asked.stream:
             return await self._streamed(request, order, asked)
         encoder, data = await self._spoken(request, order, asked)
@@ -143,7 +143,7 @@ class Api:
         owner = self._owner(request)
         asked = await read_body(request, AsyncSpeechRequest)
         self._limits.speak.take(owner)
-        order = SpeakOrder(owner, asked.voice_setting.voice_id, asked.text, model, asked.voice_setting.settings)
+        order = SpeakOrder(owner, asked.voice_setting.voice_id, asked.text, model, asked.settings)
         await to_thread.run_sync(self._studio.check_order, order)
         task = await to_thread.run_sync(self._tasks.add, owner, model, asked.model_dump_json())
         self._background.wake()

@@ -82,6 +82,7 @@ class Studio:
         self.calls = Calls(settings, store, self._library, self._workspace)
         self._retention = Retention(self._library, self.calls.publisher.sweep)
         self._recital = Recital(self._backend, self._library, self._run)
+        self.language_of = self._backend.language_of
 
     @property
     def ready(self) -> bool:
@@ -151,7 +152,7 @@ class Studio:
         if order.backend == NOVITA:
             self.calls.hosted.check(order)
         elif order.options.text is not None:
-            self._backend.check_text(order.options.text)
+            self._backend.check_text(order.options.text, order.language)
         for event in self._run(order.owner, lambda tell, stop: self._clone(order, tell, stop), order.backend):
             yield cast(Stage | Waiting | Cloned, event)
 
@@ -172,7 +173,7 @@ class Studio:
         if order.backend == NOVITA and not intake.is_by_links(order):
             self.calls.publisher.check()
         elif order.backend == LOCAL and order.options.text is not None:
-            self._backend.check_text(order.options.text)
+            self._backend.check_text(order.options.text, order.language)
         with self._examining.place() as folder:
             path = partial(self._file, order.audio, folder, "audio", Stop())
             clips = intake.clips(self._backend, order, path)
@@ -190,7 +191,7 @@ class Studio:
             self.calls.hosted.key(order.owner, order.api_key)
         else:
             contract.check_text(order.text)
-            self._backend.check_text(order.text)
+            self._backend.check_text(order.text, order.settings.language)
         speak = self.calls.speak if backend == NOVITA else self._recital.whole
         for event in self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend):
             yield cast(Stage | Waiting | Spoken, event)
@@ -266,8 +267,7 @@ class Studio:
             VoiceError: no such voice, or it has no such audio.
         """
         voice = self._library.get(voice_id, owner)
-        name = voice.file(kind) or kind
-        return self._library.path(voice, name)
+        return self._library.path(voice, voice.file(kind) or kind)
 
     def card(self, voice_id: str, owner: str) -> bytes:
         """Return a voice as one HTML file to show to others: both recordings, settings, likeness, consent.
@@ -287,9 +287,10 @@ class Studio:
         """
         original, preview = self.audio(voice_id, owner, "reference"), self.audio(voice_id, owner, "preview")
         voice = self._library.get(voice_id, owner)
-        language = self._backend.speaks if voice.backend == LOCAL else None
+        text = voice.settings.get("text") or ""
+        told = self.language_of(text, voice.settings.get("language"))[0] if voice.backend == LOCAL else None
         with self._examining.place():
-            return compare(self._backend, original, preview, voice.settings.get("text") or "", language)
+            return compare(self._backend, original, preview, text, told)
 
     def write_speech(self, spoken: Spoken | Excerpt | PromptPair, path: Path) -> None:
         """Write sound to a file: mp3 or flac when its name says so, else wav. Speech says in its tags what it is."""
@@ -305,7 +306,8 @@ class Studio:
 
     def _clone(self, order: CloneOrder, tell: Tell, stop: Stop) -> Cloned:
         hosted = order.backend == NOVITA
-        script = self._backend.script(order.options.text) if order.options.text is not None and not hosted else []
+        text = None if hosted else order.options.text
+        script = [] if text is None else self._backend.script(text, order.language)
         step = steps(tell, 4 + len(script))
         with self._workspace.folder() as folder:
             step("Reading the recording")
@@ -385,10 +387,8 @@ class Studio:
         if isinstance(audio, Path):
             return audio
         own = self.calls.publisher.copy(audio, folder, field)
-        allow_private = self._settings.allow_private_urls
-        return own or fetch(
-            audio, folder, allow_private=allow_private, max_bytes=MAX_INTAKE_BYTES, field=field, stop=stop
-        )
+        private = self._settings.allow_private_urls
+        return own or fetch(audio, folder, allow_private=private, max_bytes=MAX_INTAKE_BYTES, field=field, stop=stop)
 
     def _warm_up(self) -> None:
         try:

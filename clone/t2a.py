@@ -5,7 +5,7 @@ Source: https://novita.ai/docs, "MiniMax … text to speech" for the fields; lim
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Literal, get_args
 
@@ -27,20 +27,61 @@ SPEECH_FORMATS: tuple[str, ...] = get_args(AudioFormat)
 LINK_LIFETIME = timedelta(hours=24)
 """How long a URL of audio lives."""
 
+LANGUAGES = {
+    "en": "English", "zh": "Chinese", "ja": "Japanese", "es": "Spanish", "fr": "French", "it": "Italian",
+    "pt": "Portuguese", "hi": "Hindi",
+}  # fmt: skip
+"""Of the languages that ``language_boost`` names, those that are spoken here too, by ISO 639-1 code."""
+
+AUTO = "auto"
+"""``language_boost`` for: tell it from the text."""
+
 TASK_STATUSES = ("TASK_STATUS_QUEUED", "TASK_STATUS_PROCESSING", "TASK_STATUS_SUCCEED", "TASK_STATUS_FAILED")
 _WORD_MAX_CHARS = 40
 
 
 @dataclass(frozen=True)
 class SpeechSettings:
-    """How a text is spoken: speed 1.0, volume 1.0 and pitch 0 semitones are the voice's own."""
+    """How a text is spoken: speed 1.0, volume 1.0 and pitch 0 semitones are the voice's own.
+
+    ``language`` is one of LANGUAGES' codes; None tells it from the text.
+    """
 
     speed: float = 1.0
     volume: float = 1.0
     pitch: int = 0
+    language: str | None = None
 
 
 AS_IT_IS = SpeechSettings()
+
+
+def language_code(word: str | None) -> str | None:
+    """Return the code of a ``language_boost``; None for auto and what is not spoken here: then the text decides."""
+    return next((code for code, name in LANGUAGES.items() if name == word), None)
+
+
+def check_language(given: str | None) -> str | None:
+    """Return the code of a language that a person named by its code or its name; None for auto and for nothing.
+
+    Raises:
+        Refused: ``language``: it is none of LANGUAGES.
+    """
+    asked = (given or AUTO).strip().casefold()
+    if asked == AUTO:
+        return None
+    for code, name in LANGUAGES.items():
+        if asked in (code, name.casefold()):
+            return code
+    known = ", ".join((AUTO, *LANGUAGES.values()))
+    raise Refused(
+        f"“{asked[:40]}” is no language that is spoken here.",
+        code="language",
+        field="language",
+        measured=asked[:40],
+        limit=known,
+        advice=f"Choose one of {known}.",
+    )
 
 
 def check_settings(settings: SpeechSettings) -> SpeechSettings:
@@ -119,13 +160,16 @@ class AudioSetting(_Part):
         return value
 
 
+_BOOST = f"{', '.join(LANGUAGES.values())}: read as this. Anything else: told from the text."
+
+
 class SpeechRequest(_Part):
     """The body of ``POST /v3/minimax-{model}``."""
 
     text: StrictStr = Field(min_length=1, description=f"Fewer than {SPEECH_LIMIT_CHARS:,} characters.")
     voice_setting: VoiceSetting
     audio_setting: AudioSetting = AudioSetting()
-    language_boost: Word | None = Field(None, description="Accepted, and without effect here.")
+    language_boost: Word | None = Field(None, description=_BOOST)
     stream: StrictBool = Field(False, description="Answer with server-sent events, a sentence each; always in hex.")
     output_format: Literal["hex", "url"] = "hex"
 
@@ -133,6 +177,11 @@ class SpeechRequest(_Part):
     @classmethod
     def _text(cls, text: str) -> str:
         return check_speech_text(text)
+
+    @property
+    def settings(self) -> SpeechSettings:
+        """How it is to be spoken."""
+        return replace(self.voice_setting.settings, language=language_code(self.language_boost))
 
     def check_stream(self) -> None:
         """Refuse to stream a wav, whose header tells a length that is not known yet.
@@ -157,9 +206,14 @@ class AsyncSpeechRequest(_Part):
     text: StrictStr = Field(min_length=1, description=f"At most {SPEECH_TASK_MAX_CHARS:,} characters.")
     voice_setting: VoiceSetting
     audio_setting: AudioSetting = AudioSetting()
-    language_boost: Word | None = Field(None, description="Accepted, and without effect here.")
+    language_boost: Word | None = Field(None, description=_BOOST)
 
     @field_validator("text")
     @classmethod
     def _text(cls, text: str) -> str:
         return check_text(text, SPEECH_TASK_MAX_CHARS)
+
+    @property
+    def settings(self) -> SpeechSettings:
+        """How it is to be spoken."""
+        return replace(self.voice_setting.settings, language=language_code(self.language_boost))

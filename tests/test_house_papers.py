@@ -76,9 +76,7 @@ def third_party_modules() -> set[str]:
 # requirements
 
 
-@pytest.mark.parametrize(
-    "file", ["requirements.txt", "requirements-dev.txt", "requirements-bench.txt", "requirements-s3.txt"]
-)
+@pytest.mark.parametrize("file", [path.name for path in sorted(ROOT.glob("requirements*.txt"))])
 def test_requirements_are_pinned_exactly(file: str) -> None:
     loose = [str(r) for r in requirements(file) if [s.operator for s in r.specifier] != ["=="]]
     assert not loose

@@ -10,6 +10,8 @@ from pypinyin import Style, lazy_pinyin
 from pypinyin.contrib.tone_convert import to_finals_tone3, to_initials
 from pypinyin.seg.mmseg import seg
 
+from clone.engine.text import tidied
+
 INITIALS = {
     "b": "p", "p": "pʰ", "m": "m", "f": "f", "d": "t", "t": "tʰ", "n": "n", "l": "l", "g": "k", "k": "kʰ", "h": "x",
     "j": "ʨ", "q": "ʨʰ", "x": "ɕ", "zh": "ꭧ", "ch": "ꭧʰ", "sh": "ʂ", "r": "ɻ", "z": "ʦ", "c": "ʦʰ", "s": "s",
@@ -29,10 +31,12 @@ BUZZED = frozenset(("zh", "ch", "sh", "r", "z", "c", "s"))
 
 TONES = {"1": "→", "2": "↗", "3": "↓", "4": "↘", "5": ""}
 MARKS = {"、": ",", "。": ".", "《": "“", "》": "”", "「": "“", "」": "”", "『": "“", "』": "”", "·": " ", "～": "—"}
-_SPOKEN = ";:,.!?—…\"()“” "
+_SPOKEN = ';:,.!?—…"()“” '
 
 _HANZI = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff〇"
-_RUN = re.compile(rf"(?P<hanzi>[{_HANZI}]+)|(?P<latin>[^\W\d_{_HANZI}]+(?:['’ -]+[^\W\d_{_HANZI}]+)*)|(?P<other>.)", re.S)
+_RUN = re.compile(
+    rf"(?P<hanzi>[{_HANZI}]+)|(?P<latin>[^\W\d_{_HANZI}]+(?:['’ -]+[^\W\d_{_HANZI}]+)*)|(?P<other>.)", re.S
+)
 
 _DIGITS = "零一二三四五六七八九"
 _UNITS = ("", "十", "百", "千")
@@ -60,7 +64,7 @@ def phonemes(sentence: str, english: Callable[[str], str]) -> str:
             said.append(f" {english(text)} ")
         elif text in _SPOKEN:
             said.append(f" {text}" if text in "(“" else f"{text} ")
-    return " ".join("".join(said).split())
+    return tidied("".join(said))
 
 
 def syllable(pinyin: str) -> str:
@@ -68,10 +72,7 @@ def syllable(pinyin: str) -> str:
     initial = to_initials(pinyin, strict=True)
     final = to_finals_tone3(pinyin, strict=True, neutral_tone_with_five=True)
     vowels, tone = final.rstrip("12345"), TONES.get(final[-1:], "")
-    if initial in BUZZED and vowels == "i":
-        sounded = "ɨ_"
-    else:
-        sounded = FINALS.get(vowels, "")
+    sounded = "ɨ_" if initial in BUZZED and vowels == "i" else FINALS.get(vowels, "")
     return (INITIALS.get(initial, "") + sounded).replace("_", tone)
 
 
@@ -80,7 +81,7 @@ def _word(word: str) -> str:
 
 
 def with_numbers(text: str) -> str:
-    """Return a text with its numbers in characters, as they are read aloud: years digit by digit, 25% as 百分之二十五."""
+    """Return a text with its numbers in characters, as they are read: years digit by digit, 25% as 百分之二十五."""
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     text = re.sub(r"(\d{4})(?=年)", lambda found: _one_by_one(found[1]), text)
     text = re.sub(r"(\d{1,2}):([0-5]\d)(?!\d)", lambda found: _clock(found[1], found[2]), text)

@@ -13,6 +13,8 @@ import threading
 from functools import cache
 from typing import Any
 
+from clone.engine.text import tidied
+
 PACKAGE = "espeakng_loader"
 VOICES = {"es": "es", "fr": "fr", "it": "it", "pt": "pt-br", "hi": "hi"}
 """espeak-ng's own names; the accents that Kokoro learned."""
@@ -55,7 +57,7 @@ def phonemes(sentence: str, language: str) -> str:
         elif part.strip():
             said.append((" " if part[0].isspace() else "") + _espeak().ipa(part.strip(), VOICES[language]))
             said.append(" " if part[-1].isspace() else "")
-    return " ".join("".join(said).split())
+    return tidied("".join(said))
 
 
 class _Espeak:

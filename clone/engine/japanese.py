@@ -10,6 +10,8 @@ from functools import cache
 import ipadic
 from fugashi import GenericTagger
 
+from clone.engine.text import tidied
+
 # Consonants before a, i, u, e, o; the vowel u is said ɨ after s, z and ts, ɯ elsewhere.
 _ROWS = {
     "アイウエオ": ("", "", "", "", ""),
@@ -32,7 +34,7 @@ _NASAL = {"m": "pbm", "ŋ": "kɡ", "ɲ": "ʥʨɲ", "n": "tdnɾzʣʦ"}
 """What ン becomes before these; ɴ elsewhere."""
 
 MARKS = {"、": ",", "。": ".", "「": "“", "」": "”", "『": "“", "』": "”", "・": " ", "〜": "—", "～": "—"}
-_SPOKEN = ";:,.!?—…\"()“” "
+_SPOKEN = ';:,.!?—…"()“” '
 _LATIN = re.compile(r"[A-Za-z]+(?:['’ -]+[A-Za-z]+)*")
 _KANA = re.compile(r"[ァ-ヺー]+")
 
@@ -43,8 +45,16 @@ _THOUSANDS = {1: "セン", 3: "サンゼン", 8: "ハッセン"}
 _MYRIADS = ("", "マン", "オク", "チョー")
 _MONTH = {"4": "シ", "7": "シチ", "9": "ク"}
 _HOUR = {"4": "ヨ", "7": "シチ", "9": "ク"}
-_WRITTEN = dict(zip((*range(1, 11), 20), (*"一二三四五六七八九十", "二十"), strict=True))
-"""Counts that the dictionary has as words with readings of their own, such as 二人 and 九日."""
+_DAYS = ("ついたち", "ふつか", "みっか", "よっか", "いつか", "むいか", "なのか", "ようか", "ここのか", "とおか")
+_THINGS = ("ひとつ", "ふたつ", "みっつ", "よっつ", "いつつ", "むっつ", "ななつ", "やっつ", "ここのつ")
+_COUNTS = (
+    {f"月{i}日": f"月{day}" for i, day in enumerate(_DAYS, 1)}
+    | {f"{i}つ": thing for i, thing in enumerate(_THINGS, 1)}
+    | {"月20日": "月はつか", "1人": "ひとり", "2人": "ふたり", "一人": "ひとり", "二人": "ふたり"}
+)
+"""Counts with readings of their own."""
+
+_COUNTED = re.compile("|".join(each if each[0] == "月" else f"(?<![0-9.十百千]){each}(?!前)" for each in _COUNTS))
 
 _WIDE = {ord("0") + i: ord("０") + i for i in range(10)}
 """The dictionary knows what counts after digits of full width only."""
@@ -54,7 +64,18 @@ _SYMBOLS = {"%": "パーセント", "$": "ドル", "¥": "エン", "€": "ユ�
 
 
 def _moras() -> dict[str, str]:
-    table = {"ヤ": "ja", "ユ": "jɯ", "ヨ": "jo", "ワ": "βa", "ヰ": "i", "ヱ": "e", "ヲ": "o", "ヴ": "vɯ", "ヵ": "ka", "ヶ": "ke"}
+    table = {
+        "ヤ": "ja",
+        "ユ": "jɯ",
+        "ヨ": "jo",
+        "ワ": "βa",
+        "ヰ": "i",
+        "ヱ": "e",
+        "ヲ": "o",
+        "ヴ": "vɯ",
+        "ヵ": "ka",
+        "ヶ": "ke",
+    }
     for kana, consonants in _ROWS.items():
         for each, consonant, vowel in zip(kana, consonants, "aiɯeo", strict=True):
             table[each] = consonant + ("ɨ" if vowel == "ɯ" and consonant in _HISSED else vowel)
@@ -62,7 +83,16 @@ def _moras() -> dict[str, str]:
             table[kana[1] + small] = table[kana[1]][:-1] + _SMALL[small]
     for first, consonant in (("フ", "ɸ"), ("ヴ", "v"), ("ウ", "β"), ("ツ", "ʦ"), ("ク", "kᵝ"), ("グ", "ɡᵝ")):
         table |= {first + small: consonant + _SMALL[small] for small in "ァィェォ"}
-    table |= {"ティ": "tʲi", "ディ": "dʲi", "トゥ": "tɯ", "ドゥ": "dɯ", "デュ": "dʲɨ", "テュ": "tʲɨ", "スィ": "si", "ズィ": "zi"}
+    table |= {
+        "ティ": "tʲi",
+        "ディ": "dʲi",
+        "トゥ": "tɯ",
+        "ドゥ": "dɯ",
+        "デュ": "dʲɨ",
+        "テュ": "tʲɨ",
+        "スィ": "si",
+        "ズィ": "zi",
+    }
     table |= {"イェ": "je", "フュ": "ɸʲɨ"}
     return table | {small: vowel for small, vowel in _SMALL.items() if small not in "ャュョ"} | {"ッ": "ʔ", "ー": "ː"}
 
@@ -86,7 +116,7 @@ def phonemes(sentence: str, english: Callable[[str], str]) -> str:
         else:
             marks = "".join(MARKS.get(c, c) for c in text)
             said.append("".join(f" {c}" if c in "(“" else f"{c} " for c in marks if c in _SPOKEN))
-    return " ".join("".join(said).split())
+    return tidied("".join(said))
 
 
 def spoken(kana: str) -> str:
@@ -99,7 +129,9 @@ def spoken(kana: str) -> str:
         else:
             moras.append(c)
     symbols = [MORAS.get(mora, mora if mora == "ン" else "") for mora in moras]
-    return "".join(_nasal(after) if each == "ン" else each for each, after in zip(symbols, [*symbols[1:], ""], strict=True))
+    return "".join(
+        _nasal(after) if each == "ン" else each for each, after in zip(symbols, [*symbols[1:], ""], strict=True)
+    )
 
 
 def _nasal(after: str) -> str:
@@ -109,7 +141,7 @@ def _nasal(after: str) -> str:
 def _words(text: str) -> Iterator[tuple[str, str, bool]]:
     """Yield each word with its reading in katakana, if it has one, and whether it is said in one with the last."""
     text = re.sub(r"\.{2,}", "…", re.sub(r"(?<=\d),(?=\d{3})", "", text))
-    text = re.sub(r"(?<![\d.])([1-9]|10|20)(?=[日人つ])", lambda found: _WRITTEN[int(found[1])], text)
+    text = _COUNTED.sub(lambda found: _COUNTS[found[0]], text)
     text = text.translate(_WIDE)
     number, ended = "", ""
     for word in _tagger()(text):

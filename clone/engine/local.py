@@ -12,7 +12,7 @@ import numpy as np
 from clone.audio.limit import limited
 from clone.audio.read import resample
 from clone.contract import tier
-from clone.engine import conversion, speaker, styles
+from clone.engine import chinese, conversion, espeak, japanese, languages, prosody, speaker, styles
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.matching import match
 from clone.engine.profile import Profile
@@ -21,10 +21,11 @@ from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
 from clone.engine.sessions import give_back_memory
 from clone.engine.speaker import SpeakerEncoder
 from clone.engine.speech import Hd, Turbo
-from clone.engine.text import CLAUSE_PAUSE_S, Sentence, check_english, pieces, readable, sentences
+from clone.engine.text import CLAUSE_PAUSE_S, Sentence, pieces, readable, sentences
 from clone.errors import PromptMismatch, TextError
 from clone.jobs import Stop
 from clone.t2a import AS_IT_IS, SpeechSettings
+from clone.t2a import LANGUAGES as SPOKEN
 
 MAX_LEARNED_S = 60.0
 """Speech a voice is learned from; more of it makes a slower voice, not a closer one (bench)."""
@@ -65,11 +66,15 @@ class Heard:
 
 @dataclass(frozen=True)
 class Line:
-    """One sentence ready to be spoken: its phonemes, in pieces where it is very long, and the pause after it."""
+    """One sentence ready to be spoken: its phonemes, in pieces where it is very long, the pause after it, its language.
+
+    Languages other than English are spoken by the hd network, whichever model is asked for.
+    """
 
     text: str
     phonemes: tuple[str, ...]
     pause_s: float
+    language: str = "en"
 
 
 class LocalBackend:
@@ -187,29 +192,38 @@ class LocalBackend:
             frames=frames,
         )
 
-    def check_text(self, text: str) -> None:
-        """Refuse a text this machine can't speak, without loading anything.
+    def check_text(self, text: str, language: str | None = None) -> str:
+        """Return the language a text will be spoken in; refuse what this machine can't speak, without loading anything.
+
+        Args:
+            text: what is to be spoken.
+            language: as a person set it; None to tell it from the text.
 
         Raises:
-            TextError: it is not English.
+            TextError: a language that is not spoken here, or whose extra is not installed.
         """
-        check_english(text)
+        return languages.check(text, language)
 
-    def script(self, text: str) -> list[Line]:
+    def language_of(self, text: str, language: str | None = None) -> tuple[str, bool]:
+        """Return the language of a text, as check_text(), and whether it can be spoken here; refuses nothing."""
+        code = language or languages.told(text)
+        return code, languages.can_speak(code)
+
+    def script(self, text: str, language: str | None = None) -> list[Line]:
         """Return a text as the lines to speak, one a sentence.
 
         Raises:
-            TextError: not English, or nothing in it that can be read.
+            TextError: as check_text(), or nothing in it that can be read.
         """
-        check_english(text)
-        lines = [self._line(sentence) for sentence in sentences(text)]
+        spoken_in = self.check_text(text, language)
+        lines = [self._line(sentence, spoken_in) for sentence in sentences(text, spoken_in)]
         spoken = [line for line in lines if any(c.isalpha() for piece in line.phonemes for c in piece)]
         if not spoken:
             raise TextError(
                 "Nothing in the text can be read aloud.",
                 code="text_no_letter",
                 field="text",
-                advice="Write at least one English word.",
+                advice=f"Write at least one word of {SPOKEN[spoken_in]}.",
             )
         return spoken
 
@@ -239,7 +253,7 @@ class LocalBackend:
         self, profile: Profile, line: Line, kind: str, stop: Stop | None, how: SpeechSettings = AS_IT_IS
     ) -> np.ndarray:
         silence = np.zeros(int(CLAUSE_PAUSE_S * SAMPLE_RATE), np.float32)
-        spoken = [_trimmed(self._base(profile, piece, kind, how, stop)) for piece in line.phonemes]
+        spoken = [_trimmed(self._base(profile, piece, (kind, line.language), how, stop)) for piece in line.phonemes]
         base = np.concatenate([part for piece in spoken for part in (piece, silence)][:-1])
         features = self._get(Recognizer).features(resample(base, SAMPLE_RATE, HEARD_RATE), stop)
         voice = conversion.convert(base, features, profile.frames)
@@ -250,24 +264,47 @@ class LocalBackend:
         pause = np.zeros(int(line.pause_s / how.speed * SAMPLE_RATE), np.float32)
         return np.concatenate([voice, pause]).astype(np.float32)
 
-    def _base(self, profile: Profile, phonemes: str, kind: str, how: SpeechSettings, stop: Stop | None) -> np.ndarray:
-        turbo = self._get(Turbo)
+    def _base(
+        self, profile: Profile, phonemes: str, by: tuple[str, str], how: SpeechSettings, stop: Stop | None
+    ) -> np.ndarray:
+        turbo, (kind, language) = self._get(Turbo), by
         pace, moved = profile.pace * how.speed, 2.0 ** (how.pitch / 12)
+        if language != "en":
+            return self._abroad(profile, phonemes, language, (pace, moved), stop)
         if kind == "turbo":
             return turbo.speak(phonemes, profile.pitch_hz, pace, stop, moved)
         tokens = turbo.tokens(phonemes)
         return self._get(Hd).speak(tokens, styles.row_for(profile.style, len(phonemes)), pace, stop, moved)
 
-    def _line(self, sentence: Sentence) -> Line:
-        strings = self._get(Turbo).phonemes(readable(sentence.text))
+    def _abroad(
+        self, profile: Profile, phonemes: str, language: str, how: tuple[float, float], stop: Stop | None
+    ) -> np.ndarray:
+        """Speak another language than English: with its own prosody, which only the hd network has."""
+        style, nearer = prosody.in_language(profile.style, profile.pitch_hz, language)
+        row, (pace, moved) = styles.row_for(style, len(phonemes)), how
+        return self._get(Hd).speak(self._get(Turbo).tokens(phonemes), row, pace, stop, moved * nearer)
+
+    def _line(self, sentence: Sentence, language: str) -> Line:
+        strings = self._phonemes(sentence.text, language)
         cut = tuple(piece for string in strings for piece in pieces(string, MAX_SYMBOLS))
-        return Line(sentence.text, cut, sentence.pause_s)
+        return Line(sentence.text, cut, sentence.pause_s, language)
+
+    def _phonemes(self, text: str, language: str) -> list[str]:
+        turbo = self._get(Turbo)
+        if language in ("zh", "ja"):
+            read = chinese.phonemes if language == "zh" else japanese.phonemes
+            return [read(text, lambda words: " ".join(turbo.phonemes(readable(words))))]
+        if language == "en":
+            return turbo.phonemes(readable(text))
+        try:
+            return [espeak.phonemes(text, language)]
+        except (OSError, AttributeError):  # it is there, but not for this machine
+            raise languages.missing(language) from None
 
     def _pace(self, spoken_s: float, transcript: str) -> float:
-        try:
-            n_symbols = sum(len(piece) for line in self.script(transcript) for piece in line.phonemes)
-        except TextError:  # not English: how fast it is can't be told from English phonemes
+        if languages.told(transcript) != "en":  # how fast it is can't be told from English phonemes
             return 1.0
+        n_symbols = sum(len(piece) for line in self.script(transcript, "en") for piece in line.phonemes)
         return float(np.clip(n_symbols / spoken_s / SYMBOLS_PER_S, PACE_MIN, PACE_MAX)) if spoken_s else 1.0
 
     def _get(self, kind: type[Loaded]) -> Loaded:

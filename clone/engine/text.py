@@ -1,4 +1,4 @@
-"""English text on its way to phonemes: is it English, where are its sentences, how long are the pauses."""
+"""Text on its way to phonemes: where its sentences are, how long the pauses, what can be read of it."""
 
 from __future__ import annotations
 
@@ -6,36 +6,13 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-import py3langid
 from hibari import Hibari
-
-from clone.errors import TextError
 
 SENTENCE_PAUSE_S = 0.35
 PARAGRAPH_PAUSE_S = 0.65
 CLAUSE_PAUSE_S = 0.15
 
-MAX_FOREIGN_SHARE = 0.2
-"""Of the letters; a name or two in another script may stand in an English text."""
-
-FOREIGN_MARGIN = 15.0
-FOREIGN_MARGIN_PER_LETTER = 0.8
-"""Log-likelihood by which another language must win, in all and per letter: more than names in an English sentence
-bring, less than one plain foreign sentence does. See test_engine_text."""
-
-FOREIGN_MIN_WORDS = 3
-"""One or two words in Latin script may be anybody's name."""
-
-LANGUAGES = {
-    "ar": "Arabic", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "es": "Spanish", "fi": "Finnish",
-    "fr": "French", "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian", "id": "Indonesian", "it": "Italian",
-    "ja": "Japanese", "ko": "Korean", "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese",
-    "ro": "Romanian", "ru": "Russian", "sv": "Swedish", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian",
-    "vi": "Vietnamese", "yue": "Chinese", "zh": "Chinese",
-}  # fmt: skip
-
-
-_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 """Full-width forms to the plain ones."""
 
 
@@ -57,38 +34,20 @@ class Sentence:
     pause_s: float
 
 
-def check_english(text: str) -> None:
-    """Refuse a text that is plainly not English; what can't be told apart passes.
+UNSPACED = frozenset(("zh", "ja", "hi"))
+"""Languages with full stops of their own; the first two put no space after them."""
 
-    Raises:
-        TextError: ``text_language``, measured is the language found.
-    """
-    text = text.translate(_NARROW)
-    letters = [c for c in text if c.isalpha()]
-    foreign = sum(not unicodedata.name(c, "").startswith("LATIN") for c in letters)
-    scores = {code: score for code, score in py3langid.rank(text) if code == "en" or code in LANGUAGES}
-    best = max(scores, key=lambda code: scores[code])
-    if foreign <= MAX_FOREIGN_SHARE * len(letters):
-        margin = scores[best] - scores["en"]
-        few = len(text.split()) < FOREIGN_MIN_WORDS
-        if few or margin <= max(FOREIGN_MARGIN, FOREIGN_MARGIN_PER_LETTER * len(letters)):
-            return
-    language = LANGUAGES.get(best, "another language")
-    raise TextError(
-        f"The text looks like {language}; this machine speaks English only, for now.",
-        code="text_language",
-        field="text",
-        measured=language,
-        limit="English",
-        advice="Write it in English.",
-    )
+_STOPPED = re.compile(r"(?:[^。！？!?．।॥…]+[。！？!?．।॥…]*[”’」』）)\"]*|[。！？!?．।॥…]+)\s*")
 
 
-def sentences(text: str) -> list[Sentence]:
+def sentences(text: str, language: str = "en") -> list[Sentence]:
     """Return the sentences of a text with the pauses that belong after them; nothing is left out."""
     found: list[Sentence] = []
-    for paragraph in re.split(r"\s*\n\s*", text.translate(_NARROW).strip()):
-        parts = Hibari.split_sentences(paragraph)
+    for paragraph in re.split(r"\s*\n\s*", text.strip() if language in UNSPACED else text.translate(NARROW).strip()):
+        if language in UNSPACED:
+            parts = [part.strip() for part in _STOPPED.findall(paragraph)]
+        else:
+            parts = Hibari.split_sentences(paragraph)
         found += [Sentence(part, SENTENCE_PAUSE_S) for part in parts[:-1]]
         found += [Sentence(part, PARAGRAPH_PAUSE_S) for part in parts[-1:]]
     return found
@@ -125,3 +84,9 @@ def pieces(phonemes: str, limit: int) -> list[str]:
         cut.append(rest[:at])
         rest = rest[at:].lstrip()
     return [*cut, rest] if rest else cut
+
+
+def tidied(symbols: str) -> str:
+    """Return phonemes with single spaces, and none within brackets and quotes or before what closes."""
+    spaced = " ".join(symbols.split())
+    return re.sub(r"(?<=[“(])\s+|\s+(?=[;:,.!?…”)])", "", spaced)
