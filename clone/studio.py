@@ -288,7 +288,7 @@ class Studio:
         original, preview = self.audio(voice_id, owner, "reference"), self.audio(voice_id, owner, "preview")
         voice = self._library.get(voice_id, owner)
         text = voice.settings.get("text") or ""
-        told = self.language_of(text, voice.settings.get("language"))[0] if voice.backend == LOCAL else None
+        told = self.language_of(text, voice.settings.get("language")).code if voice.backend == LOCAL else None
         with self._examining.place():
             return compare(self._backend, original, preview, text, told)
 

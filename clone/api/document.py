@@ -24,7 +24,7 @@ from clone.contract import (
     CloneResponse,
 )
 from clone.rates import CALLS_PER_MINUTE
-from clone.t2a import LINK_LIFETIME, TASK_STATUSES, AsyncSpeechRequest, SpeechRequest
+from clone.t2a import LANGUAGES, LINK_LIFETIME, TASK_STATUSES, AsyncSpeechRequest, SpeechRequest
 
 Json = dict[str, Any]
 _HOURS = f"{RETENTION.total_seconds() / 3600:.0f}"
@@ -64,7 +64,8 @@ recording agreed to be cloned. The key's fingerprint and the time are kept with 
 
 At most {CALLS_PER_MINUTE} calls a minute are taken for cloning, and as many for speech, from one key; only calls that
 pass the checks of their body count. Links to audio are signed and die after
-{LINK_LIFETIME.total_seconds() / 3600:.0f} hours. Speech is English only; emotion and language_boost change nothing."""
+{LINK_LIFETIME.total_seconds() / 3600:.0f} hours. Speech is in {", ".join(LANGUAGES.values())}, told from the
+text unless language_boost says which; some of them need an extra where this runs. emotion changes nothing."""
 
 
 def document(base_url: str) -> Json:

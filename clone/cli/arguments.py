@@ -7,7 +7,7 @@ import sys
 from typing import Any, NoReturn
 
 from clone.cli.terminal import fail
-from clone.t2a import PITCH_MAX, PITCH_MIN, SPEED_MAX, SPEED_MIN, VOLUME_MAX
+from clone.t2a import LANGUAGES, PITCH_MAX, PITCH_MIN, SPEED_MAX, SPEED_MIN, VOLUME_MAX
 
 PIPE = "-"
 WRITABLE = (".mp3", ".wav", ".flac")
@@ -17,6 +17,8 @@ VOICES = "voices"
 """Asked of ``completion`` by the script itself: what may stand for a voice."""
 _VOICE = "a voice_id, its first characters, or a name"
 _WRITABLE = f"{', '.join(WRITABLE[:-1])} or {WRITABLE[-1]}"
+_LANGUAGES = tuple(name.lower() for name in LANGUAGES.values())
+_LANGUAGE = "what the text is in; told from the text if not said"
 _WRONG = 1
 
 
@@ -62,6 +64,7 @@ def _add_clone(commands: Any) -> None:
     clone.add_argument("--noise-reduction", action="store_true")
     clone.add_argument("--volume-normalization", action="store_true")
     clone.add_argument("--stretch", nargs=2, type=float, metavar=("START", "END"), help="seconds: clone from this part")
+    clone.add_argument("--language", choices=_LANGUAGES, type=str.lower, help=_LANGUAGE)
     clone.add_argument("--name", default="", help="a name to find the voice by")
     clone.add_argument("--json", action="store_true", help="print JSON")
 
@@ -81,4 +84,5 @@ def _add_speak(commands: Any) -> None:
     speak.add_argument("--speed", type=float, default=1.0, help=f"{SPEED_MIN} to {SPEED_MAX}; 1 is the voice's own")
     speak.add_argument("--pitch", type=int, default=0, help=f"{PITCH_MIN} to {PITCH_MAX} semitones")
     speak.add_argument("--volume", type=float, default=1.0, help=f"a gain above 0, up to {VOLUME_MAX:.0f}")
+    speak.add_argument("--language", choices=_LANGUAGES, type=str.lower, help=_LANGUAGE)
     speak.add_argument("--json", action="store_true", help="print JSON")

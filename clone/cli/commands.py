@@ -24,6 +24,7 @@ from clone.errors import Refused, TimbreError
 from clone.orders import LOCAL_OWNER
 from clone.settings import NOVITA, Settings
 from clone.studio import Cloned, CloneOrder, Examination, Spoken, Studio, Voice
+from clone.t2a import check_language
 from clone.voice import check_name
 
 FINDING = ("code", "severity", "measured", "limit", "advice")
@@ -66,6 +67,7 @@ def _clone(studio: Studio, arguments: argparse.Namespace) -> None:
             prompt_text=arguments.prompt_text,
             name=check_name(arguments.name) if arguments.name else "",
             stretch=tuple(arguments.stretch) if arguments.stretch else None,
+            language=check_language(arguments.language),
         )
         cloned = result(studio.clone(order), Cloned)
     if out:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +20,7 @@ from clone.cli.terminal import Progress
 from clone.errors import TimbreError
 from clone.settings import LOCAL, NOVITA
 from clone.studio import Passage, SpeakOrder, Spoken, Stage, Studio, Voice, Waiting
-from clone.t2a import SpeechSettings, check_settings
+from clone.t2a import SpeechSettings, check_language, check_settings
 
 
 def speak(studio: Studio, arguments: argparse.Namespace, owner: str) -> tuple[Voice, Path] | None:
@@ -57,6 +58,7 @@ def _file(arguments: argparse.Namespace) -> Path:
 
 def _order(studio: Studio, arguments: argparse.Namespace, owner: str) -> SpeakOrder:
     settings = check_settings(SpeechSettings(arguments.speed, arguments.volume, arguments.pitch))
+    settings = replace(settings, language=check_language(arguments.language))
     chosen = voice_id(arguments.voice, studio.voices(owner))
     return SpeakOrder(owner, chosen, pipes.text(arguments.text), arguments.model, settings)
 

@@ -119,6 +119,11 @@ def phonemes(sentence: str, english: Callable[[str], str]) -> str:
     return tidied("".join(said))
 
 
+def reading(text: str) -> str:
+    """Return a text as it is read, in katakana alone."""
+    return "".join(kana for _, kana, _ in _words(unicodedata.normalize("NFKC", text)))
+
+
 def spoken(kana: str) -> str:
     """Return katakana in Kokoro's symbols."""
     moras: list[str] = []

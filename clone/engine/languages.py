@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
 
 import py3langid
 
@@ -72,6 +73,25 @@ def told(text: str) -> str:
         if few or margin <= max(FOREIGN_MARGIN, FOREIGN_MARGIN_PER_LETTER * len(letters)):
             return "en"
     return "" if best == "en" else best
+
+
+@dataclass(frozen=True)
+class TextLanguage:
+    """A text's language: its code, its name, and why it can't be spoken here and now, if it can't."""
+
+    code: str
+    name: str
+    refusal: TextError | None = None
+
+
+def found(text: str, chosen: str | None = None) -> TextLanguage:
+    """Return what is known of a text's language; as check(), but raises nothing."""
+    try:
+        code = check(text, chosen)
+    except TextError as refusal:
+        code = chosen or told(text)
+        return TextLanguage(code, str(refusal.measured), refusal)
+    return TextLanguage(code, SPOKEN[code])
 
 
 def can_speak(language: str) -> bool:

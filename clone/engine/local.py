@@ -204,10 +204,9 @@ class LocalBackend:
         """
         return languages.check(text, language)
 
-    def language_of(self, text: str, language: str | None = None) -> tuple[str, bool]:
-        """Return the language of a text, as check_text(), and whether it can be spoken here; refuses nothing."""
-        code = language or languages.told(text)
-        return code, languages.can_speak(code)
+    def language_of(self, text: str, language: str | None = None) -> languages.TextLanguage:
+        """Return the language of a text, as check_text() finds it, and what would refuse it; refuses nothing."""
+        return languages.found(text, language)
 
     def script(self, text: str, language: str | None = None) -> list[Line]:
         """Return a text as the lines to speak, one a sentence.

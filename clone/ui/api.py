@@ -16,7 +16,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -26,7 +26,7 @@ from gradio.events import api as expose
 from clone import contract
 from clone.errors import ApiKeyError, AudioError, BusyError, Refused, TimbreError
 from clone.studio import Cloned, CloneOrder, SpeakOrder, Spoken, Voice
-from clone.t2a import VoiceSetting
+from clone.t2a import AUTO, VoiceSetting, check_language
 from clone.ui import words
 from clone.ui.running import Desk, explain
 from clone.voice import NAME_MAX_CHARS
@@ -113,6 +113,7 @@ class Endpoints:
         accuracy: float = contract.ACCURACY_DEFAULT,
         need_noise_reduction: bool = contract.NOISE_REDUCTION_DEFAULT,
         need_volume_normalization: bool = contract.VOLUME_NORMALIZATION_DEFAULT,
+        language: str = AUTO,
     ) -> tuple[str, gr.FileData | None]:
         """Clone the voice of one person from a recording, if that person agreed to it.
 
@@ -120,7 +121,7 @@ class Endpoints:
             request: Brings the key.
             recording: A public http(s) link, a data: URI in base64, or the path that POST /gradio_api/upload answered.
             consent: True only if the person recorded agreed to be cloned; ask if you do not know.
-            text: English to be spoken as a preview; none without it.
+            text: To be spoken as a preview; none without it.
             model: Speaks the preview: hd names sound best, turbo names are fastest.
             name: To find the voice by.
             start_s: Clone from the part that starts here, in seconds; check says which part is best.
@@ -130,6 +131,7 @@ class Endpoints:
             accuracy: How closely clip and transcript must match, from 0 to 1.
             need_noise_reduction: Reduce the recording's noise first.
             need_volume_normalization: Even out its loudness first.
+            language: The text's, such as English or Japanese; auto tells it from the text.
 
         Returns:
             JSON: voice_id, likeness, its ceiling, expires_at, replayed; and a preview, if there is a text, for an hour.
@@ -155,6 +157,7 @@ class Endpoints:
                 prompt_text=_said(prompt_text, "prompt_text", contract.TEXT_MAX_CHARS) or None,
                 name=_said(name, "name", NAME_MAX_CHARS),
                 stretch=_part(start_s, end_s),
+                language=check_language(_said(language, "language", contract.TEXT_MAX_CHARS)),
             )
             cloned = _result(self._desk.studio.clone(order), Cloned)
             return _told(cloned), self._preview(cloned.voice)
@@ -169,25 +172,28 @@ class Endpoints:
         vol: float = 1.0,
         pitch: int = 0,
         format: Literal["mp3", "wav"] = "mp3",  # noqa: A002  the contract's word
+        language: str = AUTO,
     ) -> gr.FileData:
         """Say a text with a cloned voice, which keeps the voice for good.
 
         Args:
             request: Brings the key.
             voice_id: As clone answered it.
-            text: English to be spoken.
+            text: What is to be spoken.
             model: hd names sound best, turbo names are fastest.
             speed: 1 is the voice's own.
             vol: Volume as a gain; 1 is the voice's own.
             pitch: Semitones up or down.
             format: mp3 or wav.
+            language: The text's, such as English or Japanese; auto tells it from the text.
 
         Returns:
             The speech, for an hour.
         """
         with self._call(request, "speak") as owner:
             setting = {"voice_id": voice_id, "speed": speed, "vol": vol, "pitch": pitch}
-            how = contract.parse(VoiceSetting, setting).settings
+            set_to = check_language(_said(language, "language", contract.TEXT_MAX_CHARS))
+            how = replace(contract.parse(VoiceSetting, setting).settings, language=set_to)
             said = _said(text, "text", contract.TEXT_MAX_CHARS)
             if format not in ("mp3", "wav"):
                 raise Refused("The format is neither mp3 nor wav.", code="invalid", field="format", limit="mp3, wav")

@@ -47,6 +47,7 @@ class Cloning:
             "prompt_text": self.closer.note,
             "text": self.preview.note,
             "model": self.preview.note,
+            "language": self.preview.note,
             "accuracy": self.preview.advanced_note,
             "consent": self.run.consent_note,
             "api_key": self.run.hosting.key_note,
@@ -74,6 +75,7 @@ class Cloning:
             self.voice.sample.use,
             self.voice.sample.start,
             self.voice.sample.length,
+            preview.language.choice,
         ]
 
     def outputs(self) -> list[Any]:

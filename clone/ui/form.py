@@ -11,6 +11,7 @@ from clone import contract
 from clone.errors import AudioError, ConsentError, PromptError, TimbreError
 from clone.settings import LOCAL
 from clone.studio import CloneOrder
+from clone.t2a import check_language
 from clone.ui import words
 from clone.ui.examples import example
 from clone.voice import NAME_MAX_CHARS
@@ -83,6 +84,7 @@ class Form:
     part: bool = False
     part_start_s: float | None = 0.0
     part_length_s: float | None = 0.0
+    language: str | None = None
 
     @property
     def given(self) -> Given:
@@ -97,6 +99,7 @@ class Form:
             self._check_prompt,
             lambda: contract.check_text(self.text or ""),
             lambda: contract.check_model(self.model or ""),
+            lambda: check_language(self.language),
             self._check_consent,
         )
         return [fault for check in checks if (fault := _fault(check)) is not None]
@@ -128,6 +131,7 @@ class Form:
             backend=self.backend,
             api_key=(self.api_key or "").strip() or None,
             stretch=part(self.part, self.part_start_s, self.part_length_s),
+            language=check_language(self.language),
         )
 
     def _check_prompt(self) -> None:

@@ -10,7 +10,7 @@ import gradio as gr
 from clone import contract
 from clone.settings import NOVITA, Settings
 from clone.studio import Studio
-from clone.ui import api, fields, outcomes, panels, parts, words
+from clone.ui import api, fields, language, outcomes, panels, parts, words
 from clone.ui.cloning import Cloning
 from clone.ui.files import KEPT_FOR_S, LOOKED_AT_EVERY_S, VisitFiles, refuse_downloads, temporary_folder
 from clone.ui.hosting import BACKEND_KEY, Hosting
@@ -85,6 +85,8 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         _wire_speaking(speaking, (token, run.hosting.key), speak_place)
         voices_place.select(voices.open, token, [token, listed.listed], **_QUICK)
+        language.wire(preview.language, preview.text, studio, page, _QUICK)
+        language.wire(spoken.language, spoken.text, studio, page, _QUICK)
         page.unload(_forget_files(desk))
     return page  # type: ignore[no-any-return]
 

@@ -10,6 +10,7 @@ from clone import contract
 from clone.ui import fields, parts, words
 from clone.ui.examples import examples
 from clone.ui.hosting import BackendPanel, backend_panel
+from clone.ui.language import LanguagePanel, language_panel
 from clone.ui.sampling import SamplePanel, sample_panel
 
 _CHIPS_JS = """
@@ -91,6 +92,7 @@ class PreviewPanel:
     text: gr.Textbox
     counter: gr.HTML
     model: gr.Dropdown
+    language: LanguagePanel
     note: gr.HTML
     drawer: gr.Accordion
     accuracy: gr.Slider
@@ -164,6 +166,7 @@ def preview_panel() -> PreviewPanel:
         )
         counter = gr.HTML(parts.counter(len(words.TEXT_START)), elem_id="text-count")
         gr.HTML(parts.sentences(), js_on_load=_CHIPS_JS, elem_id="sentences")
+        language = language_panel("language")
         model = fields.model_choice("model")
         note = fields.slot("text-note")
         with gr.Accordion(words.ADVANCED, open=False, elem_id="advanced", elem_classes="tb-drawer") as drawer:
@@ -183,7 +186,7 @@ def preview_panel() -> PreviewPanel:
                 contract.VOLUME_NORMALIZATION_DEFAULT, label=words.VOLUME, info=words.VOLUME_HINT, elem_id="volume"
             )
             advanced_note = fields.slot("advanced-note")
-    return PreviewPanel(text, counter, model, note, drawer, accuracy, noise, volume, advanced_note)
+    return PreviewPanel(text, counter, model, language, note, drawer, accuracy, noise, volume, advanced_note)
 
 
 def run_panel(on_loopback: bool, own_key: bool) -> RunPanel:

@@ -16,6 +16,7 @@ from clone.errors import CancelledError, VoiceError
 from clone.settings import NOVITA
 from clone.studio import Passage, SpeakOrder, Spoken
 from clone.ui import fields, parts, words
+from clone.ui.language import LanguagePanel, language_panel
 from clone.ui.running import Desk, Progress, explain, refused
 from clone.ui.takes import Recorder, Take
 from clone.voice import Voice
@@ -37,6 +38,7 @@ class SpeakPanel:
     pitch: gr.Slider
     volume: gr.Slider
     format: gr.Radio
+    language: LanguagePanel
     cost: gr.HTML
     speak: gr.Button
     cancel: gr.Button
@@ -48,7 +50,9 @@ class SpeakPanel:
 
     def said(self) -> list[Any]:
         """Return what is asked for, in the order ``speak`` takes it."""
-        return [self.voice, self.text, self.model, self.speed, self.pitch, self.volume, self.format]
+        return [self.voice, self.text, self.model, self.speed, self.pitch, self.volume, self.format] + [
+            self.language.choice
+        ]
 
 
 def speak_panel() -> SpeakPanel:
@@ -61,6 +65,7 @@ def speak_panel() -> SpeakPanel:
             counter = gr.HTML(
                 parts.counter(len(words.TEXT_START), contract.SPEECH_TASK_MAX_CHARS), elem_id="speak-count"
             )
+            language = language_panel("speak-language")
             model = fields.model_choice("speak-model")
             with gr.Accordion(words.SPEAK_HOW, open=False, elem_id="speak-how", elem_classes="tb-drawer"):
                 with gr.Row():
@@ -80,7 +85,7 @@ def speak_panel() -> SpeakPanel:
             done = fields.slot("take-done")
             takes = gr.State(())
             earlier = gr.HTML(parts.takes(()), elem_id="takes")
-    inputs = (voice, text, counter, model, speed, pitch, volume, kind)
+    inputs = (voice, text, counter, model, speed, pitch, volume, kind, language)
     return SpeakPanel(*inputs, cost, speak, cancel, progress, latest, done, takes, earlier)
 
 
@@ -190,7 +195,7 @@ class Speaking:
         return self._idle() | {self.panel.progress: parts.note("info", words.STOPPED)}
 
     def _order(self, owner: str, key: str | None, *said: Any) -> tuple[SpeakOrder, str]:
-        voice_id, text, model, speed, pitch, volume, kind = said
+        voice_id, text, model, speed, pitch, volume, kind, language = said
         if not voice_id:
             raise VoiceError(words.NO_VOICE, code="no_voice", field="voice_id", advice=words.NO_VOICE_ADVICE)
         setting = contract.parse(
@@ -199,7 +204,8 @@ class Speaking:
         )
         text = contract.check_text(text or "", contract.SPEECH_TASK_MAX_CHARS)
         model = contract.check_model(model or "")
-        order = SpeakOrder(owner, str(voice_id), text, model, setting.settings, (key or "").strip() or None)
+        how = replace(setting.settings, language=t2a.check_language(language))
+        order = SpeakOrder(owner, str(voice_id), text, model, how, (key or "").strip() or None)
         return order, kind if kind in words.FORMATS else words.FORMATS[0]
 
     def _events(self, order: SpeakOrder) -> Iterator[Any]:

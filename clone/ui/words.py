@@ -185,7 +185,7 @@ PROMPT_TEXT_HINT = "Word for word, ending with a full stop, question mark or exc
 # 3 Preview
 PREVIEW = "What it says first"
 TEXT = "Preview text"
-TEXT_HINT = "English, for now."
+TEXT_HINT = "In any of the languages below."
 TEXT_START = "Hello! This is my new voice. I hope it sounds familiar to you."
 SENTENCES = {
     "Greeting": TEXT_START,
@@ -200,6 +200,18 @@ MODEL = "Model"
 MODEL_LABELS = {"hd": "hd (best quality)", "turbo": "turbo (faster)"}
 MODEL_START = next(name for name in reversed(contract.MODELS) if contract.tier(name) == "hd")
 MODEL_HINT = "On this machine, names of one kind share an engine."
+
+# The language of a text
+LANGUAGE, LANGUAGE_DETECT = "Language", "Detect"
+
+
+def language(name: str, is_set: bool, is_english: bool) -> str:
+    """Say which language a text is spoken in, and who says so."""
+    how = "set by you" if is_set else "heard from the text"
+    return f"Language: {name} ({how})." + (
+        "" if is_english else " On this machine hd speaks it, with turbo models too."
+    )
+
 
 # 4 Advanced
 ADVANCED = "Advanced"

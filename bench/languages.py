@@ -1,0 +1,106 @@
+"""How well each language is understood: clones of one recording, heard by the engine's own recogniser.
+
+python -m bench.languages RECORDING [CODE …]: of the languages that are installed, or of those named. Prints a table:
+wrong words, or for Chinese wrong syllables and for Japanese wrong kana, for these have many ways to be written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pypinyin import lazy_pinyin
+from rapidfuzz.distance import Levenshtein
+
+from clone.audio.read import read
+from clone.engine import chinese, japanese, languages
+from clone.engine.conversion import SAMPLE_RATE
+from clone.engine.local import Heard, LocalBackend
+from clone.engine.matching import normalised
+from clone.settings import Settings
+from clone.t2a import LANGUAGES
+
+MODEL = "speech-2.8-hd"
+UNHEARD = {"hi": "the recogniser writes Hindi in the Arabic script"}
+
+TEXTS = {
+    "en": (
+        "The train to the coast leaves tomorrow morning, so we have to get up early.",
+        "Last night it rained a lot, and everybody had forgotten their umbrella.",
+        "The owner of the little restaurant is friendly, and his soup is cheap and good.",
+    ),
+    "zh": (
+        "去海边的火车明天早上从北京出发，请大家提前半个小时到车站。",
+        "昨天晚上下了一场大雨，街上的行人都带着雨伞，可是我忘记了。",
+        "这家小饭馆的老板很热情，他做的面条又便宜又好吃，我们常常去那里吃午饭。",
+    ),
+    "ja": (
+        "明日の朝、海へ行く電車は東京駅を出発します。",
+        "昨日の夜は大雨だったので、傘を忘れた人はみんな困っていました。",
+        "駅の近くの小さな食堂は、安くておいしいので、いつもたくさんの人が並んでいます。",
+    ),
+    "es": (
+        "El tren a la costa sale mañana por la mañana, así que tenemos que levantarnos temprano.",
+        "Anoche cayó mucha lluvia y todos se habían olvidado del paraguas.",
+        "El dueño del pequeño restaurante es muy amable, y su sopa es barata y buena.",
+    ),
+    "fr": (
+        "Le train pour la côte part demain matin, il faut donc se lever tôt.",
+        "Hier soir, il a beaucoup plu et tout le monde avait oublié son parapluie.",
+        "Le patron du petit restaurant est très gentil, et sa soupe est bonne et pas chère.",
+    ),
+    "it": (
+        "Il treno per la costa parte domani mattina, quindi dobbiamo alzarci presto.",
+        "Ieri sera è caduta molta pioggia e tutti avevano dimenticato l'ombrello.",
+        "Il padrone del piccolo ristorante è molto gentile, e la sua zuppa è buona e costa poco.",
+    ),
+    "pt": (
+        "O trem para o litoral parte amanhã de manhã, então precisamos acordar cedo.",
+        "Ontem à noite choveu muito e todo mundo esqueceu o chapéu em casa.",
+        "O dono do pequeno restaurante é muito simpático, e a sopa dele é boa e barata.",
+    ),
+    "hi": (
+        "समुद्र तट के लिए ट्रेन कल सुबह निकलती है।",
+        "कल रात बहुत बारिश हुई और सब लोग छाता भूल गए।",
+        "छोटे होटल का मालिक बहुत अच्छा आदमी है।",
+    ),
+}
+
+
+def _syllables(text: str) -> list[str]:
+    return lazy_pinyin(chinese.with_numbers(normalised(text).replace(" ", "")))
+
+
+def _kana(text: str) -> list[str]:
+    return list(japanese.reading(normalised(text).replace(" ", "")))
+
+
+def _words(text: str) -> list[str]:
+    return normalised(text).split()
+
+
+UNITS: dict[str, tuple[str, Callable[[str], list[str]]]] = {"zh": ("syllables", _syllables), "ja": ("kana", _kana)}
+
+
+def main(recording: Path, chosen: list[str]) -> None:
+    backend = LocalBackend(Settings.from_environment().home / "weights")
+    given = read(recording)
+    profile = backend.learn(backend.listen(given.samples, given.sample_rate), None)
+    print("| language | what is counted | wrong |\n|---|---|---|")
+    for code in chosen or [code for code in LANGUAGES if languages.can_speak(code)]:
+        unit, units = UNITS.get(code, ("words", _words))
+        errors = total = 0
+        for text in TEXTS[code]:
+            for line in backend.script(text, code):
+                spoken = Heard(backend.speak(profile, line, MODEL), SAMPLE_RATE, [])
+                heard = backend.transcribe(spoken, (code, 1.0))
+                errors += Levenshtein.distance(units(text), units(heard))
+                total += len(units(text))
+                print(f"{code}: {heard}", file=sys.stderr)
+        told = UNHEARD.get(code) or f"{100 * errors / total:.1f} %"
+        print(f"| {LANGUAGES[code]} | {total} {unit} | {told} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,54 @@
+"""The language of a text: said beside it as soon as it is told from the text, and there to be set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from clone.studio import Studio
+from clone.t2a import AUTO, LANGUAGES, check_language
+from clone.ui import fields, parts, words
+
+
+@dataclass(frozen=True)
+class LanguagePanel:
+    """The choice of a text's language, and what is said of it."""
+
+    choice: gr.Dropdown
+    said: gr.HTML
+
+
+def language_panel(elem_id: str) -> LanguagePanel:
+    """Build: the choice and, beneath, one line."""
+    choices = [(words.LANGUAGE_DETECT, AUTO), *((name, code) for code, name in LANGUAGES.items())]
+    choice = gr.Dropdown(choices, value=AUTO, label=words.LANGUAGE, elem_id=elem_id)
+    return LanguagePanel(choice, fields.slot(f"{elem_id}-said"))
+
+
+def wire(panel: LanguagePanel, text: gr.Textbox, studio: Studio, page: gr.Blocks, quick: dict[str, Any]) -> None:
+    """Say the language anew whenever the text or the choice changes."""
+    gr.on(
+        [page.load, text.change, panel.choice.change],
+        partial(said, studio),
+        [text, panel.choice],
+        panel.said,
+        trigger_mode="always_last",
+        **quick,
+    )
+
+
+def said(studio: Studio, text: str | None, chosen: str | None) -> str:
+    """Return the line: which language, who says so, who speaks it; or why it can't be spoken here."""
+    if not any(c.isalpha() for c in text or ""):
+        return ""
+    language = check_language(chosen) if chosen in (AUTO, *LANGUAGES) else None
+    told = studio.language_of(text or "", language)
+    if told.refusal is not None:
+        return parts.note("warn", told.refusal.message, told.refusal.advice)
+    return (
+        f'<p class="tb-said tb-facts">{escape(words.language(told.name, language is not None, told.code == "en"))}</p>'
+    )
