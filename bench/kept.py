@@ -19,7 +19,7 @@ FOLDER = Path(platformdirs.user_cache_dir("timbre-bench"))
 
 
 class Kept:
-    """Measurements by sound and kind, one small JSON file each, in a private folder; without one, for this run alone."""
+    """Measurements by sound and kind, one small JSON file each, in a private folder; with none, for this run alone."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
