@@ -46,7 +46,7 @@ def run(**hd):
     with_dvector = measured(**hd)
     for cell in with_dvector:
         cell.likeness["dvector"] = cell.likeness["both"]
-    plan = {"speakers": dict.fromkeys(names, "0123"), "texts": {name: TEXTS for name in names}}
+    plan = {"speakers": dict.fromkeys(names, "0123"), "texts": dict.fromkeys(names, TEXTS)}
     return json.loads(json.dumps(report.figures(with_dvector, "folders", None) | plan))
 
 
