@@ -11,7 +11,6 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -175,16 +174,14 @@ def _sentences(file: Path, ends: list[int]) -> list[np.ndarray]:
 def _measured(sentences: list[np.ndarray], original: np.ndarray) -> dict[str, np.ndarray]:
     from bench.measure import ENCODERS, Judge
 
-    judge = Judge([])
-    to_original: dict[str, Callable[[np.ndarray], float]] = {}
+    judge, centre = Judge([]), median_pitch_hz(original)
+    measured = {"level": [_level_db(sound) for sound in sentences], "pitch": [_pitch(s, centre) for s in sentences]}
     for name in ENCODERS:
         person = judge.embed(name, original)
-        to_original[name] = lambda sound, name=name, person=person: float(judge.embed(name, sound) @ person)
-    centre = median_pitch_hz(original)
-    long_enough = [len(sound) >= MIN_S * SAMPLE_RATE for sound in sentences]
-    measured = {"level": [_level_db(sound) for sound in sentences], "pitch": [_pitch(s, centre) for s in sentences]}
-    for name, likeness in to_original.items():
-        measured[name] = [likeness(sound) if ok else np.nan for sound, ok in zip(sentences, long_enough, strict=True)]
+        measured[name] = [
+            float(judge.embed(name, sound) @ person) if len(sound) >= MIN_S * SAMPLE_RATE else np.nan
+            for sound in sentences
+        ]
     return {name: np.asarray(values) for name, values in measured.items()}
 
 

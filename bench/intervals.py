@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,6 @@ def interval(values: Iterable[Value]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def figure(values: list[Value]) -> dict[str, float | list[float]]:
+def figure(values: list[Value]) -> dict[str, Any]:
     """Return a mean with its interval, as JSON has it."""
     return {"value": mean(values), "ci95": list(interval(values))}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-VERSION = 1
+VERSION = 2
 """Raise it when anything is measured in another way."""
 
 FOLDER = Path(platformdirs.user_cache_dir("timbre-bench"))

@@ -112,7 +112,7 @@ def to_rate(samples: np.ndarray, sample_rate: int, rate: int = SAMPLE_RATE) -> n
     """Return float32 mono samples at another rate, within [-1, 1]."""
     if sample_rate != rate:
         samples = librosa.resample(np.asarray(samples, np.float32), orig_sr=sample_rate, target_sr=rate)
-    return np.clip(samples, -1.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(samples, -1.0, 1.0), np.float32)
 
 
 def _check_enough(n_speakers: int, folder: Path, more: str = "") -> None:
