@@ -37,8 +37,10 @@ def main() -> None:
         _say(f"Left out: {name} has under {speakers.MIN_HELD_OUT_S:.0f} s to hold out")
     n_texts = arguments.texts or (QUICK_TEXTS[people.protocol] if arguments.quick else len(TEXTS))
     tasks = [work.Task(person, texts_of(i, n_texts), audio=arguments.audio) for i, person in enumerate(people.speakers)]
+    timed = not (arguments.quick or arguments.no_timing)
     plan = {
         "protocol": people.protocol,
+        "stages_s": {} if timed else None,
         "speakers": {person.name: person.fingerprint for person in people.speakers},
         "texts": {task.speaker.name: list(task.texts) for task in tasks},
         "left_out": people.left_out,
@@ -47,11 +49,11 @@ def main() -> None:
     if before:
         compare.check_alike(before, plan)  # now, not after minutes of work
     stages = None
-    if not (arguments.quick or arguments.no_timing):
+    if timed:
         tasks, stages = _timed(tasks)
     results = list(_told(work.measure(tasks, None if arguments.no_cache else kept.FOLDER)))
     scales = _scales(results)
-    found = plan | report.figures(list(_cells(results, scales, timed=stages is not None)), people.protocol, stages)
+    found = plan | report.figures(list(_cells(results, scales, timed=timed)), people.protocol, stages)
     found |= {"cosines": scales, "took_s": time.perf_counter() - begun, "cpu_s": sum(os.times()[:4])}
     print(report.table(found))
     print(f"\nTook {found['took_s']:.0f} s, {found['cpu_s']:.0f} s of all cores together.")

@@ -54,20 +54,23 @@ def read(file: Path) -> dict[str, Any]:
         raise SystemExit(f"{file} can't be read: {e.strerror}.") from e
     except ValueError as e:
         raise SystemExit(f"{file} is no JSON.") from e
-    missing = {"protocol", "speakers", "texts", "clips"} - set(found if isinstance(found, dict) else ())
+    missing = {"protocol", "stages_s", "speakers", "texts", "clips"} - set(found if isinstance(found, dict) else ())
     if missing:
         raise SystemExit(f"{file} is no run to compare with: it lacks {', '.join(sorted(missing))}. Measure it anew.")
     return dict(found)
 
 
 def check_alike(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """Refuse to compare what differs in more than the engine: protocol, speakers, their recordings, or texts.
+    """Refuse to compare what differs in more than the engine: protocol, threads, speakers, recordings, texts.
 
     Raises:
         SystemExit: says what differs.
     """
     if before["protocol"] != after["protocol"]:
         raise SystemExit(f"Before it was measured on {before['protocol']}, after on {after['protocol']}.")
+    # With two threads the engine says almost the same as with one, and no nearer or further than 0.005 or so.
+    if (before["stages_s"] is None) != (after["stages_s"] is None):
+        raise SystemExit("One run was timed, the other not: the engine had two threads in one, and one in the other.")
     was, now = before["speakers"], after["speakers"]
     if set(was) != set(now):
         only = f"only before: {_listed(set(was) - set(now))}; only after: {_listed(set(now) - set(was))}"

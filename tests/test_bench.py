@@ -222,10 +222,12 @@ def test_only_the_engine_may_differ_between_two_runs(tmp_path):
         compare.check_alike(before, before | {"speakers": before["speakers"] | {"2": "4567"}})
     with pytest.raises(SystemExit, match="differ for 3"):
         compare.check_alike(before, before | {"texts": before["texts"] | {"3": ["Another text."]}})
+    with pytest.raises(SystemExit, match="One run was timed"):
+        compare.check_alike(before, before | {"stages_s": {}})
     with pytest.raises(SystemExit, match="on folders, after on files"):
         compare.check_alike(before, before | {"protocol": "files"})
     (tmp_path / "old.json").write_text('{"clips": []}')
-    with pytest.raises(SystemExit, match="lacks protocol, speakers, texts"):
+    with pytest.raises(SystemExit, match="lacks protocol, speakers, stages_s, texts"):
         compare.read(tmp_path / "old.json")
 
 
