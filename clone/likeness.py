@@ -1,0 +1,107 @@
+"""How alike a clone and its original are: measured figures as one value, where they stand, and what is said of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+LOWEST = -1.0
+"""A clone further from its original than this on the scale of ``standing`` is simply far away."""
+
+OLDER = 3.0
+"""How far a likeness from before there was that scale is moved below it, to be sorted."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """A clone's likeness to its original, and what it is to be read against. Cosines are of speaker embeddings.
+
+    Attributes:
+        cosine: between the clone and the original.
+        ceiling: what the original itself reaches: its typical piece against the rest of it, or, where it is too short
+            for pieces and in voices from before they were measured, its two halves; None if unknown.
+        typical_stock: what a typical stock voice reaches; None in voices from before it was measured.
+        n_stock_beaten: stock voices that are further from the original than the clone, of ``n_stock``.
+        n_pieces_reached: pieces of the original that are no closer to the rest of it than the clone, of ``n_pieces``;
+            both None where the original is too short.
+    """
+
+    cosine: float
+    ceiling: float | None = None
+    typical_stock: float | None = None
+    n_stock_beaten: int | None = None
+    n_stock: int | None = None
+    n_pieces_reached: int | None = None
+    n_pieces: int | None = None
+
+    @property
+    def standing(self) -> float | None:
+        """Where the clone stands if 0 is a typical stock voice and 1 the original itself; None if that is unknown."""
+        if self.typical_stock is None or self.ceiling is None or self.ceiling <= self.typical_stock:
+            return None
+        return max(LOWEST, (self.cosine - self.typical_stock) / (self.ceiling - self.typical_stock))
+
+    @property
+    def share(self) -> float | None:
+        """How much of a gauge is filled, 0 to 1: up to ``standing``, or, in older voices, of what can be reached."""
+        reached = self.standing
+        if reached is None and self.ceiling is not None and self.ceiling > 0:
+            reached = self.cosine / self.ceiling
+        return None if reached is None else max(0.0, min(1.0, reached))
+
+    @property
+    def rank(self) -> float:
+        """What voices are sorted by: where they stand, and after them those of which that is unknown."""
+        return self.cosine - OLDER if self.standing is None else self.standing
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Return it as a program reads it: ``likeness`` is the cosine, the rest as above."""
+        return {{"cosine": "likeness"}.get(name, name): value for name, value in asdict(self).items()}
+
+
+ENDS = ("A typical stock voice", "The original itself")
+"""What stands at 0 and at 1 of ``standing``."""
+
+UNMEASURED: dict[str, float | int | None] = dict.fromkeys(Likeness(0.0).to_dict())
+"""What a program reads where nothing was measured."""
+
+
+def told(alike: Likeness) -> str:
+    """Say how alike clone and original are, in words that need no explanation."""
+    if alike.n_stock_beaten is None or not alike.n_stock:
+        return _told_before(alike)
+    return f"{_against_stock(alike.n_stock_beaten, alike.n_stock)} {_against_itself(alike)}"
+
+
+def in_short(alike: Likeness) -> str:
+    """Say it in a list."""
+    if alike.n_stock_beaten is None:
+        return f"likeness {alike.cosine:.2f}"
+    return f"closer than {alike.n_stock_beaten} of {alike.n_stock} stock voices"
+
+
+def _against_stock(n_beaten: int, n_stock: int) -> str:
+    if n_beaten == 0:
+        return f"No closer to the original than any of {n_stock} stock voices."
+    many = f"all {n_stock}" if n_beaten == n_stock else f"{n_beaten} of {n_stock}"
+    return f"Closer to the original than {many} stock voices."
+
+
+def _against_itself(alike: Likeness) -> str:
+    reached, n = alike.n_pieces_reached, alike.n_pieces
+    if reached is None or not n:
+        return "The recording is too short to say how alike its own pieces are."
+    many = f"none of the {n}" if reached == 0 else f"all {n}" if reached == n else f"{reached} of {n}"
+    return (
+        f"As close as {many} pieces of the original itself; another real recording of that person would typically "
+        "reach half of them."
+    )
+
+
+def _told_before(alike: Likeness) -> str:
+    said = f"The clone's likeness to the original is {alike.cosine:.2f}: 1 is the same voice, 0 a different one."
+    if alike.share is None:
+        return said
+    return (
+        f"{said} Two halves of the original, compared with each other, reach {alike.ceiling:.2f}, so the clone gets "
+        f"{round(100 * alike.share)} % of the way."
+    )
