@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clone.audio.tags import marked
 from clone.contract import CloneOptions
-from clone.errors import CancelledError, MaybeDone
+from clone.errors import CancelledError, MaybeDone, TimbreError
 from clone.hosted import PREVIEW, Clip, Hosted, clone_request
 from clone.jobs import Queue, Stage, Stop, Tell, Work
 from clone.library import Library
@@ -92,7 +92,7 @@ class Calls:
         Raises:
             As ``Hosted.clone``; BusyError ``same_request``; MaybeDone ``not_kept`` with the voice_id in it.
         """
-        order, voice, alike = asked
+        order, voice, measure = asked
         with self.hosted.once(voice.owner + voice.request_key):
             stored = self._library.find(voice.request_key, voice.owner)
             if stored:
@@ -105,9 +105,10 @@ class Calls:
             voice, files = replace(voice, voice_id=made.voice_id), files_of(clips)
             if made.preview:
                 data, suffix = made.preview
-                voice = voice.measured(alike(folder / PREVIEW))
                 files[f"preview.{suffix}"] = marked(data, suffix, provenance_of(voice))
-            return Cloned(self._keep(voice, files), False, made.note)
+            kept = self._keep(voice, files)  # first of all, for it is paid for
+            alike = measure(folder / PREVIEW) if made.preview else None
+            return Cloned(self._compared(kept, alike), False, made.note)
 
     def speak(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
         """Have a text said with a hosted voice, which makes the voice permanent, there and here.
@@ -145,6 +146,13 @@ class Calls:
         ends = min((link.expires_at for link in lent if link.expires_at), default=None)
         key_name = OWN_KEY if own else HOSTED_KEY
         return RequestCode(clone_code(Request(own or self._base_url, CLONE_PATH, body, key_name, ends)), ends)
+
+    def _compared(self, voice: Voice, alike: Likeness | None) -> Voice:
+        try:
+            return self._library.compared(voice.voice_id, voice.owner, alike) if alike else voice
+        except TimbreError as error:  # somebody forgot it in that moment
+            log.warning("A likeness could not be kept: %s", error.code)
+            return voice
 
     def _keep(self, voice: Voice, files: dict[str, bytes]) -> Voice:
         try:

@@ -326,9 +326,9 @@ class Studio:
                     clip_of(order.prompt_audio, clip, prompt_clip) if clip and prompt_clip else None,
                 )
                 voice = new_voice(order, recording, self._request_key(order, path, prompt_path))
-                alike = partial(likeness_of_file, self._backend, heard, order.options)
+                measure = partial(likeness_of_file, self._backend, heard, order.options)
                 self._check_quota(order.owner, sum(map(len, files_of(clips).values())))
-                return self.calls.clone((order, voice, alike), clips, folder, tell, stop)
+                return self.calls.clone((order, voice, measure), clips, folder, tell, stop)
             step("Learning the voice")
             heard = enhanced(heard, order.options, stop)
             profile = self._backend.learn(heard, prompt, stop)

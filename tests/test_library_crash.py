@@ -25,6 +25,7 @@ from clone import database
 from clone.contract import RETENTION
 from clone.errors import TimbreError
 from clone.library import Library
+from clone.likeness import Likeness
 from clone.settings import Settings
 from clone.store import Store
 from tests.voices import FILES, START, Clock, make_voice, open_library, refusal
@@ -120,6 +121,24 @@ def test_a_library_from_before_notes_opens_with_all_its_voices(home: Path, clock
     assert library.describe("voice-1", "ada", note="Old, and new.").note == "Old, and new."
     library.forget("voice-1", "ada", 5.0)
     assert library.restore("voice-1", "ada").note == "Old, and new."
+
+
+def test_an_older_librarys_voices_keep_the_likeness_that_is_known(home: Path, clock: Clock) -> None:
+    library = open_library(home, clock)
+    voice = library.add(make_voice(ceiling=0.9), FILES)
+    library.close()
+    with sqlite3.connect(home / "library.db") as db:
+        for column in ("typical_stock", "n_stock_beaten", "n_stock", "n_pieces_reached", "n_pieces"):
+            db.execute(f"ALTER TABLE voices DROP COLUMN {column}")
+        db.execute("UPDATE schema_version SET version = 4")
+    library = open_library(home, clock)
+    assert library.voices("ada") == [voice]
+    assert library.get("voice-1", "ada").alike == Likeness(0.8125, 0.9)
+    alike = Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10)
+    assert library.compared("voice-1", "ada", alike).alike == alike
+    library.close()
+    library = open_library(home, clock)
+    assert library.get("voice-1", "ada") == voice.measured(alike)
 
 
 def test_a_migration_that_fails_changes_nothing(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
