@@ -17,12 +17,12 @@ class Likeness:
 
     Attributes:
         cosine: between the clone and the original.
-        ceiling: what the original itself reaches: its typical piece against the rest of it, or, where it is too short
-            for pieces and in voices from before they were measured, its two halves; None if unknown.
+        ceiling: what another recording of the same person would typically reach; where the original is too short to
+            tell, and in voices from before that was measured, what its two halves reach; None if unknown.
         typical_stock: what a typical stock voice reaches; None in voices from before it was measured.
         n_stock_beaten: stock voices that are further from the original than the clone, of ``n_stock``.
-        n_pieces_reached: pieces of the original that are no closer to the rest of it than the clone, of ``n_pieces``;
-            both None where the original is too short.
+        n_pieces_reached: pieces of the original that the clone is as close as, each taken for another recording of
+            the same person, of ``n_pieces``; both None where the original is too short.
     """
 
     cosine: float
@@ -35,7 +35,7 @@ class Likeness:
 
     @property
     def standing(self) -> float | None:
-        """Where the clone stands if 0 is a typical stock voice and 1 the original itself; None if that is unknown."""
+        """Where the clone stands: 0 is a typical stock voice, 1 another recording of the person; None if unknown."""
         if self.typical_stock is None or self.ceiling is None or self.ceiling <= self.typical_stock:
             return None
         return max(LOWEST, (self.cosine - self.typical_stock) / (self.ceiling - self.typical_stock))
@@ -58,7 +58,7 @@ class Likeness:
         return {{"cosine": "likeness"}.get(name, name): value for name, value in asdict(self).items()}
 
 
-ENDS = ("A typical stock voice", "The original itself")
+ENDS = ("A typical stock voice", "Another recording of the same person")
 """What stands at 0 and at 1 of ``standing``."""
 
 UNMEASURED: dict[str, float | int | None] = dict.fromkeys(Likeness(0.0).to_dict())
@@ -89,12 +89,11 @@ def _against_stock(n_beaten: int, n_stock: int) -> str:
 def _against_itself(alike: Likeness) -> str:
     reached, n = alike.n_pieces_reached, alike.n_pieces
     if reached is None or not n:
-        return "The recording is too short to say how alike its own pieces are."
-    many = f"none of the {n}" if reached == 0 else f"all {n}" if reached == n else f"{reached} of {n}"
-    return (
-        f"As close as {many} pieces of the original itself; another real recording of that person would typically "
-        "reach half of them."
-    )
+        return "It is too short to tell how close other recordings of the same person would be."
+    if reached in (0, n):
+        said = "As close as" if reached else "Not as close as"
+        return f"{said} other recordings of the same person would be, judged by {n} pieces of this one."
+    return f"As close as about {reached} in {n} other recordings of the same person would be, judged by its pieces."
 
 
 def _told_before(alike: Likeness) -> str:

@@ -13,18 +13,24 @@ PIECE_MIN, PIECE_MAX = 7, 12
 
 MIN_PIECES = 3
 
+DRIFT = 1.4
+"""How much further from a recording another one of the same person is than a piece of it is from the rest of it (as 1
+less the cosine). With it another recording reaches half of the pieces, as it should: of six LibriSpeech speakers, ten
+utterances each, the last five reached 47 % of the pieces of the first five (21 % without), from 6 % to 83 % by speaker;
+other people reached 0.3 %."""
+
 
 def measure(original: np.ndarray, clone: np.ndarray) -> Likeness:
     """Return how alike a clone and its original are.
 
     The original is cut into pieces as long as the clone, within PIECE_MIN and PIECE_MAX; a longer clone is cut the
-    same way, and its pieces' cosines are averaged. Each piece of the original is compared with the rest of it, and so
-    is the clone: whoever really recorded it would come before half of the pieces, on average, for such a recording is
-    just one more piece. A clone shorter than PIECE_MIN is judged by less speech than the pieces, and so a little
-    severely.
+    same way, and its pieces' cosines are averaged. Each piece of the original is compared with the rest of it, which
+    tells, with DRIFT, how far other recordings of that person would be; and the clone is compared with the same rest.
+    A clone shorter than PIECE_MIN is judged by less speech than the pieces are, and so a little severely.
 
     The stock voices were measured on about 15 s of speech each (scripts/build_styles.py). The less speech, the lower
-    the cosine, so a clone of 5 s is at a slight disadvantage against them, never at an advantage.
+    the cosine, so a clone is at a slight disadvantage against them, never at an advantage: other people's speech came
+    before 17.6 of the 54 by 5 s of it and before 19.1 by 15 s; 5 s of the same person came before 53.9.
 
     Args:
         original: float32, shape (n_windows, 256), unit vectors of SpeakerEncoder.windows(), of speech alone.
@@ -48,12 +54,16 @@ def measure(original: np.ndarray, clone: np.ndarray) -> Likeness:
 
 
 def _own(original: np.ndarray, said: np.ndarray, length: int) -> tuple[np.ndarray, int]:
-    """Return the cosine of each piece and the rest, shape (n_pieces,), and how many the clone's reaches."""
+    """Return how near to the rest another recording like each piece would be, and how many of them the clone reaches.
+
+    Returns:
+        Cosines, shape (n_pieces,), and their number.
+    """
     own, other = [], []
     for piece in _pieces(len(original), length):
         # the windows beside a piece share sound with it: neighbours overlap by half
         rest = mean_direction(np.delete(original, slice(max(0, piece.start - 1), piece.stop + 1), axis=0))
-        own.append(float(mean_direction(original[piece]) @ rest))
+        own.append(1.0 - DRIFT * (1.0 - float(mean_direction(original[piece]) @ rest)))
         other.append(float((said @ rest).mean()))
     return np.array(own), int((np.array(other) >= np.array(own)).sum())
 

@@ -275,13 +275,13 @@ def _download(said: Take) -> str:
 
 
 def gauge(alike: Likeness) -> str:
-    """Return the likeness as a sentence and a small bar, on which it stands between a stock voice and the original."""
+    """Return the likeness as a sentence and a small bar, on which it stands between a stock voice and the person."""
     ends = "".join(f"<span>{escape(end)}</span>" for end in words.LIKENESS_ENDS)
     below = f'<div class="tb-ends" aria-hidden="true">{ends}</div>' if alike.standing is not None else ""
-    share = alike.share
+    share = alike.share or 0.0
     bar = f'<div class="tb-gauge" aria-hidden="true"><div style="width:{100 * share:.1f}%"></div></div>{below}'
     return (
-        f'<div class="tb-likeness"><h3>{words.LIKENESS}</h3>{"" if share is None else bar}'
+        f'<div class="tb-likeness"><h3>{words.LIKENESS}</h3>{"" if alike.share is None else bar}'
         f"<p>{escape(words.likeness(alike))}</p>"
         f'<p class="tb-facts">{escape(words.LIKENESS_NOTE)}</p></div>'
     )
