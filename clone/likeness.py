@@ -89,7 +89,7 @@ def _against_stock(n_beaten: int, n_stock: int) -> str:
 def _against_itself(alike: Likeness) -> str:
     reached, n = alike.n_pieces_reached, alike.n_pieces
     if reached is None or not n:
-        return "It is too short to tell how close other recordings of the same person would be."
+        return "The recording is too short to tell how close other recordings of the same person would be."
     if reached in (0, n):
         said = "As close as" if reached else "Not as close as"
         return f"{said} other recordings of the same person would be, judged by {n} pieces of this one."
