@@ -76,14 +76,17 @@ def in_short(alike: Likeness) -> str:
     """Say it in a list."""
     if alike.n_stock_beaten is None:
         return f"likeness {alike.cosine:.2f}"
-    return f"closer than {alike.n_stock_beaten} of {alike.n_stock} stock voices"
+    return f"closer than {_many(alike.n_stock_beaten, alike.n_stock or 0)} stock voices"
 
 
 def _against_stock(n_beaten: int, n_stock: int) -> str:
     if n_beaten == 0:
         return f"No closer to the original than any of {n_stock} stock voices."
-    many = f"all {n_stock}" if n_beaten == n_stock else f"{n_beaten} of {n_stock}"
-    return f"Closer to the original than {many} stock voices."
+    return f"Closer to the original than {_many(n_beaten, n_stock)} stock voices."
+
+
+def _many(n: int, of: int) -> str:
+    return f"all {of}" if n == of else f"{n} of {of}"
 
 
 def _against_itself(alike: Likeness) -> str:
@@ -92,7 +95,7 @@ def _against_itself(alike: Likeness) -> str:
         return "The recording is too short to tell how close other recordings of the same person would be."
     if reached in (0, n):
         said = "As close as" if reached else "Not as close as"
-        return f"{said} other recordings of the same person would be, judged by {n} pieces of this one."
+        return f"{said} other recordings of the same person would be, judged by {n} pieces of the original."
     return f"As close as about {reached} in {n} other recordings of the same person would be, judged by its pieces."
 
 
