@@ -93,10 +93,10 @@ def _against_itself(alike: Likeness) -> str:
     reached, n = alike.n_pieces_reached, alike.n_pieces
     if reached is None or not n:
         return "The recording is too short to tell how close other recordings of the same person would be."
-    if reached in (0, n):
-        said = "As close as" if reached else "Not as close as"
-        return f"{said} other recordings of the same person would be, judged by {n} pieces of the original."
-    return f"As close as about {reached} in {n} other recordings of the same person would be, judged by its pieces."
+    said = (
+        "Not as close as" if reached == 0 else "As close as" if reached == n else f"As close as about {reached} in {n}"
+    )
+    return f"{said} other recordings of the same person would be, judged by {n} pieces of the original."
 
 
 def _told_before(alike: Likeness) -> str:
