@@ -12,7 +12,7 @@ import numpy as np
 from clone.audio.limit import limited
 from clone.audio.read import resample
 from clone.contract import tier
-from clone.engine import conversion, speaker, styles
+from clone.engine import conversion, speaker, styles, yardstick
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.matching import match
 from clone.engine.profile import Profile
@@ -24,6 +24,7 @@ from clone.engine.speech import Hd, Turbo
 from clone.engine.text import CLAUSE_PAUSE_S, Sentence, check_english, pieces, readable, sentences
 from clone.errors import PromptMismatch, TextError
 from clone.jobs import Stop
+from clone.likeness import Likeness
 from clone.t2a import AS_IT_IS, SpeechSettings
 
 MAX_LEARNED_S = 60.0
@@ -234,6 +235,12 @@ class LocalBackend:
         """Return the cosine between a voice and float32 samples at 24 kHz, as the speaker encoder hears both."""
         heard = resample(samples, SAMPLE_RATE, HEARD_RATE)
         return float(profile.embedding @ self._get(SpeakerEncoder).embed(heard))
+
+    def compare(self, original: Heard, clone: Heard, stop: Stop | None = None) -> Likeness:
+        """Return how alike two recordings' voices are, and what that is to be read against; whoever spoke the clone."""
+        spoken = (resample(_spoken(heard, MAX_LEARNED_S), SAMPLE_RATE, HEARD_RATE) for heard in (original, clone))
+        encoder = self._get(SpeakerEncoder)
+        return yardstick.measure(*(encoder.windows(samples, stop) for samples in spoken))
 
     def _say(
         self, profile: Profile, line: Line, kind: str, stop: Stop | None, how: SpeechSettings = AS_IT_IS

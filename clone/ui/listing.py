@@ -51,9 +51,9 @@ def row(voice: Voice) -> str:
     when = voice.created_at
     facts = [words.HOSTED if hosted else words.HERE, voice.model or "", f"{when.day} {when:%B %Y}"]
     says = f' data-ends="{voice.expires_at.timestamp():.0f}"' if voice.expires_at else ""
-    if voice.likeness is not None:
-        facts.append(words.likeness_fact(voice.likeness))
-        says += f' data-like="{voice.likeness:.3f}"'
+    if voice.alike:
+        facts.append(words.likeness_fact(voice.alike))
+        says += f' data-like="{voice.alike.rank:.3f}"'
     has = "".join(kind[0] for kind in _FILES if voice.file(kind))
     says += f' data-has="{has}"' + (" data-hosted" if hosted else "")
     note = f"<p>{escape(voice.note)}</p>" if voice.note else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clone import contract
+from clone.likeness import ENDS, Likeness, in_short, told
 
 _MIN_S = f"{contract.REFERENCE_MIN_S:.0f} seconds"
 _MAX_S = f"{contract.REFERENCE_MAX_S / 60:.0f} minutes"
@@ -285,18 +286,13 @@ SAVE_CARD = "Save the card"
 VOICE_ID = "voice_id"
 REPLAYED = "You made this voice before, from the same recording and settings, so here it is again."
 LIKENESS = "Likeness"
-LIKENESS_NOTE = "Likeness compares voices, not words. Two halves of the original set the mark the clone can reach."
+LIKENESS_NOTE = "Likeness compares voices, not words. It is measured on this machine, whoever made the clone."
+LIKENESS_ENDS = ENDS
 
 
-def likeness(value: float, ceiling: float | None) -> str:
+def likeness(alike: Likeness) -> str:
     """Say how alike clone and original are."""
-    if not ceiling or ceiling <= 0:
-        return f"The clone's likeness to the original is {value:.2f}."
-    share = max(0, min(100, round(100 * value / ceiling)))
-    return (
-        f"The clone's likeness to the original is {value:.2f}. The original compared with itself reaches "
-        f"{ceiling:.2f}, so the clone gets {share} % of the way."
-    )
+    return told(alike)
 
 
 def span(hours: int) -> str:
@@ -383,9 +379,9 @@ def code_link(until: str) -> str:
     return f"The recording is lent to it by a link until {until} UTC, and to nobody who has not got the link."
 
 
-def likeness_fact(value: float) -> str:
+def likeness_fact(alike: Likeness) -> str:
     """Say how alike clone and original are, in a list."""
-    return f"likeness {value:.2f}"
+    return in_short(alike)
 
 
 def player(kind: str, name: str) -> str:
