@@ -12,7 +12,7 @@ import numpy as np
 from clone.audio.limit import limited
 from clone.audio.read import resample
 from clone.contract import tier
-from clone.engine import conversion, speaker, styles, yardstick
+from clone.engine import conversion, pitch, speaker, styles, yardstick
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.matching import match
 from clone.engine.profile import Profile
@@ -38,6 +38,12 @@ SYMBOLS_PER_S = 17.0
 
 VOICE_WINDOW_S = speaker.WINDOW_FRAMES * speaker.N_HOP / HEARD_RATE
 """Length of the windows of voices()."""
+
+USUAL = (
+    "The ferry left the island early, while a thin fog was still lying over the water. "
+    "Why would anyone choose a garden full of thistles, when roses grow just as well?"
+)
+"""What a style's own pitch is told from: a statement and a question."""
 
 PACE_MIN, PACE_MAX = 0.8, 1.25
 LANGUAGE_SURE = 0.5
@@ -175,16 +181,18 @@ class LocalBackend:
         if prompt is not None:
             spoken = np.concatenate([steering, spoken])
         heard = resample(spoken, SAMPLE_RATE, HEARD_RATE)
-        windows = self._get(SpeakerEncoder).windows(heard, stop)
-        embedding = speaker.mean_direction(windows)
-        pitch = speaker.median_pitch_hz(resample(steering, SAMPLE_RATE, HEARD_RATE))
+        encoder = self._get(SpeakerEncoder)
+        windows = encoder.windows(heard, stop)
+        style = styles.nearest(encoder.embed(heard, stop, styles.bank().colour))
+        voiced_hz = speaker.pitch_hz(resample(steering, SAMPLE_RATE, HEARD_RATE))
         frames, _ = conversion.analyse(spoken, self._get(Recognizer).features(heard, stop))
         return Profile(
-            embedding=embedding,
+            embedding=speaker.mean_direction(windows),
             ceiling=speaker.halves_likeness(windows),
-            pitch_hz=pitch,
+            pitch_hz=float(np.median(voiced_hz)) if len(voiced_hz) else 0.0,
             pace=1.0 if prompt is None else self._pace(len(steering) / SAMPLE_RATE, prompt[1]),
-            style=styles.blend(embedding, pitch),
+            style=style,
+            pitch=pitch.fitted(self._own_hz(style, stop), voiced_hz),
             frames=frames,
         )
 
@@ -263,7 +271,17 @@ class LocalBackend:
         if kind == "turbo":
             return turbo.speak(phonemes, profile.pitch_hz, pace, stop, moved)
         tokens = turbo.tokens(phonemes)
-        return self._get(Hd).speak(tokens, styles.row_for(profile.style, len(phonemes)), pace, stop, moved)
+        row = styles.row_for(profile.style, len(phonemes))
+        return self._get(Hd).speak(tokens, row, pace, stop, moved, pitch=profile.pitch)
+
+    def _own_hz(self, style: np.ndarray, stop: Stop) -> np.ndarray:
+        """Return the pitch curve of a style, voiced frames of two usual sentences, in Hz."""
+        turbo, hd = self._get(Turbo), self._get(Hd)
+        spoken = [piece for line in self.script(USUAL) for piece in line.phonemes]
+        rows = [styles.row_for(style, len(piece)) for piece in spoken]
+        return np.concatenate(
+            [hd.voiced_hz(turbo.tokens(piece), row, stop) for piece, row in zip(spoken, rows, strict=True)]
+        )
 
     def _line(self, sentence: Sentence) -> Line:
         strings = self._get(Turbo).phonemes(readable(sentence.text))
