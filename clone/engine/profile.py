@@ -10,7 +10,7 @@ import numpy as np
 
 from clone.engine.conversion import Frames
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Raised whenever profiles learned before would sound different: an older voice is learned again."""
 
 
@@ -43,6 +43,8 @@ class Profile:
             engine_version=np.array(ENGINE_VERSION),
             features=self.frames.features.astype(np.float16),
             envelopes=self.frames.envelopes.astype(np.float16),
+            levels=self.frames.levels,
+            spectrum=self.frames.spectrum,
             n_bands=np.array(self.frames.n_bands),
             **values,
         )
@@ -64,6 +66,8 @@ class Profile:
             frames = Frames(
                 values["features"].astype(np.float32),
                 values["envelopes"].astype(np.float32),
+                values["levels"],
+                values["spectrum"],
                 int(values["n_bands"]),
             )
             return cls(
