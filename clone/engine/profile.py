@@ -47,6 +47,8 @@ class Profile:
             pitch=np.array(astuple(self.pitch)),
             features=self.frames.features.astype(np.float16),
             envelopes=self.frames.envelopes.astype(np.float16),
+            levels=self.frames.levels,
+            spectrum=self.frames.spectrum,
             n_bands=np.array(self.frames.n_bands),
             **values,
         )
@@ -68,6 +70,8 @@ class Profile:
             frames = Frames(
                 values["features"].astype(np.float32),
                 values["envelopes"].astype(np.float32),
+                values["levels"],
+                values["spectrum"],
                 int(values["n_bands"]),
             )
             return cls(
