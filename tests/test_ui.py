@@ -168,7 +168,7 @@ def test_ready_recordings_are_said_to_be_ready_and_others_not() -> None:
 def test_how_long_a_voice_stays() -> None:
     now = datetime(2026, 3, 1, 12, tzinfo=UTC)
     temporary = make_voice(expires_at=now + contract.RETENTION)
-    assert parts.expiry(temporary, now) == "Removed in 7 days, on 8 March 2026, 12:00 UTC"
+    assert parts.expiry(temporary, now) == "Expires in 7 days, on 8 March 2026, 12:00 UTC"
     assert "in 5 h" in parts.expiry(make_voice(expires_at=now + timedelta(hours=5)), now)
     assert parts.expiry(make_voice(expires_at=None), now) == words.KEPT
 

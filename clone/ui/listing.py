@@ -74,7 +74,7 @@ def _whose(voice_id: str) -> str:
 
 def _dress() -> str:
     name, note = _edit("name", words.NAME, NAME_MAX_CHARS), _edit("note", words.NOTE, NOTE_MAX_CHARS)
-    plays = _button("play-p", words.PLAY) + _button("play-r", words.PLAY_SAMPLE)
+    plays = _button("play-p", words.PLAY) + _button("play-r", words.PLAY_ORIGINAL)
     keeps = _button("keep", words.KEEP_FREE) + _button("offer", words.KEEP)
     does = (
         plays + _button("speak", words.SPEAK) + keeps + _button("share", words.SHARE) + _button("delete", words.FORGET)

@@ -293,6 +293,4 @@ def expiry(voice: Voice, now: datetime | None = None) -> str:
         return words.KEPT
     left = voice.expires_at - (now or datetime.now(UTC))
     hours = max(0, round(left.total_seconds() / 3600))
-    span = words.span(hours)
-    day = voice.expires_at
-    return f"Removed in {span}, on {day.day} {day:%B %Y, %H:%M} UTC"
+    return words.expires(hours, voice.expires_at)

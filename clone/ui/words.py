@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from clone import contract
 from clone.likeness import ENDS, Likeness, in_short, told
 
@@ -200,7 +202,7 @@ SENTENCES_LABEL = "Ready sentences:"
 MODEL = "Model"
 MODEL_LABELS = {"hd": "hd (best quality)", "turbo": "turbo (faster)"}
 MODEL_START = next(name for name in reversed(contract.MODELS) if contract.tier(name) == "hd")
-MODEL_HINT = "On this machine, names of one kind share an engine."
+MODEL_HINT = "On this machine, all hd models are one engine and all turbo models another."
 
 # 4 Advanced
 ADVANCED = "Advanced"
@@ -302,14 +304,19 @@ def span(hours: int) -> str:
     return f"{hours // 24} days" + (f" {hours % 24} h" if hours % 24 else "")
 
 
+def expires(hours: int, day: datetime) -> str:
+    """Say when a voice expires."""
+    return f"Expires in {span(hours)}, on {day.day} {day:%B %Y, %H:%M} UTC"
+
+
 # Voices
 VOICES = "Your voices"
 VOICES_EMPTY = "No voices yet. The ones you clone will be listed here."
-VOICES_ADVICE = f"A voice is removed {_DAYS} days after cloning, unless you keep it or speak with it: then it stays."
+VOICES_ADVICE = f"A voice expires {_DAYS} days after cloning. If you keep it or speak with it, it stays for good."
 SEARCH, SORT, MORE = "Search", "Sort by", "Show more"
 SORTS = {"newest": "Newest", "name": "Name", "expires": "Expires soonest", "likeness": "Likeness"}
 RENAME, NAME, NOTE, NOTE_ADD, SAVE, COPY = "Rename", "Name", "Note", "Add a note", "Save", "Copy"
-PLAY, PLAY_SAMPLE, SPEAK, SHARE, FORGET, UNDO = "Play preview", "Play sample", "Speak", "Share", "Forget", "Undo"
+PLAY, PLAY_ORIGINAL, SPEAK, SHARE, FORGET, UNDO = "Play preview", "Play original", "Speak", "Share", "Forget", "Undo"
 KEEP, KEEP_FREE = "Keep", "Keep for good: free"
 KEEP_ASK = "Keep this voice for good? Novita keeps it once it has said something, so it says “Hi.”"
 KEEP_YES, KEEP_NO = "Yes, keep it", "Not now"
@@ -386,4 +393,4 @@ def likeness_fact(alike: Likeness) -> str:
 
 def player(kind: str, name: str) -> str:
     """Say what the player of the list holds."""
-    return f"{'Sample' if kind == 'reference' else 'Preview'} of {name}"
+    return f"{'Original' if kind == 'reference' else 'Preview'} of {name}"

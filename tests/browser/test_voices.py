@@ -148,8 +148,8 @@ def test_preview_and_sample_play_in_the_one_player(page: Page, tmp_path: Path) -
     expect(page.locator("#voice-player")).to_have_count(0)
     row(page, 3).get_by_role("button", name="Play preview").click()
     expect(page.locator("#voice-player")).to_contain_text("Preview of Ada")
-    row(page, 1).get_by_role("button", name="Play sample").click()
-    expect(page.locator("#voice-player")).to_contain_text("Sample of Ben")
+    row(page, 1).get_by_role("button", name="Play original").click()
+    expect(page.locator("#voice-player")).to_contain_text("Original of Ben")
     assert heard(page, "#voice-player", tmp_path).duration_s > 10
 
 
