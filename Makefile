@@ -53,7 +53,7 @@ run: $(VENV)/.run  ## set up and start the app at http://127.0.0.1:7860 (GRADIO_
 
 .PHONY: test
 test: $(VENV)/.dev chromium curl  ## set up and run all tests, the browser's too (TESTS="tests/test_cli.py -x" chooses)
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: check
 check: $(VENV)/.dev  ## format (only checked), lint and types

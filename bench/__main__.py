@@ -1,120 +1,133 @@
-"""Measure Timbre on a folder of speakers: ``python -m bench FOLDER --json FILE [--audio DIR]``."""
+"""Measure Timbre on a folder of speakers: ``python -m bench FOLDER [--quick] [--against BEFORE.json] [--json FILE]``.
+
+Both kinds of folder that ``bench.speakers`` knows are taken, and told apart. ``--quick`` takes about 3 minutes on two
+idle cores; ``--no-timing`` is for a busy machine. ``bench.compare`` holds two kept runs against each other.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import soundfile
 
-from bench import report, speakers, systems, timing
-from bench.measure import Judge, word_errors
-from bench.texts import TEXTS
-from clone.settings import Settings
-from clone.studio import Studio
+from bench import compare, kept, report, speakers, timing, work
+from bench.measure import BOTH, ENCODERS, scale
+from bench.texts import TEXTS, texts_of
 
-READY_S = 120.0
-PAUSE_S = 0.5
+QUICK_TEXTS = {"folders": 2, "files": 1}
+QUICK_SPEAKERS = 14
+"""Chosen evenly by name, of single recordings. Of folders there are fewer, and each has more to say."""
 
 
 def main() -> None:
     arguments = _arguments()
-    people = speakers.load(arguments.folder, arguments.speakers)
-    texts = TEXTS[: arguments.texts]
-    with tempfile.TemporaryDirectory(prefix="timbre-bench-") as folder:
-        home = Path(folder)
-        studio = _started(home / "home")
-        try:
-            kokoro = systems.Kokoro(home / "weights")
-            clips = list(_clips(studio, kokoro, people, texts, home))
-            stages = timing.measure(studio, kokoro, people, home)
-        finally:
-            studio.close()
-    if arguments.audio:
-        _keep_audio(clips, arguments.audio)
-    _say("Measuring the clips")
-    judge = Judge(people)
-    found = report.figures([_measured(judge, clip) for clip in clips], stages)
-    found |= {"speakers": [speaker.name for speaker in people], "n_texts": len(texts), "cosines": judge.scales()}
+    begun = time.perf_counter()
+    people = speakers.read_folder(arguments.folder, arguments.speakers)
+    if arguments.quick and people.protocol == "files" and arguments.speakers is None:
+        people = speakers.read_folder(arguments.folder, QUICK_SPEAKERS)
+    for name in people.left_out:
+        _say(f"Left out: {name} has under {speakers.MIN_HELD_OUT_S:.0f} s to hold out")
+    n_texts = arguments.texts or (QUICK_TEXTS[people.protocol] if arguments.quick else len(TEXTS))
+    tasks = [work.Task(person, texts_of(i, n_texts), audio=arguments.audio) for i, person in enumerate(people.speakers)]
+    timed = not (arguments.quick or arguments.no_timing)
+    plan = {
+        "protocol": people.protocol,
+        "stages_s": {} if timed else None,
+        "speakers": {person.name: person.fingerprint for person in people.speakers},
+        "texts": {task.speaker.name: list(task.texts) for task in tasks},
+        "left_out": people.left_out,
+    }
+    before = compare.read(arguments.against) if arguments.against else None
+    if before:
+        compare.check_alike(before, plan)  # now, not after minutes of work
+    stages = None
+    if timed:
+        tasks, stages = _timed(tasks)
+    results = list(_told(work.measure(tasks, None if arguments.no_cache else kept.FOLDER)))
+    scales = _scales(results)
+    found = plan | report.figures(list(_cells(results, scales, timed=timed)), people.protocol, stages)
+    found |= {"cosines": scales, "took_s": time.perf_counter() - begun, "cpu_s": sum(os.times()[:4])}
     print(report.table(found))
+    print(f"\nTook {found['took_s']:.0f} s, {found['cpu_s']:.0f} s of all cores together.")
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if before:
+        print("\n" + compare.table(compare.differences(before, found)))
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench", description="Measure likeness, words, quality and time.")
-    parser.add_argument("folder", type=Path, help="one folder of at least ten recordings per speaker")
+    parser = argparse.ArgumentParser(prog="bench", description="Measure likeness, words, quality, manner and time.")
+    parser.add_argument("folder", type=Path, help="a folder of ten recordings per speaker, or of one recording each")
+    parser.add_argument("--quick", action="store_true", help="fewer texts and speakers, no times: about 3 minutes")
+    parser.add_argument("--against", type=Path, metavar="BEFORE", help="compare with a run kept by --json")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--audio", type=Path, help="leave each clone there as <speaker>-<system>.wav, texts joined")
-    parser.add_argument("--texts", type=int, default=len(TEXTS), choices=range(1, len(TEXTS) + 1), help="how many")
-    parser.add_argument("--speakers", type=int, help="only the first so many, at least 2")
+    parser.add_argument("--texts", type=int, choices=range(1, len(TEXTS) + 1), help="how many each speaker says")
+    parser.add_argument("--speakers", type=int, help="only so many, chosen evenly by name, at least 2")
+    parser.add_argument("--no-timing", action="store_true", help="measure no times: faster, and for a busy machine")
+    parser.add_argument("--no-cache", action="store_true", help="measure the real recordings anew")
     return parser.parse_args()
 
 
-def _started(home: Path) -> Studio:
-    home.mkdir()
-    studio = Studio(Settings.at(home))
-    studio.start()
-    deadline = time.monotonic() + READY_S
-    while not studio.ready:
-        if time.monotonic() > deadline:
-            studio.close()
-            raise SystemExit(f"The models were not ready after {READY_S:.0f} s.")
-        time.sleep(0.1)
-    return studio
+def _timed(tasks: list[work.Task]) -> tuple[list[work.Task], dict[str, Any]]:
+    """Make all clips in this process alone, with both cores as a person has them, and time it."""
+    with tempfile.TemporaryDirectory(prefix="timbre-bench-") as folder:
+        maker = work.Maker(Path(folder))
+        try:
+            made = []
+            for task in tasks:
+                _say(f"Speaking as {task.speaker.name}")
+                clips = maker.clips(task.speaker, task.texts)
+                made.append(work.Task(task.speaker, task.texts, clips, task.audio))
+            people = [task.speaker for task in tasks]
+            return made, timing.measure(maker.studio, maker.kokoro, people, Path(folder))
+        finally:
+            maker.studio.close()
 
 
-def _clips(
-    studio: Studio,
-    kokoro: systems.Kokoro,
-    people: list[speakers.Speaker],
-    texts: tuple[str, ...],
-    folder: Path,
-) -> Iterator[systems.Clip]:
-    for speaker in people:
-        _say(f"Speaking as {speaker.name}")
-        yield from systems.clones(studio, speaker, texts, folder)
-        yield from systems.stock(kokoro, speaker, texts)
-        yield from systems.real(speaker, len(texts))
+def _told(results: Iterator[work.Found]) -> Iterator[work.Found]:
+    for found in results:
+        _say(f"Measured {found.speaker}")
+        yield found
 
 
-def _measured(judge: Judge, clip: systems.Clip) -> report.Measured:
-    sound = speakers.to_rate(clip.samples, clip.sample_rate)
-    # A piece of the held-out recordings is compared with the recording that is cloned, never with itself.
-    cosines = judge.likeness(clip.speaker, sound, to_reference=clip.system == "real")
-    heard = judge.transcribe(sound) if clip.text else ""
-    errors, words = word_errors(clip.text, heard) if clip.text else (0, 0)
-    return report.Measured(
-        clip.speaker,
-        clip.system,
-        heard,
-        {encoder: judge.normalise(encoder, value) for encoder, value in cosines.items()},
-        errors,
-        words,
-        judge.dnsmos(sound),
-        clip.took_s,
-        len(clip.samples) / clip.sample_rate,
-    )
+def _scales(results: list[work.Found]) -> dict[str, dict[str, float]]:
+    """Return both ends of every encoder's scale."""
+    return {
+        name: dict(zip(("different", "same"), scale(*np.stack([f.real[name] for f in results], axis=1)), strict=True))
+        for name in ENCODERS
+    }
 
 
-def _keep_audio(clips: list[systems.Clip], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    together = defaultdict(list)
-    for clip in clips:
-        if clip.text:
-            together[clip.speaker, clip.system].append(clip)
-    for (speaker, system), said in together.items():
-        rate = said[0].sample_rate
-        pause = np.zeros(int(PAUSE_S * rate), np.float32)
-        joined = np.concatenate([part for clip in said for part in (clip.samples, pause)])
-        soundfile.write(folder / f"{speaker}-{system}.wav", joined, rate)
+def _cells(results: list[work.Found], scales: dict[str, dict[str, float]], *, timed: bool) -> Iterator[report.Measured]:
+    for row in (row for found in results for row in found.rows):
+        likeness = {
+            name: (cosine - scales[name]["different"]) / (scales[name]["same"] - scales[name]["different"])
+            for name, cosine in row.cosines.items()
+        }
+        clip = row.clip
+        yield report.Measured(
+            speaker=clip.speaker,
+            system=clip.system,
+            text=work.text_number(clip),
+            heard=row.heard,
+            likeness=likeness | {BOTH: float(np.mean(list(likeness.values())))},
+            errors=row.errors,
+            words=row.words,
+            dnsmos=row.dnsmos,
+            **row.manner,
+            took_s=clip.took_s if timed else None,
+            cpu_s=clip.cpu_s,
+            duration_s=row.duration_s,
+        )
 
 
 def _say(progress: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ MODELS = {"hd": "speech-2.6-hd", "turbo": "speech-2.6-turbo"}
 
 @dataclass(frozen=True)
 class Clip:
-    """One thing said: by whom it should sound, by which system, and how long it took to make (None: not made)."""
+    """One thing said: by whom it should sound, by which system, and what it took to make (None: not made).
+
+    ``took_s`` are seconds, ``cpu_s`` the seconds of every core: these count on a busy machine, too.
+    """
 
     speaker: str
     system: str
@@ -31,6 +34,11 @@ class Clip:
     samples: np.ndarray
     sample_rate: int
     took_s: float | None = None
+    cpu_s: float | None = None
+
+    def without_sound(self) -> Clip:
+        """Return what is told of it."""
+        return replace(self, samples=np.zeros(0, np.float32))
 
 
 class Kokoro:
@@ -82,21 +90,21 @@ def clones(studio: Studio, speaker: Speaker, texts: tuple[str, ...], folder: Pat
     cloned, _ = follow(studio.clone(clone_order(speaker, folder / f"{speaker.name}.wav", owner)))
     for system, model in MODELS.items():
         for text in texts:
-            begun = time.perf_counter()
+            begun, begun_cpu = time.perf_counter(), time.process_time()
             order = SpeakOrder(owner=owner, voice_id=cloned.voice.voice_id, text=text, model=model)
             spoken, _ = follow(studio.speak(order))
-            took_s = time.perf_counter() - begun
-            yield Clip(speaker.name, system, text, spoken.samples, spoken.sample_rate, took_s)
+            spent = time.perf_counter() - begun, time.process_time() - begun_cpu
+            yield Clip(speaker.name, system, text, spoken.samples, spoken.sample_rate, *spent)
 
 
 def stock(kokoro: Kokoro, speaker: Speaker, texts: tuple[str, ...]) -> Iterator[Clip]:
     """Speak every text with the stock voice nearest to a speaker."""
     style = kokoro.nearest(speaker)
     for text in texts:
-        begun = time.perf_counter()
+        begun, begun_cpu = time.perf_counter(), time.process_time()
         samples = kokoro.speak(text, style)
-        took_s = time.perf_counter() - begun
-        yield Clip(speaker.name, "stock", text, samples, speech.SAMPLE_RATE, took_s)
+        spent = time.perf_counter() - begun, time.process_time() - begun_cpu
+        yield Clip(speaker.name, "stock", text, samples, speech.SAMPLE_RATE, *spent)
 
 
 def real(speaker: Speaker, n_pieces: int) -> Iterator[Clip]:

@@ -18,3 +18,8 @@ TEXTS = (
 
 PREVIEW = TEXTS[0]
 """About 10 s of speech: what cloning is timed with."""
+
+
+def texts_of(turn: int, n_texts: int) -> tuple[str, ...]:
+    """Return what the speaker of a turn says: fewer than all texts are taken in turns, so that each is said by some."""
+    return tuple(TEXTS[(turn * n_texts + i) % len(TEXTS)] for i in range(n_texts))

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from clone.audio.tags import marked
 from clone.contract import CloneOptions
-from clone.errors import CancelledError, MaybeDone
-from clone.hosted import Clip, Hosted, clone_request
+from clone.errors import CancelledError, MaybeDone, TimbreError
+from clone.hosted import PREVIEW, Clip, Hosted, clone_request
 from clone.jobs import Queue, Stage, Stop, Tell, Work
 from clone.library import Library
+from clone.likeness import Likeness
 from clone.novita import CLONE_PATH, clone_body
 from clone.orders import Cloned, CloneOrder, SpeakOrder, Spoken
 from clone.prices import KEEP_BILL, KEEP_MODEL, KEEP_TEXT, Bill, clone_bill, estimate
@@ -33,6 +34,9 @@ MAX_CALLS = 4
 
 N_STEPS = 4
 """Of a hosted clone: reading, checking, cloning, keeping."""
+
+
+Asked = tuple[CloneOrder, Voice, Callable[[Path], Likeness | None]]
 
 
 class Calls:
@@ -74,13 +78,12 @@ class Calls:
         """Return the shortest speech that makes a hosted voice permanent."""
         return SpeakOrder(owner, voice_id, KEEP_TEXT, KEEP_MODEL, api_key=api_key)
 
-    def clone(
-        self, asked: tuple[CloneOrder, Voice], clips: tuple[Clip, Clip | None], folder: Path, tell: Tell, stop: Stop
-    ) -> Cloned:
+    def clone(self, asked: Asked, clips: tuple[Clip, Clip | None], folder: Path, tell: Tell, stop: Stop) -> Cloned:
         """Have a voice cloned, once, and keep it.
 
         Args:
-            asked: the order, and the voice as it is to be kept, still without the id it will get.
+            asked: the order, the voice as it is to be kept, still without the id it will get, and what tells of the
+                file of a preview how alike that is to the original; it raises nothing.
             clips: the reference, and the prompt clip if there is one.
             folder: for files in passing; the caller removes it.
             tell: told the stages.
@@ -89,11 +92,11 @@ class Calls:
         Raises:
             As ``Hosted.clone``; BusyError ``same_request``; MaybeDone ``not_kept`` with the voice_id in it.
         """
-        order, voice = asked
+        order, voice, measure = asked
         with self.hosted.once(voice.owner + voice.request_key):
             stored = self._library.find(voice.request_key, voice.owner)
             if stored:
-                return Cloned(stored, True, None, None)
+                return Cloned(stored, True)
             say = partial(_say, tell, 2, N_STEPS)
             say("The hosted service is cloning")
             made = self.hosted.clone(order, clips, folder, say, stop)
@@ -103,7 +106,9 @@ class Calls:
             if made.preview:
                 data, suffix = made.preview
                 files[f"preview.{suffix}"] = marked(data, suffix, provenance_of(voice))
-            return Cloned(self._keep(voice, files), False, None, None, made.note)
+            kept = self._keep(voice, files)  # first of all, for it is paid for
+            alike = measure(folder / PREVIEW) if made.preview else None
+            return Cloned(self._compared(kept, alike), False, made.note)
 
     def speak(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
         """Have a text said with a hosted voice, which makes the voice permanent, there and here.
@@ -141,6 +146,13 @@ class Calls:
         ends = min((link.expires_at for link in lent if link.expires_at), default=None)
         key_name = OWN_KEY if own else HOSTED_KEY
         return RequestCode(clone_code(Request(own or self._base_url, CLONE_PATH, body, key_name, ends)), ends)
+
+    def _compared(self, voice: Voice, alike: Likeness | None) -> Voice:
+        try:
+            return self._library.compared(voice.voice_id, voice.owner, alike) if alike else voice
+        except TimbreError as error:  # somebody forgot it in that moment
+            log.warning("A likeness could not be kept: %s", error.code)
+            return voice
 
     def _keep(self, voice: Voice, files: dict[str, bytes]) -> Voice:
         try:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from clone.audio.picture import outline
+from clone.audio.picture import outline, points
 from clone.audio.read import Recording, read
 from clone.audio.write import MP3_BIT_RATE, mp3_bytes
 from clone.contract import clock
+from clone.likeness import ENDS, told
 from clone.receipt import provenance_of
 from clone.settings import NOVITA
 from clone.voice import Voice
@@ -35,14 +36,6 @@ class Sound:
     points: str
 
 
-@dataclass(frozen=True)
-class Likeness:
-    """How alike clone and original are: as a share of what can be reached, 0 to 100, None if unknown; and in words."""
-
-    share: int | None
-    words: str
-
-
 def page(voice: Voice, reference: Path | None, preview: Path | None) -> bytes:
     """Return a voice's page, whole and by itself, in UTF-8.
 
@@ -59,7 +52,9 @@ def page(voice: Voice, reference: Path | None, preview: Path | None) -> bytes:
         original=_original(read(reference)) if reference else None,
         clone=_clone(voice, preview) if preview else None,
         text=voice.settings.get("text"),
-        likeness=_likeness(voice),
+        alike=voice.alike,
+        likeness=told(voice.alike) if voice.alike else "",
+        ends=ENDS,
         made_on=_day(voice.created_at),
         consent_at=_moment(voice.consent_at),
         settings=_settings(voice),
@@ -94,27 +89,8 @@ def _clone(voice: Voice, path: Path) -> Sound:
 
 
 def _sound(recording: Recording, mp3: bytes) -> Sound:
-    lows, highs = outline(recording.samples, N_COLUMNS)
-    loudest = max(float(highs.max()), -float(lows.min()), 1e-6)
-    middle = HEIGHT / 2
-    there = [f"{x},{middle - y / loudest * (middle - 2) - 0.4:.1f}" for x, y in enumerate(highs)]
-    back = [f"{x},{middle - y / loudest * (middle - 2) + 0.4:.1f}" for x, y in reversed(list(enumerate(lows)))]
     address = f"data:audio/mpeg;base64,{b64encode(mp3).decode()}"
-    return Sound(address, clock(recording.duration_s), " ".join(there + back))
-
-
-def _likeness(voice: Voice) -> Likeness | None:
-    if voice.likeness is None:
-        return None
-    scale = f"The clone's likeness to the original is {voice.likeness:.2f}: 1 is the same voice, 0 a different one."
-    if not voice.ceiling or voice.ceiling <= 0:
-        return Likeness(None, scale)
-    share = max(0, min(100, round(100 * voice.likeness / voice.ceiling)))
-    return Likeness(
-        share,
-        f"{scale} Two halves of the original, compared with each other, reach {voice.ceiling:.2f}, and a clone of it "
-        f"can hardly get further: this one gets {share} % of the way.",
-    )
+    return Sound(address, clock(recording.duration_s), points(*outline(recording.samples, N_COLUMNS), HEIGHT))
 
 
 def _settings(voice: Voice) -> list[tuple[str, str]]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from clone.audio.enhance import LOUDNESS_BLOCK_S, integrated_loudness
 from clone.audio.read import Recording, read
+from clone.contract import CloneOptions
 from clone.engine.local import Heard, LocalBackend
 from clone.engine.matching import match, words_heard
-from clone.examining import Match
+from clone.examining import Match, enhanced
+from clone.jobs import Stop
+from clone.likeness import Likeness
+
+log = logging.getLogger(__name__)
 
 MOST_DB = 30.0
 """Nothing is turned down by more than this: what is so much quieter is nearly silent."""
@@ -47,6 +55,31 @@ def compare(backend: LocalBackend, original: Path, preview: Path, text: str, lan
         max(quieter - one, -MOST_DB),
         max(quieter - other, -MOST_DB),
     )
+
+
+def likeness(backend: LocalBackend, original: Heard, samples: np.ndarray, sample_rate: int, stop: Stop) -> Likeness:
+    """Return how alike a recording and a preview of it are; samples float32, shape (n_samples,), mono."""
+    return backend.compare(original, backend.listen(samples, sample_rate), stop)
+
+
+def likeness_of_file(backend: LocalBackend, original: Heard, options: CloneOptions, preview: Path) -> Likeness | None:
+    """Measure a preview that another machine spoke as one of this machine's is measured.
+
+    Args:
+        backend: listens.
+        original: what was cloned, as it was sent.
+        options: what was asked to be done to it first, which is done here too.
+        preview: the file.
+
+    Returns:
+        None where it can't be measured, whatever the reason: the voice is paid for, and there all the same.
+    """
+    try:
+        said, stop = read(preview), Stop()
+        return likeness(backend, enhanced(original, options, stop), said.samples, said.sample_rate, stop)
+    except Exception as error:  # noqa: BLE001  a likeness is worth no voice
+        log.warning("A likeness could not be measured: %s", type(error).__name__)
+        return None
 
 
 def _loudness(recording: Recording) -> float:

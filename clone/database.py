@@ -164,9 +164,17 @@ def _m004_notes_and_undo(db: Connection) -> None:
     db.execute(text("CREATE INDEX voices_by_forgetting ON voices (forgotten_until)"))
 
 
+def _m005_calibrated_likeness(db: Connection) -> None:
+    """What a likeness is to be read against; unknown of the voices that are there already."""
+    db.execute(text("ALTER TABLE voices ADD COLUMN typical_stock DOUBLE PRECISION"))
+    for name in ("n_stock_beaten", "n_stock", "n_pieces_reached", "n_pieces"):
+        db.execute(text(f"ALTER TABLE voices ADD COLUMN {name} INTEGER"))
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _m001_voices,
     _m002_expired_voices,
     _m003_tasks,
     _m004_notes_and_undo,
+    _m005_calibrated_likeness,
 )

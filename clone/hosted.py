@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 DOWNLOAD_S = 60.0
 
+PREVIEW = "preview"
+"""What a downloaded sound is called in the folder lent for it."""
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -163,7 +166,7 @@ class Hosted:
         except TimbreError as error:  # the voice is there and paid for; it is kept without its preview
             log.warning("A preview could not be had: %s", error.code)
             return Made(answer.voice_id, note=f"The voice is made, but its preview could not be had. {error.message}")
-        return Made(answer.voice_id, ((folder / "preview").read_bytes(), preview.format))
+        return Made(answer.voice_id, ((folder / PREVIEW).read_bytes(), preview.format))
 
     def speak(self, order: SpeakOrder, folder: Path, say: Say, stop: Stop, *, done: Callable[[], object]) -> Recording:
         """Have a text said with a voice.
@@ -184,8 +187,8 @@ class Hosted:
         try:
             if isinstance(sound, str):
                 return self._bring(sound, folder, stop)
-            (folder / "preview").write_bytes(sound)
-            return read(folder / "preview", stop=stop)
+            (folder / PREVIEW).write_bytes(sound)
+            return read(folder / PREVIEW, stop=stop)
         except (HostedError, ValueError) as error:  # what refuses is a ValueError
             raise HostedError(
                 "The service spoke, but its sound could not be had.",
@@ -210,5 +213,5 @@ class Hosted:
         path = fetch(
             url, folder, allow_private=allow_private, max_bytes=MAX_INTAKE_BYTES, timeout_s=DOWNLOAD_S, stop=stop
         )
-        path.replace(folder / "preview")
-        return read(folder / "preview", stop=stop)
+        path.replace(folder / PREVIEW)
+        return read(folder / PREVIEW, stop=stop)

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, RowMapping, text
 from clone.contract import RETENTION
 from clone.database import migrate, open_database, truncate_log
 from clone.errors import VoiceError
+from clone.likeness import Likeness
 from clone.settings import Settings
 from clone.store import Store, make_private_folder
 from clone.voice import (
@@ -170,6 +171,15 @@ class Library:
             raise ValueError(f"not to be changed: {sorted(words)}")
         with self._changing() as db:
             return _update(db, replace(self._live(db, voice_id, owner), **words))  # type: ignore[arg-type]
+
+    def compared(self, voice_id: str, owner: str, alike: Likeness) -> Voice:
+        """Write down how alike a voice and its original are.
+
+        Raises:
+            VoiceError: as ``get``.
+        """
+        with self._changing() as db:
+            return _update(db, self._live(db, voice_id, owner).measured(alike))
 
     def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None:
         """Delete a voice, expired or not: its row, then its files.

@@ -9,6 +9,7 @@ import numpy as np
 
 from clone.contract import CloneOptions, check_prompt_pair, check_prompt_text
 from clone.errors import ConsentError, Refused
+from clone.likeness import Likeness
 from clone.settings import BACKENDS, LOCAL
 from clone.t2a import AS_IT_IS, SpeechSettings
 from clone.voice import Voice
@@ -79,16 +80,19 @@ def check_asked(order: CloneOrder) -> None:
 
 @dataclass(frozen=True)
 class Cloned:
-    """A cloned voice; likeness and ceiling are None without a preview. ``replayed``: it was there already.
+    """A cloned voice. ``replayed``: it was there already.
 
     ``note`` is what else a person must know, such as that a preview was lost.
     """
 
     voice: Voice
     replayed: bool
-    likeness: float | None
-    ceiling: float | None
     note: str = ""
+
+    @property
+    def alike(self) -> Likeness | None:
+        """How alike it and its original are; None without a preview, or where that could not be measured."""
+        return self.voice.alike
 
 
 @dataclass(frozen=True)

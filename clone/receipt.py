@@ -39,7 +39,7 @@ def request_key(order: CloneOrder, path: Path, prompt_path: Path | None, backend
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-def new_voice(order: CloneOrder, recording: Recording, key: str, likeness: float | None, ceiling: float) -> Voice:
+def new_voice(order: CloneOrder, recording: Recording, key: str) -> Voice:
     """Return the voice of an order as the library will keep it, with an id of its own."""
     now = datetime.now(UTC)
     return Voice(
@@ -55,8 +55,6 @@ def new_voice(order: CloneOrder, recording: Recording, key: str, likeness: float
         consent_at=now,
         consent_by=order.owner,
         created_at=now,
-        likeness=likeness,
-        ceiling=ceiling if likeness is not None else None,
         engine_version=ENGINE_VERSION if order.backend == LOCAL else "",
     )
 

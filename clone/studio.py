@@ -20,7 +20,7 @@ from clone.audio.finding import Report
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.audio.write import accepted, file_bytes, mp3_bytes
 from clone.calls import Calls, files_of
-from clone.comparing import Comparison, compare
+from clone.comparing import Comparison, compare, likeness, likeness_of_file
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import Heard, LocalBackend
 from clone.errors import BusyError
@@ -327,23 +327,24 @@ class Studio:
                     clip_of(order.audio if order.stretch is None else None, recording, (kept, suffix)),
                     clip_of(order.prompt_audio, clip, prompt_clip) if clip and prompt_clip else None,
                 )
-                voice = new_voice(order, recording, self._request_key(order, path, prompt_path), None, 0)
+                voice = new_voice(order, recording, self._request_key(order, path, prompt_path))
+                measure = partial(likeness_of_file, self._backend, heard, order.options)
                 self._check_quota(order.owner, sum(map(len, files_of(clips).values())))
-                return self.calls.clone((order, voice), clips, folder, tell, stop)
+                return self.calls.clone((order, voice, measure), clips, folder, tell, stop)
             step("Learning the voice")
-            profile = self._backend.learn(enhanced(heard, order.options, stop), prompt, stop)
+            heard = enhanced(heard, order.options, stop)
+            profile = self._backend.learn(heard, prompt, stop)
             files = {f"reference.{suffix}": kept, "profile.npz": profile.to_bytes()}
             if clip and prompt_path:
                 files[f"prompt.{clip.format}"] = prompt_path.read_bytes()
             samples = self._recital.say(profile, script, (order.options.model or "", AS_IT_IS), step, stop)
             step("Comparing the clone with the original")
-            likeness = self._backend.likeness(profile, samples) if script else None
-            request_key = self._request_key(order, path, prompt_path)
-            voice = new_voice(order, recording, request_key, likeness, profile.ceiling)
+            alike = likeness(self._backend, heard, samples, SAMPLE_RATE, stop) if script else None
+            voice = new_voice(order, recording, self._request_key(order, path, prompt_path)).measured(alike)
             if script:
                 files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
         stop.check()
-        return Cloned(self._add(voice, files), False, likeness, voice.ceiling)
+        return Cloned(self._add(voice, files), False)
 
     def _prompt(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, tuple[Heard, str]]:
         recording = read(path, field="prompt_audio", stop=stop)
@@ -362,7 +363,7 @@ class Studio:
             voice = self._library.find(self._request_key(order, path, prompt_path), order.owner)
         except OSError:  # reading it says what is the matter
             return None
-        return None if voice is None else Cloned(voice, True, voice.likeness, voice.ceiling)
+        return None if voice is None else Cloned(voice, True)
 
     def _request_key(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> str:
         backend = self._settings.novita_base_url if order.backend == NOVITA else self._backend.name

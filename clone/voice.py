@@ -6,13 +6,14 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 from clone.contract import RETENTION
 from clone.errors import TextError, VoiceError
+from clone.likeness import UNMEASURED, Likeness
 
 _FOLDER = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _ID_MAX_CHARS = 200
@@ -31,7 +32,9 @@ class Voice:
         request_key: hash of everything that was asked for, to find the same request again.
         expires_at: None once permanent; set by ``Library.add``.
         permanent_at: None while temporary.
-        likeness: similarity of clone and reference; ``ceiling`` that of the reference's own two halves.
+        likeness: cosine of clone and reference; None where it was not measured.
+        ceiling, typical_stock, n_stock_beaten, n_stock, n_pieces_reached, n_pieces: what that is to be read against,
+            as in Likeness; the last five are None in voices from before they were measured.
         files: names of its files; ``n_bytes`` their size together; both set by the library.
     """
 
@@ -51,6 +54,11 @@ class Voice:
     permanent_at: datetime | None = None
     likeness: float | None = None
     ceiling: float | None = None
+    typical_stock: float | None = None
+    n_stock_beaten: int | None = None
+    n_stock: int | None = None
+    n_pieces_reached: int | None = None
+    n_pieces: int | None = None
     engine_version: str = ""
     files: tuple[str, ...] = ()
     n_bytes: int = 0
@@ -59,6 +67,16 @@ class Voice:
     def permanent(self) -> bool:
         """Whether it is kept for good."""
         return self.permanent_at is not None
+
+    @property
+    def alike(self) -> Likeness | None:
+        """How alike clone and reference are, as one value; None where that was not measured."""
+        measured = {name: getattr(self, name) for name in UNMEASURED if name != "likeness"}
+        return None if self.likeness is None else Likeness(self.likeness, **measured)
+
+    def measured(self, alike: Likeness | None) -> Voice:
+        """Return it with its likeness."""
+        return replace(self, **(alike.to_dict() if alike else UNMEASURED))  # type: ignore[arg-type]
 
     def file(self, kind: str) -> str | None:
         """Return the name of its ``reference``, ``preview``, ``prompt`` or ``profile``; None when it has none."""

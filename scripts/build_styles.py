@@ -1,4 +1,4 @@
-"""Make assets/styles.npz, the compact table of Kokoro's stock voices that the hd engine blends.
+"""Make assets/styles.npz, the compact table of Kokoro's stock voices that the hd engine mixes.
 
     npm pack kokoro-js@1.2.1 && tar xzf kokoro-js-1.2.1.tgz
     python scripts/build_styles.py package/voices assets/styles.npz

@@ -73,7 +73,9 @@ def test_clone_prints_the_voice(kept: tuple[Path, Path, str]) -> None:
     answer = json.loads(kept[2])
     assert answer["voice_id"]
     assert 0 < answer["likeness"] <= 1
-    assert answer["likeness"] <= answer["ceiling"] + 0.1
+    assert answer["typical_stock"] < answer["likeness"] <= answer["ceiling"] + 0.1
+    assert 27 < answer["n_stock_beaten"] <= answer["n_stock"] == 54
+    assert 0 <= answer["n_pieces_reached"] <= answer["n_pieces"]
     assert answer["expires_at"].endswith("+00:00")
     assert answer["replayed"] is False
     assert answer["preview"] == str(kept[1])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.signal import butter, sosfiltfilt
 
 from clone.audio.read import resample
-from clone.engine.conversion import N_BANDS, SAMPLE_RATE, Frames, analyse, convert
+from clone.engine.conversion import N_BANDS, SAMPLE_RATE, analyse, convert
 from clone.engine.local import Heard, LocalBackend
 from clone.engine.profile import Profile
 from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
@@ -45,6 +47,29 @@ def test_the_spectrum_comes_nearer_to_the_reference(
     assert after < before
 
 
+@pytest.mark.parametrize("name", ["ada", "ben"])
+def test_a_sentence_s_average_comes_close_to_the_reference_s(
+    backend: LocalBackend, base: tuple[np.ndarray, np.ndarray], profiles: dict[str, Profile], name: str
+) -> None:
+    samples, features = base
+    frames = profiles[name].frames
+    converted = convert(samples, features, frames)
+    after = analyse(converted, features_of(backend, converted), frames.n_bands)[0]
+    apart = after.envelopes.mean(axis=0) - frames.envelopes.mean(axis=0)
+    assert np.abs(apart[: frames.n_bands - 3]).mean() < 3.0
+
+
+def test_one_spoken_instant_is_not_bent_like_a_sentence(
+    base: tuple[np.ndarray, np.ndarray], profiles: dict[str, Profile]
+) -> None:
+    short = np.zeros(SAMPLE_RATE // 5, np.float32)
+    middle = len(base[0]) // 2
+    short[: SAMPLE_RATE // 25] = base[0][middle : middle + SAMPLE_RATE // 25]
+    converted = convert(short, base[1][: len(short) // 480], profiles["ben"].frames)
+    assert converted.shape == short.shape
+    assert np.isfinite(converted).all()
+
+
 def test_length_and_loudness_stay(base: tuple[np.ndarray, np.ndarray], profiles: dict[str, Profile]) -> None:
     samples, features = base
     converted = convert(samples, features, profiles["ben"].frames)
@@ -77,11 +102,12 @@ def test_a_telephone_s_bandwidth_is_noticed_and_nothing_is_made_up_above_it(
 
 
 def test_a_reference_without_frames_changes_nothing(base: tuple[np.ndarray, np.ndarray]) -> None:
-    none = Frames(np.zeros((0, 512), np.float32), np.zeros((0, N_BANDS), np.float32), N_BANDS)
+    frames = analyse(*base)[0]
+    none = replace(frames, features=frames.features[:0], envelopes=frames.envelopes[:0], levels=frames.levels[:0])
     assert np.array_equal(convert(*base, none), base[0])
 
 
 def test_one_frame_is_a_reference_too(base: tuple[np.ndarray, np.ndarray], profiles: dict[str, Profile]) -> None:
     frames = profiles["ada"].frames
-    one = Frames(frames.features[:1], frames.envelopes[:1], frames.n_bands)
+    one = replace(frames, features=frames.features[:1], envelopes=frames.envelopes[:1], levels=frames.levels[:1])
     assert np.isfinite(convert(*base, one)).all()

@@ -10,10 +10,11 @@ import pytest
 
 from clone.audio.read import resample
 from clone.engine.local import LocalBackend
+from clone.engine.pitch import fitted
 from clone.engine.speaker import SAMPLE_RATE as HEARD_RATE
 from clone.engine.speaker import median_pitch_hz
 from clone.engine.speech import SAMPLE_RATE, Hd, Turbo
-from clone.engine.styles import blend, row_for, table
+from clone.engine.styles import row_for, table
 from clone.errors import CancelledError
 from clone.jobs import Stop
 
@@ -65,7 +66,7 @@ def test_hd_speaks_in_a_style_and_at_a_pace(turbo: Turbo, hd: Hd) -> None:
     phonemes = turbo.phonemes("Walk slowly home.")[0]
     tokens = turbo.tokens(phonemes)
     lowest, highest = np.argsort(table().pitch_hz)[[3, -4]]
-    low, high = (row_for(blend(table().embeddings[i], table().pitch_hz[i]), len(phonemes)) for i in (lowest, highest))
+    low, high = (row_for(table().styles[i], len(phonemes)) for i in (lowest, highest))
     deep, bright, quick = hd.speak(tokens, low, 1.0), hd.speak(tokens, high, 1.0), hd.speak(tokens, high, 1.25)
     assert heard_pitch(deep) < 0.8 * heard_pitch(bright)
     assert len(quick) < len(bright)
@@ -73,10 +74,23 @@ def test_hd_speaks_in_a_style_and_at_a_pace(turbo: Turbo, hd: Hd) -> None:
     assert 0.01 < np.abs(deep).max() < 1.5
 
 
+@pytest.mark.parametrize("wanted_hz", [110.0, 190.0])
+def test_hd_speaks_at_the_pitch_of_a_voice(turbo: Turbo, hd: Hd, wanted_hz: float) -> None:
+    phonemes = turbo.phonemes(TEXT)[0]
+    tokens, row = turbo.tokens(phonemes), row_for(table().styles[list(table().names).index("af_heart")], len(phonemes))
+    voice_hz = wanted_hz * 2.0 ** np.linspace(-0.2, 0.2, 100)
+    pitch = fitted(hd.voiced_hz(tokens, row), voice_hz)
+    samples = hd.speak(tokens, row, 1.0, pitch=pitch)
+    assert heard_pitch(samples) == pytest.approx(wanted_hz, rel=0.06)
+    higher = hd.speak(tokens, row, 1.0, moved=1.25, pitch=pitch)
+    assert len(higher) == len(samples)
+    assert heard_pitch(higher) == pytest.approx(1.25 * wanted_hz, rel=0.08)
+
+
 def test_a_stop_interrupts_a_run(turbo: Turbo, hd: Hd) -> None:
     phonemes = turbo.phonemes(" ".join([TEXT[:-1]] * 9))[0][:400]
     tokens = turbo.tokens(phonemes)
-    style = row_for(blend(table().embeddings[0], 150.0), len(phonemes))
+    style = row_for(table().styles[0], len(phonemes))
     stop = Stop()
     timer = threading.Timer(0.5, stop.ask)
     timer.start()

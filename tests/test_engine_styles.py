@@ -1,4 +1,4 @@
-"""Which style Kokoro speaks in: the table, the blend, and the row for a length."""
+"""Which style Kokoro speaks in: the table, the bank, the mixture, and the row for a length."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clone.engine.profile import Profile
-from clone.engine.styles import ENGLISH, PROSODY, ROWS, TIMBRE, blend, row_for, table
+from clone.engine.styles import N_NEAREST, PROSODY, ROWS, TIMBRE, WHISPERED, bank, mixed, nearest, row_for, table
 
 N_STYLE = 256
 
@@ -14,7 +14,7 @@ N_STYLE = 256
 def test_the_table_is_whole() -> None:
     stock = table()
     n = len(stock.names)
-    assert len(set(stock.names)) == n > len(ENGLISH)
+    assert len(set(stock.names)) == n > 50
     assert stock.styles.shape == (n, len(ROWS), N_STYLE)
     assert stock.embeddings.shape == (n, N_STYLE)
     assert np.linalg.norm(stock.embeddings, axis=1) == pytest.approx(np.ones(n), abs=0.01)
@@ -22,29 +22,42 @@ def test_the_table_is_whole() -> None:
     assert ((stock.pitch_hz > 60) & (stock.pitch_hz < 400)).all()
 
 
-def test_a_blend_is_a_style_for_every_voice_and_pitch() -> None:
-    for embedding in table().embeddings[::9]:
-        for pitch_hz in (0.0, 50.0, 120.0, 210.0, 500.0):
-            style = blend(embedding, pitch_hz)
-            assert style.shape == (len(ROWS), N_STYLE)
-            assert style.dtype == np.float32
-            assert np.isfinite(style).all()
+def test_the_bank_is_whole() -> None:
+    known = bank()
+    n = len(known.weights)
+    assert n > 10 * N_NEAREST
+    assert known.weights.shape == (n, 2, len(table().names) - 1)
+    assert known.weights.sum(axis=-1) == pytest.approx(np.ones((n, 2)), abs=0.02)
+    assert known.embeddings.shape == (n, N_STYLE)
+    assert np.linalg.norm(known.embeddings, axis=1) == pytest.approx(np.ones(n), abs=0.01)
+    assert np.isfinite(known.colour).all()
 
 
-def test_the_timbre_of_a_blend_lies_among_the_voices_nearest_to_the_one_it_is_for() -> None:
-    stock = table()
-    for i in range(0, len(stock.names), 6):
-        timbre = blend(stock.embeddings[i], 150.0)[:, TIMBRE]
-        near = stock.styles[np.argsort(-(stock.embeddings @ stock.embeddings[i]))[:10], :, TIMBRE]
-        assert (timbre >= near.min(axis=0) - 1e-4).all()
-        assert (timbre <= near.max(axis=0) + 1e-4).all()
+def test_a_stock_voice_is_a_mixture_of_itself_alone() -> None:
+    kept = table().styles[table().names != WHISPERED]
+    alone = np.zeros((2, len(kept)), np.float32)
+    alone[0, 3] = alone[1, 7] = 1.0
+    style = mixed(alone)
+    assert np.allclose(style[:, TIMBRE], kept[3][:, TIMBRE], atol=1e-5)
+    assert np.allclose(style[:, PROSODY], kept[7][:, PROSODY], atol=1e-5)
 
 
-def test_pitch_chooses_the_prosody_and_nothing_else() -> None:
-    embedding = table().embeddings[0]
-    low, high = blend(embedding, 100.0), blend(embedding, 220.0)
-    assert np.array_equal(low[:, TIMBRE], high[:, TIMBRE])
-    assert not np.allclose(low[:, PROSODY], high[:, PROSODY])
+def test_every_voice_has_a_style_and_other_voices_have_others() -> None:
+    embeddings = table().embeddings[::9]
+    chosen = [nearest(embedding) for embedding in embeddings]
+    for style in chosen:
+        assert style.shape == (len(ROWS), N_STYLE)
+        assert style.dtype == np.float32
+        assert np.isfinite(style).all()
+    assert not np.allclose(chosen[0], chosen[1], atol=0.05)
+
+
+def test_the_style_of_a_voice_in_the_bank_is_near_to_its_own_mixture() -> None:
+    known = bank()
+    all_styles = [mixed(weights)[4] for weights in known.weights[:40]]
+    for i in range(0, 40, 8):
+        away = [np.linalg.norm(nearest(known.embeddings[i])[4] - style) for style in all_styles]
+        assert int(np.argmin(away)) == i
 
 
 def test_the_row_for_a_length_is_the_kept_one_or_lies_between_two() -> None:

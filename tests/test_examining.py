@@ -70,7 +70,7 @@ def test_an_over_long_recording_is_cloned_by_its_best_stretch(studio: Studio, lo
     assert contract.REFERENCE_MIN_S <= found.end_s - found.start_s <= contract.REFERENCE_MAX_S
     assert found.reasons
     cloned = last(studio.clone(order(long, stretch=(found.start_s, found.end_s), text=TEXT)))
-    assert cloned.likeness > 0.5
+    assert cloned.voice.likeness > 0.5
 
 
 @pytest.mark.parametrize("bounds", [(5.0, 5.0), (-1.0, 12.0), (6.0, 400.0), (20.0, 5.0), (float("nan"), 12.0)])

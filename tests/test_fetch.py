@@ -339,7 +339,8 @@ def low_level() -> list[type[BaseException]]:
     errors = [each for each in classes if issubclass(each, Exception) and not issubclass(each, Warning)]
     errors = [each for each in errors if each.__module__.startswith(("requests", "urllib3"))]
     errors += [HTTPException, IncompleteRead, RemoteDisconnected, LineTooLong, ConnectionResetError, BrokenPipeError]
-    return sorted({*errors, TimeoutError, ssl.SSLError, ssl.SSLEOFError, OSError}, key=lambda each: each.__name__)
+    errors += [TimeoutError, ssl.SSLError, ssl.SSLEOFError, OSError]
+    return sorted(set(errors), key=lambda each: f"{each.__module__}.{each.__qualname__}")
 
 
 @pytest.mark.parametrize("kind", low_level(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")

@@ -122,6 +122,33 @@ def test_a_recording_becomes_a_hosted_voice(studio: Studio, service: FaultServer
         urllib.request.urlopen(asked["audio_url"], timeout=10)
 
 
+def test_a_hosted_clone_is_measured_as_one_of_this_machine_is(
+    studio: Studio, service: FaultServer, backend: LocalBackend, examples: list[Path]
+) -> None:
+    spoken = last(studio.clone(order(examples[0], text=TEXT)))
+    preview = studio.audio(spoken.voice.voice_id, "ann", "preview").read_bytes()
+    service.answers["/preview.mp3"] = sending(body(preview))
+    n_asked = len(service.asked)
+    there, here = last(studio.clone(hosted(examples[0]))).alike, spoken.alike
+    assert there.cosine == pytest.approx(here.cosine, abs=0.02)  # mp3 lies between them
+    assert there.n_stock_beaten == pytest.approx(here.n_stock_beaten, abs=2)
+    assert (there.n_stock, there.n_pieces, there.ceiling) == (here.n_stock, here.n_pieces, here.ceiling)
+    assert studio.voice("voice_Hosted/1", "ann").alike == there
+    assert [head.split()[0] for head in service.asked[n_asked:]] == ["POST", "GET"]  # nothing else was asked for it
+
+
+def test_a_measure_that_fails_loses_no_hosted_voice(
+    studio: Studio, service: FaultServer, examples: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("weights gone")
+
+    monkeypatch.setattr(LocalBackend, "compare", broken)
+    cloned = last(studio.clone(hosted(examples[0])))
+    assert (cloned.voice.voice_id, cloned.alike, cloned.note) == ("voice_Hosted/1", None, "")
+    assert studio.audio("voice_Hosted/1", "ann", "preview").is_file()
+
+
 def test_the_same_again_costs_nothing(studio: Studio, service: FaultServer, examples: list[Path]) -> None:
     first = last(studio.clone(hosted(examples[0])))
     again = last(studio.clone(hosted(examples[0], api_key=None)))
@@ -257,6 +284,7 @@ def test_a_lost_preview_does_not_lose_the_voice(
     service.answers[CLONE_PATH] = cloning(service, demo_audio_url=service.url(preview))
     cloned = last(studio.clone(hosted(examples[0])))
     assert "preview could not be had" in cloned.note
+    assert cloned.alike is None
     assert [voice.voice_id for voice in studio.voices("ann")] == ["voice_Hosted/1"]
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 CODE = [path for path in (ROOT / "app.py", *sorted((ROOT / "clone").rglob("*.py"))) if path.exists()]
 EVERYTHING = [*CODE, *(f for folder in ("tests", "bench", "scripts") for f in sorted((ROOT / folder).rglob("*.py")))]
 
-FOUNDATION = {"contract", "errors", "settings", "jobs", "t2a"}
+FOUNDATION = {"contract", "errors", "settings", "jobs", "t2a", "likeness"}
 PARTS = {"audio", "fetch", "store", "library", "voice", "engine", "novita"}
 MAY_IMPORT = {
     "": set(),
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "contract": {"errors"},
     "settings": {"errors"},
     "t2a": {"contract", "errors"},
+    "likeness": set(),
     "jobs": {"errors"},
     "audio": FOUNDATION,
     "network": FOUNDATION,

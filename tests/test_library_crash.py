@@ -25,6 +25,7 @@ from clone import database
 from clone.contract import RETENTION
 from clone.errors import TimbreError
 from clone.library import Library
+from clone.likeness import Likeness
 from clone.settings import Settings
 from clone.store import Store
 from tests.voices import FILES, START, Clock, make_voice, open_library, refusal
@@ -91,6 +92,21 @@ def test_a_database_in_memory_serves_threads(tmp_path: Path, clock: Clock) -> No
 
 # The schema
 
+ADDED = {
+    4: ("note", "forgotten_until"),
+    5: ("typical_stock", "n_stock_beaten", "n_stock", "n_pieces_reached", "n_pieces"),
+}
+"""Columns of voices by the schema that brought them."""
+
+
+def make_older(home: Path, version: int) -> None:
+    """Take a database file back to an older schema."""
+    with sqlite3.connect(home / "library.db") as db:
+        db.execute("DROP INDEX IF EXISTS voices_by_forgetting")
+        for column in (column for later, added in ADDED.items() if later > version for column in added):
+            db.execute(f"ALTER TABLE voices DROP COLUMN {column}")
+        db.execute("UPDATE schema_version SET version = :version", {"version": version})
+
 
 def test_migrations_run_once_in_order(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     library = open_library(home, clock)
@@ -110,16 +126,27 @@ def test_a_library_from_before_notes_opens_with_all_its_voices(home: Path, clock
     library = open_library(home, clock)
     voice = library.add(make_voice(), FILES)
     library.close()
-    with sqlite3.connect(home / "library.db") as db:
-        db.execute("DROP INDEX voices_by_forgetting")
-        for column in ("note", "forgotten_until"):
-            db.execute(f"ALTER TABLE voices DROP COLUMN {column}")
-        db.execute("UPDATE schema_version SET version = 3")
+    make_older(home, 3)
     library = open_library(home, clock)
     assert library.voices("ada") == [voice]
     assert library.describe("voice-1", "ada", note="Old, and new.").note == "Old, and new."
     library.forget("voice-1", "ada", 5.0)
     assert library.restore("voice-1", "ada").note == "Old, and new."
+
+
+def test_an_older_librarys_voices_keep_the_likeness_that_is_known(home: Path, clock: Clock) -> None:
+    library = open_library(home, clock)
+    voice = library.add(make_voice(ceiling=0.9), FILES)
+    library.close()
+    make_older(home, 4)
+    library = open_library(home, clock)
+    assert library.voices("ada") == [voice]
+    assert library.get("voice-1", "ada").alike == Likeness(0.8125, 0.9)
+    alike = Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10)
+    assert library.compared("voice-1", "ada", alike).alike == alike
+    library.close()
+    library = open_library(home, clock)
+    assert library.get("voice-1", "ada") == voice.measured(alike)
 
 
 def test_a_migration_that_fails_changes_nothing(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

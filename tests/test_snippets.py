@@ -238,7 +238,7 @@ def test_neither_key_nor_place_is_in_it(home: Path, examples: list[Path]) -> Non
         assert 3500 < (code.expires_at - datetime.now(UTC)).total_seconds() <= 3600
         for _, program in code.snippets:
             assert "NOVITA_API_KEY" in program
-            for private in ("sk-of-the-owner", "sk-entered", "invited-key", str(home), "ada", "/tmp"):
+            for private in ("sk-of-the-owner", "sk-entered", "invited-key", str(home), examples[0].name, "/tmp"):
                 assert private not in program
         assert len(files_in(home / "lent")) == 1
     assert files_in(home / "lent") == []

@@ -89,7 +89,11 @@ def test_a_clone_is_temporary_and_has_all_that_was_promised(
     assert not voice.permanent
     assert voice.expires_at == voice.created_at + RETENTION
     assert (voice.name, voice.model, voice.backend, voice.consent_by) == ("Ada", TURBO, "local", "ann")
-    assert 0.4 < news[-1].likeness < news[-1].ceiling <= 1
+    alike = news[-1].alike
+    assert alike.typical_stock < alike.cosine < alike.ceiling <= 1
+    assert 40 < alike.n_stock_beaten <= alike.n_stock == 54
+    assert 3 <= alike.n_pieces <= 10
+    assert 0 <= alike.n_pieces_reached < alike.n_pieces
     assert studio.audio(voice.voice_id, "ann", "reference").read_bytes() == examples[0].read_bytes()
     preview = read(studio.audio(voice.voice_id, "ann", "preview"))
     assert preview.format == "mp3"
@@ -100,7 +104,7 @@ def test_a_clone_is_temporary_and_has_all_that_was_promised(
 
 def test_without_a_text_there_is_no_preview(studio: Studio, examples: list[Path]) -> None:
     cloned = last(studio.clone(order(examples[1])))
-    assert cloned.likeness is cloned.ceiling is None
+    assert cloned.alike is cloned.voice.likeness is None
     assert set(cloned.voice.files) == {"reference.mp3", "profile.npz"}
     with pytest.raises(VoiceError):
         studio.audio(cloned.voice.voice_id, "ann", "preview")
@@ -109,7 +113,7 @@ def test_without_a_text_there_is_no_preview(studio: Studio, examples: list[Path]
 def test_an_hd_clone(studio: Studio, examples: list[Path]) -> None:
     cloned = last(studio.clone(order(examples[2], text=TEXT, model=HD)))
     assert cloned.voice.model == HD
-    assert 0.5 < cloned.likeness <= cloned.ceiling
+    assert 0.5 < cloned.alike.cosine <= cloned.alike.ceiling
 
 
 def test_the_same_request_gives_the_stored_voice_and_any_other_a_new_one(
@@ -140,7 +144,9 @@ def test_two_owners_at_once_get_their_own(studio: Studio, examples: list[Path], 
         done = {owner: job.result() for owner, job in jobs.items()}
     for owner, path in zip(("ann", "ben"), examples, strict=False):
         assert studio.voices(owner) == [done[owner].voice]
-        assert done[owner].ceiling == pytest.approx(profiles[path.stem].ceiling, abs=1e-3)
+        kept = Profile.from_bytes(studio._library.read(done[owner].voice, "profile.npz"))
+        assert kept is not None
+        assert kept.embedding @ profiles[path.stem].embedding > 0.999
     with pytest.raises(VoiceError):
         studio.audio(done["ann"].voice.voice_id, "ben", "reference")
     with pytest.raises(VoiceError):

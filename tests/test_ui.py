@@ -12,6 +12,7 @@ import pytest
 from clone import contract
 from clone.errors import TimbreError
 from clone.jobs import Stage, Waiting
+from clone.likeness import Likeness
 from clone.settings import Settings
 from clone.ui import listing, parts, words
 from clone.ui.examples import examples
@@ -167,15 +168,22 @@ def test_ready_recordings_are_said_to_be_ready_and_others_not() -> None:
 def test_how_long_a_voice_stays() -> None:
     now = datetime(2026, 3, 1, 12, tzinfo=UTC)
     temporary = make_voice(expires_at=now + contract.RETENTION)
-    assert parts.expiry(temporary, now) == "Removed in 7 days, on 8 March 2026, 12:00 UTC"
+    assert parts.expiry(temporary, now) == "Expires in 7 days, on 8 March 2026, 12:00 UTC"
     assert "in 5 h" in parts.expiry(make_voice(expires_at=now + timedelta(hours=5)), now)
     assert parts.expiry(make_voice(expires_at=None), now) == words.KEPT
 
 
-@pytest.mark.parametrize(("value", "ceiling", "said"), [(0.6, 0.8, "75 %"), (0.9, 0.8, "100 %"), (-0.2, 0.8, "0 %")])
-def test_likeness_is_said_against_its_ceiling(value: float, ceiling: float, said: str) -> None:
-    assert said in parts.gauge(value, ceiling)
-    assert "%" not in words.likeness(value, None)
+def test_likeness_is_shown_between_a_stock_voice_and_the_original() -> None:
+    shown = parts.gauge(Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10))
+    assert "width:50.0%" in shown
+    assert all(end in shown for end in words.LIKENESS_ENDS)
+    assert "53 of 54 stock voices" in shown
+
+
+def test_an_older_likeness_is_shown_as_far_as_it_is_known() -> None:
+    assert "width:75.0%" in parts.gauge(Likeness(0.6, 0.8))
+    assert words.LIKENESS_ENDS[0] not in parts.gauge(Likeness(0.6, 0.8))
+    assert "tb-gauge" not in parts.gauge(Likeness(0.6))
 
 
 def test_what_was_not_expected_is_not_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -41,7 +41,7 @@ def make_voice(voice_id: str = "voice-1", owner: str = "ada", **changes: Any) ->
         model="speech-02-hd",
         settings={"text": "Hello, “you”.", "accuracy": 0.7, "prompt_text": None},
         likeness=0.8125,
-        engine_version="1",
+        engine_version="2",
     )
     return replace(voice, **changes)
 

@@ -39,6 +39,10 @@ class Picture:
     speech: Spans
     clipped: Spans
 
+    def points(self, height: float) -> str:
+        """Return its waveform as the points of an SVG polygon; see ``points``."""
+        return points(self.lows, self.highs, height)
+
 
 def draw(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans) -> Picture:
     """Return the picture of a recording.
@@ -63,6 +67,21 @@ def outline(samples: np.ndarray, n_columns: int) -> tuple[np.ndarray, np.ndarray
     """Return the lowest and the highest sample of each column, shape (n_columns,) both; samples as in ``draw``."""
     starts = np.linspace(0, len(samples), n_columns, endpoint=False).astype(int)
     return np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
+
+
+def points(lows: np.ndarray, highs: np.ndarray, height: float) -> str:
+    """Return an outline as the points of an SVG polygon: a column a unit wide, the loudest as high as fits.
+
+    Args:
+        lows: as ``outline`` returns them.
+        highs: likewise.
+        height: of the drawing.
+    """
+    loudest = max(float(highs.max()), -float(lows.min()), 1e-6)
+    middle = height / 2
+    there = [f"{x},{middle - y / loudest * (middle - 2) - 0.4:.1f}" for x, y in enumerate(highs)]
+    back = [f"{x},{middle - y / loudest * (middle - 2) + 0.4:.1f}" for x, y in reversed(list(enumerate(lows)))]
+    return " ".join(there + back)
 
 
 def _spectrogram(samples: np.ndarray) -> np.ndarray:

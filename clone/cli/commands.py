@@ -21,6 +21,7 @@ from clone.cli.speaking import speak
 from clone.cli.terminal import Progress, print_json, print_table, someone_is_there, sure
 from clone.contract import CloneOptions, parse
 from clone.errors import Refused, TimbreError
+from clone.likeness import UNMEASURED, told
 from clone.orders import LOCAL_OWNER
 from clone.settings import NOVITA, Settings
 from clone.studio import Cloned, CloneOrder, Examination, Spoken, Studio, Voice
@@ -28,7 +29,7 @@ from clone.t2a import check_language
 from clone.voice import check_name
 
 FINDING = ("code", "severity", "measured", "limit", "advice")
-OF_A_VOICE = ("voice_id", "name", "backend", "model", "likeness", "ceiling", "permanent")
+OF_A_VOICE = ("voice_id", "name", "backend", "model", *UNMEASURED, "permanent")
 LOOKS = ("Looking at the recording", "Listening for speakers and language")
 
 
@@ -78,12 +79,18 @@ def _clone(studio: Studio, arguments: argparse.Namespace) -> None:
     _answer(
         arguments.json,
         voice_id=cloned.voice.voice_id,
-        likeness=cloned.likeness,
-        ceiling=cloned.ceiling,
+        **_likeness(cloned, arguments.json),
         expires_at=_expiry(cloned.voice),
         replayed=cloned.replayed,
         preview=str(out) if out else None,
     )
+
+
+def _likeness(cloned: Cloned, as_json: bool) -> dict[str, object]:
+    """Return it in figures for a program, in words for a person."""
+    if as_json:
+        return {name: getattr(cloned.voice, name) for name in UNMEASURED}
+    return {"likeness": told(cloned.alike)} if cloned.alike else {}
 
 
 def _write_preview(studio: Studio, voice: Voice, out: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import py3langid
 
-from clone.engine import espeak
-from clone.engine.text import NARROW
+from clone.engine import chinese, espeak, japanese
+from clone.engine.text import NARROW, readable
 from clone.errors import TextError
 from clone.t2a import LANGUAGES as SPOKEN
 
@@ -33,6 +34,8 @@ NAMES = {
 
 KANA_PER_HAN = 8
 """Japanese has more kana than one in eight characters; Chinese has none but in names."""
+
+_OWN = {"zh": chinese.phonemes, "ja": japanese.phonemes}
 
 EXTRA = "requirements-languages.txt"
 EXTRA_LICENCE = "GPL-3.0"
@@ -92,6 +95,27 @@ def found(text: str, chosen: str | None = None) -> TextLanguage:
         code = chosen or told(text)
         return TextLanguage(code, str(refusal.measured), refusal)
     return TextLanguage(code, SPOKEN[code])
+
+
+def phonemes(sentence: str, language: str, english: Callable[[str], list[str]]) -> list[str]:
+    """Return a sentence in Kokoro's symbols, in one or more strings.
+
+    Args:
+        sentence: in that language; English words in Chinese and Japanese are read as English.
+        language: one of SPOKEN's codes.
+        english: gives the phonemes of English.
+
+    Raises:
+        TextError: ``language_missing``: the extra is there, but can't be loaded on this machine.
+    """
+    if language == "en":
+        return english(readable(sentence))
+    if language in _OWN:
+        return [_OWN[language](sentence, lambda words: " ".join(english(readable(words))))]
+    try:
+        return [espeak.phonemes(sentence, language)]
+    except (OSError, AttributeError):
+        raise missing(language) from None
 
 
 def can_speak(language: str) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from clone.audio.limit import limited
 from clone.audio.read import resample
 from clone.contract import tier
-from clone.engine import chinese, conversion, espeak, japanese, languages, prosody, speaker, styles
+from clone.engine import conversion, languages, pitch, prosody, speaker, styles, yardstick
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.matching import match
 from clone.engine.profile import Profile
@@ -21,9 +21,10 @@ from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
 from clone.engine.sessions import give_back_memory
 from clone.engine.speaker import SpeakerEncoder
 from clone.engine.speech import Hd, Turbo
-from clone.engine.text import CLAUSE_PAUSE_S, Sentence, pieces, readable, sentences
+from clone.engine.text import CLAUSE_PAUSE_S, Sentence, pieces, sentences
 from clone.errors import PromptMismatch, TextError
 from clone.jobs import Stop
+from clone.likeness import Likeness
 from clone.t2a import AS_IT_IS, SpeechSettings
 from clone.t2a import LANGUAGES as SPOKEN
 
@@ -38,6 +39,12 @@ SYMBOLS_PER_S = 17.0
 
 VOICE_WINDOW_S = speaker.WINDOW_FRAMES * speaker.N_HOP / HEARD_RATE
 """Length of the windows of voices()."""
+
+USUAL = (
+    "The ferry left the island early, while a thin fog was still lying over the water. "
+    "Why would anyone choose a garden full of thistles, when roses grow just as well?"
+)
+"""What a style's own pitch is told from: a statement and a question."""
 
 PACE_MIN, PACE_MAX = 0.8, 1.25
 LANGUAGE_SURE = 0.5
@@ -179,16 +186,18 @@ class LocalBackend:
         if prompt is not None:
             spoken = np.concatenate([steering, spoken])
         heard = resample(spoken, SAMPLE_RATE, HEARD_RATE)
-        windows = self._get(SpeakerEncoder).windows(heard, stop)
-        embedding = speaker.mean_direction(windows)
-        pitch = speaker.median_pitch_hz(resample(steering, SAMPLE_RATE, HEARD_RATE))
+        encoder = self._get(SpeakerEncoder)
+        windows = encoder.windows(heard, stop)
+        style = styles.nearest(encoder.embed(heard, stop, styles.bank().colour))
+        voiced_hz = speaker.pitch_hz(resample(steering, SAMPLE_RATE, HEARD_RATE))
         frames, _ = conversion.analyse(spoken, self._get(Recognizer).features(heard, stop))
         return Profile(
-            embedding=embedding,
+            embedding=speaker.mean_direction(windows),
             ceiling=speaker.halves_likeness(windows),
-            pitch_hz=pitch,
+            pitch_hz=float(np.median(voiced_hz)) if len(voiced_hz) else 0.0,
             pace=1.0 if prompt is None else self._pace(len(steering) / SAMPLE_RATE, prompt[1]),
-            style=styles.blend(embedding, pitch),
+            style=style,
+            pitch=pitch.fitted(self._own_hz(style, stop), voiced_hz),
             frames=frames,
         )
 
@@ -248,6 +257,12 @@ class LocalBackend:
         heard = resample(samples, SAMPLE_RATE, HEARD_RATE)
         return float(profile.embedding @ self._get(SpeakerEncoder).embed(heard))
 
+    def compare(self, original: Heard, clone: Heard, stop: Stop | None = None) -> Likeness:
+        """Return how alike two recordings' voices are, and what that is to be read against; whoever spoke the clone."""
+        spoken = (resample(_spoken(heard, MAX_LEARNED_S), SAMPLE_RATE, HEARD_RATE) for heard in (original, clone))
+        encoder = self._get(SpeakerEncoder)
+        return yardstick.measure(*(encoder.windows(samples, stop) for samples in spoken))
+
     def _say(
         self, profile: Profile, line: Line, kind: str, stop: Stop | None, how: SpeechSettings = AS_IT_IS
     ) -> np.ndarray:
@@ -273,7 +288,17 @@ class LocalBackend:
         if kind == "turbo":
             return turbo.speak(phonemes, profile.pitch_hz, pace, stop, moved)
         tokens = turbo.tokens(phonemes)
-        return self._get(Hd).speak(tokens, styles.row_for(profile.style, len(phonemes)), pace, stop, moved)
+        row = styles.row_for(profile.style, len(phonemes))
+        return self._get(Hd).speak(tokens, row, pace, stop, moved, pitch=profile.pitch)
+
+    def _own_hz(self, style: np.ndarray, stop: Stop) -> np.ndarray:
+        """Return the pitch curve of a style, voiced frames of two usual sentences, in Hz."""
+        turbo, hd = self._get(Turbo), self._get(Hd)
+        spoken = [piece for line in self.script(USUAL) for piece in line.phonemes]
+        rows = [styles.row_for(style, len(piece)) for piece in spoken]
+        return np.concatenate(
+            [hd.voiced_hz(turbo.tokens(piece), row, stop) for piece, row in zip(spoken, rows, strict=True)]
+        )
 
     def _abroad(
         self, profile: Profile, phonemes: str, language: str, how: tuple[float, float], stop: Stop | None
@@ -284,21 +309,9 @@ class LocalBackend:
         return self._get(Hd).speak(self._get(Turbo).tokens(phonemes), row, pace, stop, moved * nearer)
 
     def _line(self, sentence: Sentence, language: str) -> Line:
-        strings = self._phonemes(sentence.text, language)
+        strings = languages.phonemes(sentence.text, language, self._get(Turbo).phonemes)
         cut = tuple(piece for string in strings for piece in pieces(string, MAX_SYMBOLS))
         return Line(sentence.text, cut, sentence.pause_s, language)
-
-    def _phonemes(self, text: str, language: str) -> list[str]:
-        turbo = self._get(Turbo)
-        if language in ("zh", "ja"):
-            read = chinese.phonemes if language == "zh" else japanese.phonemes
-            return [read(text, lambda words: " ".join(turbo.phonemes(readable(words))))]
-        if language == "en":
-            return turbo.phonemes(readable(text))
-        try:
-            return [espeak.phonemes(text, language)]
-        except (OSError, AttributeError):  # it is there, but not for this machine
-            raise languages.missing(language) from None
 
     def _pace(self, spoken_s: float, transcript: str) -> float:
         if languages.told(transcript) != "en":  # how fast it is can't be told from English phonemes

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from zipfile import BadZipFile
 
 import numpy as np
 
 from clone.engine.conversion import Frames
+from clone.engine.pitch import Pitch
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Raised whenever profiles learned before would sound different: an older voice is learned again."""
 
 
@@ -24,6 +25,7 @@ class Profile:
         pitch_hz: median pitch to speak at; 0 when unknown.
         pace: speed relative to the base speech.
         style: float32, shape (n_rows, 256), Kokoro's style for it.
+        pitch: where that style's pitch lies, and where this voice wants it.
         frames: what the reference sounds like, frame by frame.
     """
 
@@ -32,17 +34,21 @@ class Profile:
     pitch_hz: float
     pace: float
     style: np.ndarray
+    pitch: Pitch
     frames: Frames
 
     def to_bytes(self) -> bytes:
         """Return the profile as an npz file, features in half precision."""
         kept = io.BytesIO()
-        values = {name: value for name, value in asdict(self).items() if name != "frames"}
+        values = {name: value for name, value in asdict(self).items() if name not in ("frames", "pitch")}
         np.savez(
             kept,
             engine_version=np.array(ENGINE_VERSION),
+            pitch=np.array(astuple(self.pitch)),
             features=self.frames.features.astype(np.float16),
             envelopes=self.frames.envelopes.astype(np.float16),
+            levels=self.frames.levels,
+            spectrum=self.frames.spectrum,
             n_bands=np.array(self.frames.n_bands),
             **values,
         )
@@ -64,6 +70,8 @@ class Profile:
             frames = Frames(
                 values["features"].astype(np.float32),
                 values["envelopes"].astype(np.float32),
+                values["levels"],
+                values["spectrum"],
                 int(values["n_bands"]),
             )
             return cls(
@@ -72,5 +80,6 @@ class Profile:
                 float(values["pitch_hz"]),
                 float(values["pace"]),
                 values["style"],
+                Pitch(*(float(value) for value in values["pitch"])),
                 frames,
             )

@@ -19,6 +19,9 @@ N_FFT, N_WINDOW, N_HOP, N_MELS = 512, 400, 160, 40
 WINDOW_FRAMES, STRIDE_FRAMES = 80, 40
 BATCH = 16
 
+LOUD_WITHIN = 2.5
+"""Frames at most this far (log10 of power, 25 dB) below the loud ones tell a recording's colour."""
+
 F0_MIN_HZ, F0_MAX_HZ = 60.0, 400.0
 F0_FRAME_S, F0_HOP_S = 0.05, 0.01
 F0_BAND_HZ = 900.0
@@ -39,17 +42,20 @@ class SpeakerEncoder:
     def __init__(self, cache_folder: Path) -> None:
         self._session = open_session(weights.load(weights.SPEAKER, cache_folder))
 
-    def windows(self, samples: np.ndarray, stop: Stop | None = None) -> np.ndarray:
+    def windows(self, samples: np.ndarray, stop: Stop | None = None, as_colour: np.ndarray | None = None) -> np.ndarray:
         """Return one unit vector per window.
 
         Args:
             samples: float32, shape (n_samples,), mono, 16 kHz.
             stop: obeyed inside a run.
+            as_colour: heard as if the recording had this colour (see colour()); its own when None.
 
         Returns:
             float32, shape (n_windows, 256); one window every 0.4 s, at least one.
         """
         frames = _log_mel(samples)
+        if as_colour is not None:
+            frames = frames + (as_colour - _colour(frames)).astype(np.float32)
         if len(frames) < WINDOW_FRAMES:
             frames = np.pad(frames, ((0, WINDOW_FRAMES - len(frames)), (0, 0)))
         starts = range(0, len(frames) - WINDOW_FRAMES + 1, STRIDE_FRAMES)
@@ -58,9 +64,14 @@ class SpeakerEncoder:
         vectors = np.concatenate([run(self._session, {"mel_window": batch}, stop)[0] for batch in batches])
         return np.asarray(vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12), np.float32)
 
-    def embed(self, samples: np.ndarray, stop: Stop | None = None) -> np.ndarray:
-        """Return the speaker embedding: float32, shape (256,), unit length."""
-        return mean_direction(self.windows(samples, stop))
+    def embed(self, samples: np.ndarray, stop: Stop | None = None, as_colour: np.ndarray | None = None) -> np.ndarray:
+        """Return the speaker embedding: float32, shape (256,), unit length; the arguments are those of windows()."""
+        return mean_direction(self.windows(samples, stop, as_colour))
+
+
+def colour(samples: np.ndarray) -> np.ndarray:
+    """Return a recording's (16 kHz) mean spectrum where it is loud: log10 of the power in 40 mel bands, shape (40,)."""
+    return _colour(_log_mel(samples))
 
 
 def mean_direction(windows: np.ndarray) -> np.ndarray:
@@ -125,6 +136,11 @@ def _autocorrelation(frames: np.ndarray, sample_rate: int) -> np.ndarray:
     power[:, np.fft.rfftfreq(2 * n_frame, 1 / sample_rate) > F0_BAND_HZ] = 0.0
     raw = np.fft.irfft(power)[:, :n_frame]
     return np.asarray(raw / (raw[:, :1] + 1e-12))
+
+
+def _colour(frames: np.ndarray) -> np.ndarray:
+    level = frames.mean(axis=1)
+    return np.asarray(frames[level > np.percentile(level, 95) - LOUD_WITHIN].mean(axis=0))
 
 
 def _log_mel(samples: np.ndarray) -> np.ndarray:

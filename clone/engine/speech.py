@@ -10,15 +10,13 @@ import onnx
 from hibari import Hibari, dsp
 
 from clone.engine import weights
+from clone.engine.pitch import AS_PREDICTED, VOICED_HZ, Pitch
 from clone.engine.sessions import N_THREADS, open_session, run
 from clone.jobs import Stop
 
 SAMPLE_RATE = 24_000
 SEED = 20_260_101
 """hibari's breath noise is drawn from this seed: the same text gives the same audio."""
-
-VOICED_HZ = 40.0
-"""hibari's own threshold: frames below it are unvoiced."""
 
 FORMANT_SHARE = 0.5
 """Formants move by the pitch ratio to this power: a lower voice mostly has a longer vocal tract."""
@@ -28,8 +26,8 @@ REST_DB = -6.0
 
 RATIO_MAX = 2.5
 
-_PITCH_CURVE = "/encoder/F0_proj/Conv_output_0"
-"""Kokoro's own pitch curve inside its network, in Hz, on its way from the predictor to the decoder."""
+PITCH, NOISE, SAID = "/encoder/Reshape_output_0", "/encoder/Reshape_1_output_0", "/encoder/MatMul_1_output_0"
+"""What Kokoro's predictor hands to its decoder: the pitch curve in Hz, how loud, and what is said, frame by frame."""
 
 
 class Turbo:
@@ -77,13 +75,23 @@ class Turbo:
 
 
 class Hd:
-    """Kokoro: slower and richer, in any style."""
+    """Kokoro: slower and richer, in any style. Cut in two where the pitch curve passes, so that it can be moved."""
 
     def __init__(self, cache: Path) -> None:
-        self._session = open_session(_with_movable_pitch(weights.load(weights.KOKORO, cache)))
+        kokoro = onnx.load_from_string(weights.load(weights.KOKORO, cache))
+        between = (PITCH, NOISE, SAID)
+        self._predictor = open_session(_part(kokoro, ("tokens", "style", "speed"), between))
+        self._decoder = open_session(_part(kokoro, (*between, "style"), ("audio",)))
 
     def speak(
-        self, tokens: np.ndarray, style: np.ndarray, pace: float, stop: Stop | None = None, moved: float = 1.0
+        self,
+        tokens: np.ndarray,
+        style: np.ndarray,
+        pace: float,
+        stop: Stop | None = None,
+        moved: float = 1.0,
+        *,
+        pitch: Pitch = AS_PREDICTED,
     ) -> np.ndarray:
         """Return base speech in a style.
 
@@ -93,25 +101,57 @@ class Hd:
             pace: 1.0 is the network's own.
             stop: obeyed inside a run.
             moved: factor on every pitch; timing and formants stay.
+            pitch: where the voice wants it, before that.
 
         Returns:
             float32, shape (n_samples,), 24 kHz.
         """
-        inputs = {"tokens": tokens, "style": style[None].astype(np.float32), "speed": np.asarray([pace], np.float32)}
-        inputs["pitch_factor"] = np.asarray([moved], np.float32)
-        return np.asarray(run(self._session, inputs, stop)[0], np.float32)
+        curve, noise, said = self._predicted(tokens, style, pace, stop)
+        row = style[None].astype(np.float32)
+        inputs = {PITCH: pitch.moved(curve, moved), NOISE: noise, SAID: said, "style": row}
+        return np.asarray(run(self._decoder, inputs, stop)[0], np.float32).ravel()
+
+    def voiced_hz(self, tokens: np.ndarray, style: np.ndarray, stop: Stop | None = None) -> np.ndarray:
+        """Return the pitch a style would be spoken at, without speaking it: a fiftieth of the work.
+
+        Returns:
+            float32, shape (n_voiced_frames,), in Hz: Kokoro's curve where it is voiced.
+        """
+        curve = self._predicted(tokens, style, 1.0, stop)[0]
+        return np.asarray(curve[curve > VOICED_HZ], np.float32)
+
+    def _predicted(self, tokens: np.ndarray, style: np.ndarray, pace: float, stop: Stop | None) -> list[np.ndarray]:
+        row = style[None].astype(np.float32)
+        return run(self._predictor, {"tokens": tokens, "style": row, "speed": np.asarray([pace], np.float32)}, stop)
 
 
-def _with_movable_pitch(model: bytes) -> bytes:
-    """Return Kokoro with one more input, ``pitch_factor``, shape (1,), that its pitch curve is multiplied with."""
-    kokoro = onnx.load_from_string(model)
-    nodes = kokoro.graph.node
-    for node in nodes:
-        node.input[:] = ["pitch_curve_moved" if name == _PITCH_CURVE else name for name in node.input]
-    after = 1 + next(i for i, node in enumerate(nodes) if _PITCH_CURVE in node.output)
-    nodes.insert(after, onnx.helper.make_node("Mul", [_PITCH_CURVE, "pitch_factor"], ["pitch_curve_moved"]))
-    kokoro.graph.input.append(onnx.helper.make_tensor_value_info("pitch_factor", onnx.TensorProto.FLOAT, [1]))
-    return bytes(kokoro.SerializeToString())
+def _part(model: onnx.ModelProto, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> bytes:
+    """Return the part of a network between some of its values, each a float unless the whole has it as an input."""
+    made_by = {name: i for i, node in enumerate(model.graph.node) for name in node.output}
+    needed, wanted, kept = set(), list(outputs), set()
+    while wanted:
+        name = wanted.pop()
+        if name in needed:
+            continue
+        needed.add(name)
+        if name in made_by and name not in inputs:
+            kept.add(made_by[name])
+            wanted += model.graph.node[made_by[name]].input
+    known = {value.name: value for value in (*model.graph.input, *model.graph.output)}
+
+    def values(names: tuple[str, ...]) -> list[onnx.ValueInfoProto]:
+        make = onnx.helper.make_tensor_value_info
+        return [known.get(name) or make(name, onnx.TensorProto.FLOAT, None) for name in names]
+
+    graph = onnx.helper.make_graph(
+        [model.graph.node[i] for i in sorted(kept)],
+        model.graph.name,
+        values(inputs),
+        values(outputs),
+        [weight for weight in model.graph.initializer if weight.name in needed],
+    )
+    part = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    return bytes(part.SerializeToString())
 
 
 def _ratio(f0: np.ndarray, pitch_hz: float) -> float:

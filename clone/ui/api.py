@@ -25,6 +25,7 @@ from gradio.events import api as expose
 
 from clone import contract
 from clone.errors import ApiKeyError, AudioError, BusyError, Refused, TimbreError
+from clone.likeness import UNMEASURED, told
 from clone.studio import Cloned, CloneOrder, SpeakOrder, Spoken, Voice
 from clone.t2a import AUTO, VoiceSetting, check_language
 from clone.ui import words
@@ -134,7 +135,8 @@ class Endpoints:
             language: The text's, such as English or Japanese; auto tells it from the text.
 
         Returns:
-            JSON: voice_id, likeness, its ceiling, expires_at, replayed; and a preview, if there is a text, for an hour.
+            JSON: voice_id, likeness, what to read it against, both told in words, expires_at, replayed; and a preview,
+            if there is a text, for an hour.
         """
         asked = {
             "text": text or None,
@@ -291,8 +293,8 @@ def _told(cloned: Cloned) -> str:
     voice = cloned.voice
     return _json(
         voice_id=voice.voice_id,
-        likeness=cloned.likeness,
-        ceiling=cloned.ceiling,
+        **{name: getattr(voice, name) for name in UNMEASURED},
+        told=told(cloned.alike) if cloned.alike else None,
         expires_at=None if voice.expires_at is None else voice.expires_at.isoformat(timespec="seconds"),
         replayed=cloned.replayed,
     )

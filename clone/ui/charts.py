@@ -38,15 +38,10 @@ def recording(picture: Picture, stretch: tuple[float, float] | None) -> str:
 
 
 def _wave(picture: Picture) -> str:
-    loudest = max(float(np.abs(picture.lows).max()), float(np.abs(picture.highs).max()), 1e-6)
-    middle = _HEIGHT / 2
-    highs = middle - picture.highs / loudest * (middle - 2)
-    lows = middle - picture.lows / loudest * (middle - 2) + 0.6
-    there = [f"{x},{y:.1f}" for x, y in enumerate(highs)]
-    back = [f"{x},{y:.1f}" for x, y in reversed(list(enumerate(lows)))]
     return (
-        f'<svg viewBox="0 0 {len(highs)} {_HEIGHT}" preserveAspectRatio="none" focusable="false" aria-hidden="true">'
-        f'<polygon points="{" ".join(there + back)}"/></svg>'
+        f'<svg viewBox="0 0 {len(picture.highs)} {_HEIGHT}" '
+        'preserveAspectRatio="none" focusable="false" aria-hidden="true">'
+        f'<polygon points="{picture.points(_HEIGHT)}"/></svg>'
     )
 
 

@@ -49,6 +49,6 @@ def said(studio: Studio, text: str | None, chosen: str | None) -> str:
     told = studio.language_of(text or "", language)
     if told.refusal is not None:
         return parts.note("warn", told.refusal.message, told.refusal.advice)
-    return (
-        f'<p class="tb-said tb-facts">{escape(words.language(told.name, language is not None, told.code == "en"))}</p>'
-    )
+    line = (words.LANGUAGE_SET if language else words.LANGUAGE_TOLD).format(told.name)
+    line += "" if told.code == "en" else f" {words.LANGUAGE_HD}"
+    return f'<p class="tb-said tb-facts">{escape(line)}</p>'

@@ -51,9 +51,9 @@ def row(voice: Voice) -> str:
     when = voice.created_at
     facts = [words.HOSTED if hosted else words.HERE, voice.model or "", f"{when.day} {when:%B %Y}"]
     says = f' data-ends="{voice.expires_at.timestamp():.0f}"' if voice.expires_at else ""
-    if voice.likeness is not None:
-        facts.append(words.likeness_fact(voice.likeness))
-        says += f' data-like="{voice.likeness:.3f}"'
+    if voice.alike:
+        facts.append(words.likeness_fact(voice.alike))
+        says += f' data-like="{voice.alike.rank:.3f}"'
     has = "".join(kind[0] for kind in _FILES if voice.file(kind))
     says += f' data-has="{has}"' + (" data-hosted" if hosted else "")
     note = f"<p>{escape(voice.note)}</p>" if voice.note else ""
@@ -74,7 +74,7 @@ def _whose(voice_id: str) -> str:
 
 def _dress() -> str:
     name, note = _edit("name", words.NAME, NAME_MAX_CHARS), _edit("note", words.NOTE, NOTE_MAX_CHARS)
-    plays = _button("play-p", words.PLAY) + _button("play-r", words.PLAY_SAMPLE)
+    plays = _button("play-p", words.PLAY) + _button("play-r", words.PLAY_ORIGINAL)
     keeps = _button("keep", words.KEEP_FREE) + _button("offer", words.KEEP)
     does = (
         plays + _button("speak", words.SPEAK) + keeps + _button("share", words.SHARE) + _button("delete", words.FORGET)

@@ -9,6 +9,7 @@ from html import escape
 from clone import contract
 from clone.audio.finding import Finding
 from clone.errors import TimbreError
+from clone.likeness import Likeness
 from clone.studio import Comparison, Examination, Match, RequestCode
 from clone.ui import charts, words
 from clone.ui.takes import Take
@@ -157,8 +158,8 @@ def result(voice: Voice, replayed: bool, more: str = "") -> str:
     """Return what is to be said about a new voice: its likeness, its model, how long it stays, and ``more``."""
     said = [note("info", words.REPLAYED)] if replayed else []
     said += [note("warn", more)] if more else []
-    if voice.likeness is not None:
-        said.append(gauge(voice.likeness, voice.ceiling))
+    if voice.alike:
+        said.append(gauge(voice.alike))
     facts = [expiry(voice) + ("" if voice.permanent else words.UNLESS_SPOKEN)]
     if voice.model:
         facts.insert(0, voice.model)
@@ -273,13 +274,15 @@ def _download(said: Take) -> str:
     )
 
 
-def gauge(likeness: float, ceiling: float | None) -> str:
-    """Return the likeness as a sentence and a small bar with the ceiling marked."""
-    mark = f'<i style="left:{_percent(ceiling):.1f}%"></i>' if ceiling else ""
+def gauge(alike: Likeness) -> str:
+    """Return the likeness as a sentence and a small bar, on which it stands between a stock voice and the person."""
+    ends = "".join(f"<span>{escape(end)}</span>" for end in words.LIKENESS_ENDS)
+    below = f'<div class="tb-ends" aria-hidden="true">{ends}</div>' if alike.standing is not None else ""
+    share = alike.share or 0.0
+    bar = f'<div class="tb-gauge" aria-hidden="true"><div style="width:{100 * share:.1f}%"></div></div>{below}'
     return (
-        f'<div class="tb-likeness"><h3>{words.LIKENESS}</h3>'
-        f'<div class="tb-gauge" aria-hidden="true"><div style="width:{_percent(likeness):.1f}%"></div>{mark}</div>'
-        f"<p>{escape(words.likeness(likeness, ceiling))}</p>"
+        f'<div class="tb-likeness"><h3>{words.LIKENESS}</h3>{"" if alike.share is None else bar}'
+        f"<p>{escape(words.likeness(alike))}</p>"
         f'<p class="tb-facts">{escape(words.LIKENESS_NOTE)}</p></div>'
     )
 
@@ -290,10 +293,4 @@ def expiry(voice: Voice, now: datetime | None = None) -> str:
         return words.KEPT
     left = voice.expires_at - (now or datetime.now(UTC))
     hours = max(0, round(left.total_seconds() / 3600))
-    span = words.span(hours)
-    day = voice.expires_at
-    return f"Removed in {span}, on {day.day} {day:%B %Y, %H:%M} UTC"
-
-
-def _percent(value: float) -> float:
-    return 100 * max(0.0, min(1.0, value))
+    return words.expires(hours, voice.expires_at)

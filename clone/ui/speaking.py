@@ -50,9 +50,8 @@ class SpeakPanel:
 
     def said(self) -> list[Any]:
         """Return what is asked for, in the order ``speak`` takes it."""
-        return [self.voice, self.text, self.model, self.speed, self.pitch, self.volume, self.format] + [
-            self.language.choice
-        ]
+        settings = [self.speed, self.pitch, self.volume, self.format]
+        return [self.voice, self.text, self.model, *settings, self.language.choice]
 
 
 def speak_panel() -> SpeakPanel:

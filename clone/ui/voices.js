@@ -29,7 +29,7 @@ const voiceOf = (row, order) => {
   const { voice: id, ends, like, undo } = row.dataset;
   const name = row.querySelector('strong').textContent;
   return {
-    id, row, order, name, text: plain(`${row.textContent} ${id}`), like: like === undefined ? -2 : Number(like),
+    id, row, order, name, text: plain(`${row.textContent} ${id}`), like: like === undefined ? -9 : Number(like),
     ends: ends ? Number(ends) : Infinity, until: undo ? Date.now() / 1000 + Number(undo) : 0, dressed: false,
   };
 };

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from clone import contract
+from clone.likeness import ENDS, Likeness, in_short, told
 
 _MIN_S = f"{contract.REFERENCE_MIN_S:.0f} seconds"
 _MAX_S = f"{contract.REFERENCE_MAX_S / 60:.0f} minutes"
@@ -186,6 +189,8 @@ PROMPT_TEXT_HINT = "Word for word, ending with a full stop, question mark or exc
 PREVIEW = "What it says first"
 TEXT = "Preview text"
 TEXT_HINT = "In any of the languages below."
+LANGUAGE, LANGUAGE_DETECT, LANGUAGE_TOLD = "Language", "Detect", "Language: {} (heard from the text)."
+LANGUAGE_SET, LANGUAGE_HD = "Language: {} (set by you).", "On this machine hd speaks it, with turbo models too."
 TEXT_START = "Hello! This is my new voice. I hope it sounds familiar to you."
 SENTENCES = {
     "Greeting": TEXT_START,
@@ -199,19 +204,7 @@ SENTENCES_LABEL = "Ready sentences:"
 MODEL = "Model"
 MODEL_LABELS = {"hd": "hd (best quality)", "turbo": "turbo (faster)"}
 MODEL_START = next(name for name in reversed(contract.MODELS) if contract.tier(name) == "hd")
-MODEL_HINT = "On this machine, names of one kind share an engine."
-
-# The language of a text
-LANGUAGE, LANGUAGE_DETECT = "Language", "Detect"
-
-
-def language(name: str, is_set: bool, is_english: bool) -> str:
-    """Say which language a text is spoken in, and who says so."""
-    how = "set by you" if is_set else "heard from the text"
-    return f"Language: {name} ({how})." + (
-        "" if is_english else " On this machine hd speaks it, with turbo models too."
-    )
-
+MODEL_HINT = "On this machine, all hd models are one engine and all turbo models another."
 
 # 4 Advanced
 ADVANCED = "Advanced"
@@ -297,18 +290,13 @@ SAVE_CARD = "Save the card"
 VOICE_ID = "voice_id"
 REPLAYED = "You made this voice before, from the same recording and settings, so here it is again."
 LIKENESS = "Likeness"
-LIKENESS_NOTE = "Likeness compares voices, not words. Two halves of the original set the mark the clone can reach."
+LIKENESS_NOTE = "Likeness compares voices, not words. It is measured on this machine, whoever made the clone."
+LIKENESS_ENDS = ENDS
 
 
-def likeness(value: float, ceiling: float | None) -> str:
+def likeness(alike: Likeness) -> str:
     """Say how alike clone and original are."""
-    if not ceiling or ceiling <= 0:
-        return f"The clone's likeness to the original is {value:.2f}."
-    share = max(0, min(100, round(100 * value / ceiling)))
-    return (
-        f"The clone's likeness to the original is {value:.2f}. The original compared with itself reaches "
-        f"{ceiling:.2f}, so the clone gets {share} % of the way."
-    )
+    return told(alike)
 
 
 def span(hours: int) -> str:
@@ -318,14 +306,19 @@ def span(hours: int) -> str:
     return f"{hours // 24} days" + (f" {hours % 24} h" if hours % 24 else "")
 
 
+def expires(hours: int, day: datetime) -> str:
+    """Say when a voice expires."""
+    return f"Expires in {span(hours)}, on {day.day} {day:%B %Y, %H:%M} UTC"
+
+
 # Voices
 VOICES = "Your voices"
 VOICES_EMPTY = "No voices yet. The ones you clone will be listed here."
-VOICES_ADVICE = f"A voice is removed {_DAYS} days after cloning, unless you keep it or speak with it: then it stays."
+VOICES_ADVICE = f"A voice expires {_DAYS} days after cloning. If you keep it or speak with it, it stays for good."
 SEARCH, SORT, MORE = "Search", "Sort by", "Show more"
 SORTS = {"newest": "Newest", "name": "Name", "expires": "Expires soonest", "likeness": "Likeness"}
 RENAME, NAME, NOTE, NOTE_ADD, SAVE, COPY = "Rename", "Name", "Note", "Add a note", "Save", "Copy"
-PLAY, PLAY_SAMPLE, SPEAK, SHARE, FORGET, UNDO = "Play preview", "Play sample", "Speak", "Share", "Forget", "Undo"
+PLAY, PLAY_ORIGINAL, SPEAK, SHARE, FORGET, UNDO = "Play preview", "Play original", "Speak", "Share", "Forget", "Undo"
 KEEP, KEEP_FREE = "Keep", "Keep for good: free"
 KEEP_ASK = "Keep this voice for good? Novita keeps it once it has said something, so it says “Hi.”"
 KEEP_YES, KEEP_NO = "Yes, keep it", "Not now"
@@ -395,11 +388,11 @@ def code_link(until: str) -> str:
     return f"The recording is lent to it by a link until {until} UTC, and to nobody who has not got the link."
 
 
-def likeness_fact(value: float) -> str:
+def likeness_fact(alike: Likeness) -> str:
     """Say how alike clone and original are, in a list."""
-    return f"likeness {value:.2f}"
+    return in_short(alike)
 
 
 def player(kind: str, name: str) -> str:
     """Say what the player of the list holds."""
-    return f"{'Sample' if kind == 'reference' else 'Preview'} of {name}"
+    return f"{'Original' if kind == 'reference' else 'Preview'} of {name}"

@@ -11,12 +11,14 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from clone import card
 from clone.audio.tags import Provenance
 from clone.audio.write import file_bytes
+from clone.likeness import Likeness
 from tests import sounds
 from tests.browser.driving import WAIT_MS, Watch
 from tests.browser.test_page import assert_accessible, assert_fits
 from tests.voices import START, make_voice
 
 RATE = 24_000
+ALIKE = Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10).to_dict()
 HOSTILE = "<img src=https://evil.example/x onerror=alert(1)><script>document.title='owned'</script>"
 PLAYED = "(audio) => audio.duration > 0 && audio.currentTime > 0.2"
 
@@ -37,7 +39,7 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Opened]:
     def opening(
         width: int = 1440, dark: bool = False, spoken: bool = True, name: str = "Ada", watched: bool = True
     ) -> Page:
-        voice = make_voice(name=name, ceiling=0.9, settings={"text": "Hello." if spoken else None})
+        voice = make_voice(name=name, **ALIKE, settings={"text": "Hello." if spoken else None})
         file.write_bytes(card.page(voice, reference, preview if spoken else None))
         scheme = "dark" if dark else "light"
         context = browser.new_context(

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from clone.library import Library, utc_now
+from clone.likeness import Likeness
 from clone.settings import Settings
 from clone.store import Store
 from tests.browser.driving import App, Visit, go, heard
@@ -38,7 +39,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, examples: list[Path]) -> Ite
         home,
         [
             {"name": "Zoë Café", "note": "For the trailer.", "likeness": 0.5},
-            {"name": "Ben", "likeness": 0.9, "created_at": soon},
+            {"name": "Ben", "created_at": soon} | Likeness(0.6, 0.9, 0.5, 51, 54, 2, 10).to_dict(),
             {"name": EVIL, "note": EVIL, "likeness": None, "permanent_at": soon},
             {"name": "Ada", "likeness": 0.7},
         ],
@@ -147,8 +148,8 @@ def test_preview_and_sample_play_in_the_one_player(page: Page, tmp_path: Path) -
     expect(page.locator("#voice-player")).to_have_count(0)
     row(page, 3).get_by_role("button", name="Play preview").click()
     expect(page.locator("#voice-player")).to_contain_text("Preview of Ada")
-    row(page, 1).get_by_role("button", name="Play sample").click()
-    expect(page.locator("#voice-player")).to_contain_text("Sample of Ben")
+    row(page, 1).get_by_role("button", name="Play original").click()
+    expect(page.locator("#voice-player")).to_contain_text("Original of Ben")
     assert heard(page, "#voice-player", tmp_path).duration_s > 10
 
 
