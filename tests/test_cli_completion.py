@@ -120,7 +120,7 @@ def test_commands_and_options_are_completed(tab: Tab) -> None:
     assert commands == ["clone", "speak", "check", "voices", "keep", "forget", "completion"]
     assert (c, voices) == (["clone", "check", "completion"], ["voices"])
     assert set(all_options) == {
-        *("--help", "--model", "--out", "--format", "--speed", "--pitch", "--volume", "--json"),
+        *("--help", "--model", "--out", "--format", "--speed", "--pitch", "--volume", "--language", "--json"),
     }
     assert some == ["--prompt-audio", "--prompt-text"]
 

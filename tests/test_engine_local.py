@@ -13,7 +13,7 @@ from clone.audio.read import resample
 from clone.engine import conversion
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import MAX_SYMBOLS, PACE_MAX, PACE_MIN, Heard, LocalBackend
-from clone.engine.matching import match
+from clone.engine.matching import match, words_heard
 from clone.engine.profile import Profile
 from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
 from clone.engine.recognizer import Recognizer
@@ -222,3 +222,18 @@ def test_what_can_not_be_spoken_is_refused(backend: LocalBackend) -> None:
     with pytest.raises(TextError) as refused:
         backend.script("…!")
     assert refused.value.code == "text_no_letter"
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("zh", "今天天气很好，我们一起去公园散步。"), ("ja", "明日の朝、海へ行く電車は東京駅を出発します。")],
+)
+def test_other_languages_are_spoken_by_turbo_models_too(
+    backend: LocalBackend, profiles: dict[str, Profile], language: str, text: str
+) -> None:
+    lines = backend.script(text)
+    assert {line.language for line in lines} == {language}
+    samples = np.concatenate([backend.speak(profiles["ben"], line, TURBO) for line in lines])
+    heard = backend.transcribe(Heard(samples, SAMPLE_RATE, []), (language, 1.0))
+    found = words_heard(text, heard)
+    assert sum(known for _, known in found) > 0.8 * len(found), heard

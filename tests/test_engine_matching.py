@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clone.engine.matching import match, normalised
+from clone.engine.matching import match, normalised, words_heard
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,14 @@ def test_a_wrong_word_costs_a_little_and_another_sentence_a_lot() -> None:
     assert 0.8 < match("The train to the coast leaves at five.", said) < 1.0
     assert match("I never liked the smell of paint.", said) < 0.5
     assert match("Hello.", "") == 0.0
+
+
+def test_chinese_is_heard_character_by_character_in_either_script() -> None:
+    found = words_heard("我们去海边，好吗？", "我們去山邊好嗎")
+    assert [word for word, _ in found] == ["我", "们", "去", "海", "边，", "好", "吗？"]
+    assert [word for word, heard in found if not heard] == ["海"]
+
+
+def test_japanese_is_heard_character_by_character() -> None:
+    found = words_heard("海へ行く。Python", "海へいくPython")
+    assert [word for word, heard in found if not heard] == ["行"]

@@ -25,7 +25,8 @@ from clone.errors import (
 )
 from clone.jobs import Stop
 from clone.network import Network
-from clone.novita import CLONE_PATH, Novita, Pace, Sound
+from clone.novita import CLONE_PATH, Novita, Pace, Sound, speech_body
+from clone.t2a import SpeechSettings
 from clone.wire import Bounds, NotSent
 from tests.faults import CHUNKED, FAULTS, FaultServer, body, chunked, for_ever, in_turn, saying, sending, serving
 
@@ -329,3 +330,8 @@ def test_a_text_that_no_route_takes_is_not_sent(server: FaultServer) -> None:
     with pytest.raises(TextError):
         speak(server, "a" * (contract.SPEECH_TASK_MAX_CHARS + 1))
     assert not server.asked
+
+
+def test_a_language_that_is_set_is_said_to_the_service() -> None:
+    assert "language_boost" not in speech_body("voice_1", "Hola")
+    assert speech_body("voice_1", "Hola", SpeechSettings(language="es"))["language_boost"] == "Spanish"

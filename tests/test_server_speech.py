@@ -14,7 +14,8 @@ import requests
 
 from clone.audio.read import resample
 from clone.contract import SPEECH_LIMIT_CHARS, SPEECH_TASK_MAX_CHARS
-from clone.engine.matching import match
+from clone.engine import espeak
+from clone.engine.matching import match, words_heard
 from clone.engine.recognizer import Recognizer
 from clone.engine.speaker import median_pitch_hz
 from tests.serving import KEYS, TEXT, Served, decoded, kept_voice, refusal
@@ -153,3 +154,26 @@ def test_texts_have_their_limits(api: Served, voice_id: str) -> None:
         api.speak(voice_id, text="Ich gehe heute mit meinem Hund im Wald spazieren."), 400, "INVALID_REQUEST_BODY"
     )
     assert "German" in german["message"]
+
+
+@pytest.mark.parametrize("boost", ["Japanese", "auto", "Klingon", None])
+def test_language_boost_says_the_language_or_the_text_does(
+    api: Served, voice_id: str, boost: str | None, recognizer: Recognizer
+) -> None:
+    text = "明日の朝、海へ行きます。" if boost != "Japanese" else "東京大学"  # alone, it could be Chinese
+    setting = {"format": "wav", "sample_rate": 16000}
+    answer = api.speak(voice_id, text=text, audio_setting=setting, language_boost=boost)
+    assert answer.status_code == 200, answer.text
+    sound, _, _ = decoded(bytes.fromhex(answer.json()["audio"]))
+    heard = words_heard(text, recognizer.transcribe(sound, "ja"))
+    assert sum(known for _, known in heard) > len(heard) / 2, heard
+
+
+def test_a_language_whose_extra_is_missing_is_named(
+    api: Served, voice_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(espeak, "PACKAGE", "no_such_package")
+    answer = api.speak(voice_id, text="El tren a la costa sale a las nueve.")
+    body = refusal(answer, 400, "INVALID_REQUEST_BODY")
+    assert (body["metadata"]["code"], body["metadata"]["measured"]) == ("language_missing", "Spanish")
+    assert "requirements-languages.txt" in body["message"]

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from clone import contract
+from clone.engine import espeak
 from clone.errors import TimbreError
 from clone.jobs import Stage, Waiting
 from clone.likeness import Likeness
 from clone.settings import Settings
-from clone.ui import listing, parts, words
+from clone.studio import Studio
+from clone.ui import language, listing, parts, words
 from clone.ui.examples import examples
 from clone.ui.files import VisitFiles, temporary_folder, wipe
 from clone.ui.form import Form
@@ -340,3 +342,35 @@ def test_each_fault_is_at_its_field(changes: dict[str, object], field: str) -> N
 )
 def test_a_voice_is_named_after_its_recording(changes: dict[str, object], name: str) -> None:
     assert form(**changes).given.name() == name
+
+
+# the language of a text
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen", "line"),
+    [
+        ("Good morning, everybody.", "auto", "Language: English (heard from the text)."),
+        ("今天天气很好。", "auto", "Language: Chinese (heard from the text). On this machine hd speaks it"),
+        ("東京大学", "ja", "Language: Japanese (set by you)."),
+        ("Guten Morgen, wie geht es Ihnen?", "auto", "The text looks like German, which this machine does not speak."),
+        ("Guten Morgen, wie geht es Ihnen?", "en", "Language: English (set by you)."),
+        ("El tren a la costa sale a las nueve.", "auto", "pip install -r requirements-languages.txt"),
+        ("", "auto", ""),
+    ],
+)
+def test_the_language_is_said_beside_the_text(
+    home: Path, monkeypatch: pytest.MonkeyPatch, text: str, chosen: str, line: str
+) -> None:
+    monkeypatch.setattr(espeak, "PACKAGE", "no_such_package")
+    studio = Studio(Settings.at(home))
+    told = language.said(studio, text, chosen)
+    studio.close()
+    assert line in told
+    assert bool(told) == bool(text)
+
+
+def test_a_language_that_is_set_goes_into_the_order(tmp_path: Path) -> None:
+    assert form(language="zh").order("ada", tmp_path / "a.mp3").language == "zh"
+    assert form(language="auto").order("ada", tmp_path / "a.mp3").language is None
+    assert [fault.code for fault in form(language="xx").faults()] == ["language"]

@@ -108,7 +108,11 @@ def _finding(found: Finding) -> str:
 def match(found: Match, accuracy: float) -> str:
     """Return how well a transcript fits what was heard, the words that differ marked."""
     enough = found.score >= accuracy
-    marked = " ".join(escape(word) if heard else f"<mark>{escape(word)}</mark>" for word, heard in found.words)
+    shown = [(escape(word) if heard else f"<mark>{escape(word)}</mark>") for word, heard in found.words]
+    # Chinese and Japanese come character by character, and have no spaces.
+    marked = "".join(
+        each + ("" if word[:1] > "⺀" else " ") for each, (word, _) in zip(shown, found.words, strict=True)
+    )
     heard = f'<p class="tb-facts">{escape(words.heard(found.heard))}</p>' if found.score < 1.0 else ""
     return (
         f'<div class="tb-said tb-match tb-note tb-{"ok" if enough else "warn"}" role="status">'
@@ -196,7 +200,11 @@ def compare(links: tuple[str, str], found: Comparison) -> str:
 def said(found: Match) -> str:
     """Return which words of a preview's text were heard in it."""
     n_heard = sum(heard for _, heard in found.words)
-    marked = " ".join(escape(word) if heard else f"<mark>{escape(word)}</mark>" for word, heard in found.words)
+    shown = [(escape(word) if heard else f"<mark>{escape(word)}</mark>") for word, heard in found.words]
+    # Chinese and Japanese come character by character, and have no spaces.
+    marked = "".join(
+        each + ("" if word[:1] > "⺀" else " ") for each, (word, _) in zip(shown, found.words, strict=True)
+    )
     return (
         f'<div class="tb-said tb-match"><h3>{escape(words.WORDS_TITLE)}</h3>'
         f"<p>{escape(words.words_heard(n_heard, len(found.words)))}</p><p>{marked}</p></div>"

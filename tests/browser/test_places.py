@@ -218,3 +218,17 @@ def test_nothing_moves_while_it_works(visit: Visit, example_m4a: Path) -> None:
     page.click("#clone")
     expect(page.locator("#said .tb-match")).to_be_visible()
     assert sum(page.evaluate("window.shifts")) < 0.1
+
+
+def test_the_language_is_told_as_one_writes_and_can_be_set(visit: Visit) -> None:
+    page = visit()
+    expect(page.locator("#language-said")).to_contain_text("Language: English (heard from the text)")
+    page.fill("#text textarea", "今天天气很好，我们去公园。")
+    expect(page.locator("#language-said")).to_contain_text("Language: Chinese (heard from the text)")
+    page.click("#language input")
+    page.get_by_role("option", name="Japanese").click()
+    expect(page.locator("#language-said")).to_contain_text("Language: Japanese (set by you)")
+    go(page, "Speak")
+    expect(page.locator("#speak-language-said")).to_contain_text("Language: English")
+    assert_accessible(page)
+    assert_fits(page)
