@@ -60,7 +60,10 @@ def client_of(app: App, folder: Path, key: str | None = KEYS[0]) -> Client:
 
 def ask(app: App, name: str, data: list[Any], key: str | None = KEYS[0]) -> str:
     """Ask as curl would; return what came, which is an error unless it says “complete”."""
-    defaults = {"clone": ["", TURBO, "", 0.0, 0.0, "", "", 0.7, False, False], "speak": [TURBO, 1.0, 1.0, 0, "mp3"]}
+    defaults = {
+        "clone": ["", TURBO, "", 0.0, 0.0, "", "", 0.7, False, False, "auto"],
+        "speak": [TURBO, 1.0, 1.0, 0, "mp3", "auto"],
+    }
     full = data + defaults.get(name, [])[len(data) - len(ARGUMENTS[name]) :]
     url = f"{app.url}/gradio_api/call/{name}"
     joined = requests.post(url, json={"data": full}, headers=bearer(key), timeout=30)
@@ -204,7 +207,7 @@ def test_nobody_is_cloned_without_consent(app: App, ada: Path, consent: Any) -> 
 def test_a_key_has_one_count_for_both_ways(app: App) -> None:
     with requests.Session() as session:
         for _ in range(CALLS_PER_MINUTE):
-            body = {"data": ["x", True, "", TURBO, "", 0.0, 0.0, "", "", 0.7, False, False]}
+            body = {"data": ["x", True, "", TURBO, "", 0.0, 0.0, "", "", 0.7, False, False, "auto"]}
             session.post(f"{app.url}/gradio_api/run/clone", json=body, headers=bearer(HASTY), timeout=10)
     assert f"at most {CALLS_PER_MINUTE}" in ask(app, "clone", ["x", True], HASTY)
     body = {"audio_url": "https://example.com/a.mp3"}
@@ -232,7 +235,7 @@ def test_no_file_is_read_that_was_not_uploaded(app: App, path: str) -> None:
 
 
 def test_no_prompt_clip_is_either(app: App, ada: Path) -> None:
-    given = [data_uri(ada), True, "", TURBO, "", 0.0, 0.0, "/etc/passwd", "Root.", 0.7, False, False]
+    given = [data_uri(ada), True, "", TURBO, "", 0.0, 0.0, "/etc/passwd", "Root.", 0.7, False, False, "auto"]
     assert "no file that was uploaded" in ask(app, "clone", given)
 
 
@@ -263,7 +266,7 @@ def test_what_is_no_recording_at_all_is_refused_in_words(app: App, given: Any) -
     ("field", "value"), [(2, 7), (3, "loud"), (4, ["x"]), (4, "x" * 101), (5, "1"), (8, {}), (9, 2)]
 )
 def test_every_parameter_is_checked(app: App, ada: Path, field: int, value: Any) -> None:
-    given = [data_uri(ada), True, "Good morning.", TURBO, "", 0.0, 0.0, "", "", 0.7, False, False]
+    given = [data_uri(ada), True, "Good morning.", TURBO, "", 0.0, 0.0, "", "", 0.7, False, False, "auto"]
     given[field] = value
     told = ask(app, "clone", given)
     assert "event: error" in told
