@@ -86,6 +86,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         _wire_speaking(speaking, (token, run.hosting.key), speak_place)
         voices_place.select(voices.open, token, [token, listed.listed], **_QUICK)
         page.unload(_forget_files(desk))
+    page.space_id = None  # else the browser of a Space's visitor would be sent to Google for letters
     return page  # type: ignore[no-any-return]
 
 
