@@ -1,1 +1,5 @@
 """What the numbers in README come from: ``python -m bench FOLDER --json FILE``."""
+
+from clone.settings import prepare_onnxruntime
+
+prepare_onnxruntime()

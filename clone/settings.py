@@ -90,6 +90,11 @@ def prepare_gradio(temporary_folder: Path) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(temporary_folder)
 
 
+def prepare_onnxruntime() -> None:
+    """Tell ONNX Runtime, before it is imported, to report nothing to its maker; its own call comes too late."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+
 def prepare_openmp() -> None:
     """Let OpenMP's threads, before they are loaded, rest between runs: spinning, they take a core from what follows."""
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"

@@ -88,6 +88,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         language.wire(preview.language, preview.text, studio, page, _QUICK)
         language.wire(spoken.language, spoken.text, studio, page, _QUICK)
         page.unload(_forget_files(desk))
+    page.space_id = None  # else the browser of a Space's visitor would be sent to Google for letters
     return page  # type: ignore[no-any-return]
 
 

@@ -204,7 +204,7 @@ SENTENCES_LABEL = "Ready sentences:"
 MODEL = "Model"
 MODEL_LABELS = {"hd": "hd (best quality)", "turbo": "turbo (faster)"}
 MODEL_START = next(name for name in reversed(contract.MODELS) if contract.tier(name) == "hd")
-MODEL_HINT = "On this machine, all hd models are one engine and all turbo models another."
+MODEL_HINT = "On this machine all hd models sound alike, and so do all turbo models."
 
 # 4 Advanced
 ADVANCED = "Advanced"

@@ -24,8 +24,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 @pytest.fixture
 def public_app(tmp_path: Path) -> Iterator[App]:
-    """The app as it is served to the world."""
-    running = App(tmp_path / "public", TIMBRE_PUBLIC_URL="https://timbre.example")
+    """The app as it is served to the world, on a Space."""
+    running = App(tmp_path / "public", SYSTEM="spaces", SPACE_ID="somebody/timbre", SPACE_HOST="timbre.example")
     running.start()
     yield running
     running.stop()
