@@ -88,6 +88,21 @@ def test_the_preview_is_speech_of_a_plausible_length(kept: tuple[Path, Path, str
     assert np.sqrt(np.mean(preview.samples**2)) > 0.01
 
 
+def test_a_language_is_set_or_refused(
+    kept: tuple[Path, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.setenv("TIMBRE_HOME", str(kept[0]))
+    voice = json.loads(kept[2])["voice_id"]
+    out = tmp_path / "speech.wav"
+    words = ["speak", voice, "東京大学", "--model", TURBO, "--out", str(out), "--language"]
+    assert main([*words, "Japanese"]) == 0
+    assert read(out).duration_s > 0.5
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main([*words, "Klingon"])
+    assert "klingon" in capsys.readouterr().err
+
+
 def test_the_voice_lives_on(
     kept: tuple[Path, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
@@ -305,18 +320,3 @@ def test_an_interrupt_of_the_imports_ends_it_cleanly(home: Path) -> None:
     assert process.returncode == 130
     assert out == ""
     assert [line for line in err.splitlines() if not line.startswith("import time:")] == ["Stopped."]
-
-
-def test_a_language_is_set_or_refused(
-    kept: tuple[Path, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
-) -> None:
-    monkeypatch.setenv("TIMBRE_HOME", str(kept[0]))
-    voice = json.loads(kept[2])["voice_id"]
-    out = tmp_path / "speech.wav"
-    words = ["speak", voice, "東京大学", "--model", TURBO, "--out", str(out), "--language"]
-    assert main([*words, "Japanese"]) == 0
-    assert read(out).duration_s > 0.5
-    capsys.readouterr()
-    with pytest.raises(SystemExit):
-        main([*words, "Klingon"])
-    assert "klingon" in capsys.readouterr().err
