@@ -88,21 +88,6 @@ def test_the_preview_is_speech_of_a_plausible_length(kept: tuple[Path, Path, str
     assert np.sqrt(np.mean(preview.samples**2)) > 0.01
 
 
-def test_a_language_is_set_or_refused(
-    kept: tuple[Path, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
-) -> None:
-    monkeypatch.setenv("TIMBRE_HOME", str(kept[0]))
-    voice = json.loads(kept[2])["voice_id"]
-    out = tmp_path / "speech.wav"
-    words = ["speak", voice, "東京大学", "--model", TURBO, "--out", str(out), "--language"]
-    assert main([*words, "Japanese"]) == 0
-    assert read(out).duration_s > 0.5
-    capsys.readouterr()
-    with pytest.raises(SystemExit):
-        main([*words, "Klingon"])
-    assert "klingon" in capsys.readouterr().err
-
-
 def test_the_voice_lives_on(
     kept: tuple[Path, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
@@ -118,6 +103,11 @@ def test_the_voice_lives_on(
     assert main(["speak", voice_id, "See you there.", "--model", TURBO, "--out", str(out)]) == 0
     assert "permanent" in said(capsys)[0]
     assert read(out).format == "mp3"
+
+    japanese = ["speak", voice_id, "東京大学", "--model", TURBO, "--out", str(out), "--language", "Japanese"]
+    assert main(japanese) == 0
+    assert read(out).duration_s > 0.5
+    said(capsys)
 
     assert main(["voices"]) == 0
     assert f"{voice_id}  {TURBO}  permanent" in said(capsys)[0]
@@ -279,6 +269,12 @@ def test_a_home_that_is_a_file_is_one_line(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("TIMBRE_HOME", str(tmp_path / "file"))
     assert main(["voices"]) == 1
     assert said(capsys)[1]
+
+
+def test_a_language_that_is_not_spoken_is_a_wrong_use(capsys: Output) -> None:
+    with pytest.raises(SystemExit):
+        main(["speak", "voice", "Hello.", "--model", TURBO, "--language", "Klingon"])
+    assert "klingon" in capsys.readouterr().err
 
 
 def test_help_is_no_failure(capsys: Output) -> None:
