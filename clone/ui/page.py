@@ -39,6 +39,8 @@ _COUNT_JS = f"(text) => window.tbCount(text, {contract.TEXT_MAX_CHARS})"
 _SAVE_LISTED_JS = "() => { window.tbSave('#voices-note'); }"
 _SAVE_JS = "() => { window.tbSave('#shared'); }"
 _SHOW_PLAYER_JS = "() => { window.tbShow('#voice-player'); }"
+_ON_THE_WAY_MS = 300
+_BEGIN_JS = "() => { window.tbStopped = false; }"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
 
 
@@ -144,6 +146,7 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
 
 def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
     run = cloning.run
+    run.clone.click(js=_BEGIN_JS, **_IN_BROWSER)
     running = run.clone.click(
         cloning.clone,
         [token, *cloning.filled()],
@@ -164,15 +167,24 @@ def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
 
 
 def _wire_cancel(button: gr.Button, running: Any, controls: list[Any], backend: gr.Radio | None = None) -> None:
-    """Stop what runs, and say so at once in the browser: an answer of the server's may be lost with what is stopped."""
-    button.click(js=_stopped_js(), inputs=backend, outputs=controls, **_IN_BROWSER)
+    """Stop what runs, and say so at once in the browser: an answer of the server's may be lost with what is stopped.
+
+    Said once more when it has ended, for news of its progress may have been on the way.
+    """
+    button.click(js=_stopped_js("window.tbStopped = true"), inputs=backend, outputs=controls, **_IN_BROWSER)
+    running.then(js=_stopped_js("window.tbStopped", _ON_THE_WAY_MS), inputs=backend, outputs=controls, **_IN_BROWSER)
     button.click(None, cancels=[running], api_visibility="private", show_progress="hidden")
 
 
-def _stopped_js() -> str:
+def _stopped_js(when: str, after_ms: int = 0) -> str:
     here, hosted = (json.dumps(parts.note("info", said)) for said in (words.STOPPED, words.STOPPED_HOSTED))
-    shown = "{visible: true, __type__: 'update'}, {visible: false, __type__: 'update'}"
-    return f"(backend) => [{shown}, backend === {json.dumps(NOVITA)} ? {hosted} : {here}]"
+    said = f"backend === {json.dumps(NOVITA)} ? {hosted} : {here}"
+    return f"""async (backend) => {{
+        await new Promise((on) => setTimeout(on, {after_ms}));
+        const as_it_is = {{__type__: "update"}};
+        if (!({when})) return [as_it_is, as_it_is, as_it_is];
+        return [{{...as_it_is, visible: true}}, {{...as_it_is, visible: false}}, {said}];
+    }}"""
 
 
 def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.BrowserState) -> None:
@@ -219,6 +231,7 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
     p, (token, key) = speaking.panel, who
     place.select(speaking.offer, [token, p.voice], p.voice, **_QUICK)
     p.text.change(js=_COUNT_LONG_JS, inputs=p.text, outputs=p.counter, **_IN_BROWSER)
+    p.speak.click(js=_BEGIN_JS, **_IN_BROWSER)
     running = p.speak.click(
         speaking.speak,
         [token, key, p.takes, *p.said()],
