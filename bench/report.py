@@ -196,10 +196,12 @@ def _factor(factor: float | None) -> str:
 
 
 def _stages(stages: dict[str, Any]) -> list[str]:
-    lines = [f"{'Kokoro alone for the preview':<46}{stages['kokoro_alone_s']:>6.2f} s"]
+    alone = stages["kokoro_alone_s"], stages["kokoro_alone_speech_s"]
+    lines = [f"{'Kokoro alone for the preview':<46}{alone[0]:>6.2f} s for {alone[1]:.1f} s of speech"]
     for system in CLONES:
         ratio = stages[f"ratio_{system}"]
         whole = f"cloning with a 10 s preview, {system}"
-        lines.append(f"{whole:<46}{stages[f'{system}_clone_s']:>6.2f} s, {ratio:.2f} times")
+        taken = f"{stages[f'{system}_clone_s']:>6.2f} s for {stages[f'{system}_clone_speech_s']:.1f} s"
+        lines.append(f"{whole:<46}{taken}, {ratio:.2f} times")
         lines += [f"  {name:<44}{seconds:>6.2f} s" for name, seconds in stages[system].items()]
     return lines

@@ -11,6 +11,8 @@ from typing import Any
 from bench.speakers import Speaker
 from bench.systems import MODELS, Kokoro, clone_order, follow
 from bench.texts import PREVIEW
+from clone.audio.read import read
+from clone.engine import speech
 from clone.studio import Studio
 
 N_REPEATS = 3
@@ -22,35 +24,48 @@ def measure(studio: Studio, kokoro: Kokoro, people: list[Speaker], folder: Path)
 
     Kokoro, hd and turbo take turns, so that a busy moment of the machine meets all three; medians count.
     Kokoro speaks in its default voice, at an ordinary pace: some stock voices drawl, and would flatter the clones.
+    A clone of somebody slow says the preview more slowly, which takes longer: the ratios are to what Kokoro would
+    take for as much speech as the clone's.
 
     Returns:
-        Seconds (``kokoro_alone_s``, ``hd_clone_s``, ``turbo_clone_s``), their ratios to Kokoro alone
-        (``ratio_hd``, ``ratio_turbo``), and the seconds of each stage under ``hd`` and ``turbo``.
+        Seconds (``kokoro_alone_s``, ``hd_clone_s``, ``turbo_clone_s``), the speech in each (``kokoro_alone_speech_s``
+        and so on), ratios to Kokoro alone for as much speech (``ratio_hd``, ``ratio_turbo``), and the seconds of each
+        stage under ``hd`` and ``turbo``.
     """
     style = kokoro.style(DEFAULT_VOICE)
     taken: dict[str, list[float]] = defaultdict(list)
+    lasting: dict[str, list[float]] = defaultdict(list)
     stages: dict[str, list[dict[str, float]]] = defaultdict(list)
     for repeat in range(N_REPEATS):
         speaker = people[repeat % len(people)]
         begun = time.perf_counter()
-        kokoro.speak(PREVIEW, style)
+        samples = kokoro.speak(PREVIEW, style)
         taken["kokoro"].append(time.perf_counter() - begun)
+        lasting["kokoro"].append(len(samples) / speech.SAMPLE_RATE)
         for system, model in MODELS.items():
             # A new owner every time: the same request of the same owner is answered from what is kept.
             owner = f"timing-{system}-{repeat}"
             order = clone_order(speaker, folder / f"{speaker.name}.wav", owner, text=PREVIEW, model=model)
             begun = time.perf_counter()
-            stages[system].append(follow(studio.clone(order))[1])
+            cloned, spent = follow(studio.clone(order))
             taken[system].append(time.perf_counter() - begun)
-    return _summary(taken, stages)
+            stages[system].append(spent)
+            lasting[system].append(read(studio.audio(cloned.voice.voice_id, owner, "preview")).duration_s)
+    return _summary(taken, lasting, stages)
 
 
-def _summary(taken: dict[str, list[float]], stages: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    alone = statistics.median(taken["kokoro"])
-    summary: dict[str, Any] = {"kokoro_alone_s": alone}
+Seconds = dict[str, list[float]]
+
+
+def _summary(taken: Seconds, lasting: Seconds, stages: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    summary: dict[str, Any] = {"kokoro_alone_s": statistics.median(taken["kokoro"])}
+    summary["kokoro_alone_speech_s"] = statistics.median(lasting["kokoro"])
+    alone = [spent / speech_s for spent, speech_s in zip(taken["kokoro"], lasting["kokoro"], strict=True)]
     for system in MODELS:
         # Turns that lie beside each other are compared, then the middle one counts.
-        ratios = [mine / kokoros for mine, kokoros in zip(taken[system], taken["kokoro"], strict=True)]
+        mine = zip(taken[system], lasting[system], alone, strict=True)
+        ratios = [spent / (speech_s * a_second) for spent, speech_s, a_second in mine]
+        summary[f"{system}_clone_speech_s"] = statistics.median(lasting[system])
         summary[f"{system}_clone_s"] = statistics.median(taken[system])
         summary[f"ratio_{system}"] = statistics.median(ratios)
         summary[system] = {

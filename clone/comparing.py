@@ -13,6 +13,7 @@ from clone.audio.read import Recording, read
 from clone.contract import CloneOptions
 from clone.engine.local import Heard, LocalBackend
 from clone.engine.matching import match, words_heard
+from clone.engine.profile import Profile
 from clone.examining import Match, enhanced
 from clone.jobs import Stop
 from clone.likeness import Likeness
@@ -57,8 +58,10 @@ def compare(backend: LocalBackend, original: Path, preview: Path, text: str, lan
     )
 
 
-def likeness(backend: LocalBackend, original: Heard, samples: np.ndarray, sample_rate: int, stop: Stop) -> Likeness:
-    """Return how alike a recording and a preview of it are; samples float32, shape (n_samples,), mono."""
+def likeness(
+    backend: LocalBackend, original: Heard | Profile, samples: np.ndarray, sample_rate: int, stop: Stop
+) -> Likeness:
+    """Return how alike a voice and a preview of it are; samples float32, shape (n_samples,), mono."""
     return backend.compare(original, backend.listen(samples, sample_rate), stop)
 
 

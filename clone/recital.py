@@ -106,7 +106,7 @@ class Recital:
         prompt, clip = None, voice.file("prompt")
         if clip:
             spoken = read(self._library.path(voice, clip))
-            prompt = self._backend.listen(spoken.samples, spoken.sample_rate), voice.settings["prompt_text"]
+            prompt = self._backend.listen(spoken.samples, spoken.sample_rate)
         heard = self._backend.listen(recording.samples, recording.sample_rate)
         profile = self._backend.learn(enhanced(heard, options, stop), prompt, stop)
         files = {"profile.npz": profile.to_bytes()}

@@ -339,14 +339,14 @@ class Studio:
                 files[f"prompt.{clip.format}"] = prompt_path.read_bytes()
             samples = self._recital.say(profile, script, (order.options.model or "", AS_IT_IS), step, stop)
             step("Comparing the clone with the original")
-            alike = likeness(self._backend, heard, samples, SAMPLE_RATE, stop) if script else None
+            alike = likeness(self._backend, profile, samples, SAMPLE_RATE, stop) if script else None
             voice = new_voice(order, recording, self._request_key(order, path, prompt_path)).measured(alike)
             if script:
                 files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
         stop.check()
         return Cloned(self._add(voice, files), False)
 
-    def _prompt(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, tuple[Heard, str]]:
+    def _prompt(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, Heard]:
         recording = read(path, field="prompt_audio", stop=stop)
         contract.check_prompt_duration(recording.duration_s)
         text = contract.check_prompt_text(order.prompt_text or "")
@@ -354,7 +354,7 @@ class Studio:
         preflight.check_prompt(recording, text, heard.spans)
         stop.check()
         self._backend.check_prompt(heard, text, order.options.accuracy)
-        return recording, (heard, text)
+        return recording, heard
 
     def _replay(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> Cloned | None:
         if not path.is_file() or (prompt_path and not prompt_path.is_file()):

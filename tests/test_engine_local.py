@@ -12,9 +12,10 @@ import pytest
 from clone.audio.read import resample
 from clone.engine import conversion
 from clone.engine.conversion import SAMPLE_RATE
-from clone.engine.local import MAX_SYMBOLS, PACE_MAX, PACE_MIN, Heard, LocalBackend
+from clone.engine.local import MAX_SYMBOLS, Heard, LocalBackend
 from clone.engine.matching import match, words_heard
 from clone.engine.profile import Profile
+from clone.engine.rate import HD_RATE
 from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
 from clone.engine.recognizer import Recognizer
 from clone.engine.text import PARAGRAPH_PAUSE_S
@@ -130,22 +131,26 @@ def test_accuracy_0_lets_anything_pass(backend: LocalBackend, prompt: Heard) -> 
     assert backend.check_prompt(prompt, "I never liked the smell of fresh paint.", 0.0) < 0.7
 
 
-def test_a_prompt_steers_pitch_and_pace_and_joins_the_reference(
+def test_a_prompt_steers_pitch_and_rate_and_joins_the_reference(
     backend: LocalBackend, heard: dict[str, Heard], profiles: dict[str, Profile], prompt: Heard
 ) -> None:
-    steered = backend.learn(heard["ben"], (prompt, PROMPT))
+    steered = backend.learn(heard["ben"], prompt)
     assert abs(steered.pitch_hz - profiles["ada"].pitch_hz) < 15 < abs(steered.pitch_hz - profiles["ben"].pitch_hz)
     assert len(steered.frames.features) > len(profiles["ben"].frames.features) + 100
-    assert PACE_MIN <= steered.pace <= PACE_MAX
     rate = prompt.sample_rate
     slow = Heard(resample(prompt.samples, rate, round(rate * 1.4)), rate, [(0.0, 1.4 * prompt.spans[0][1])])
-    assert backend.learn(heard["ben"], (slow, PROMPT)).pace < steered.pace
+    assert backend.learn(heard["ben"], slow).rate < steered.rate
 
 
-def test_the_pace_of_another_language_is_left_alone(
-    backend: LocalBackend, heard: dict[str, Heard], prompt: Heard
+@pytest.mark.parametrize("model", [HD, TURBO])
+def test_who_speaks_slowly_has_a_clone_that_does(
+    backend: LocalBackend, profiles: dict[str, Profile], model: str
 ) -> None:
-    assert backend.learn(heard["ben"], (prompt, "Man muss sich langsam bewegen, sagte sie leise.")).pace == 1.0
+    (line,) = backend.script("The ferry left the island early, while a thin fog was lying over the water.")
+    fast, slow = (
+        len(backend.speak(replace(profiles["ben"], rate=rate), line, model)) for rate in (HD_RATE * 1.1, HD_RATE * 0.85)
+    )
+    assert 1.2 < slow / fast < 1.5
 
 
 # the text

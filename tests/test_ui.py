@@ -92,7 +92,7 @@ def test_owners_follow_tokens_and_cannot_be_named(settings: Settings) -> None:
     assert owner_of(one, HERE, settings) == LOCAL_OWNER
     for bad in (None, "", LOCAL_OWNER, "a" * 42, "a" * 44, "a" * 42 + "/", one + "\n", 7, [one], {"token": one}):
         assert not is_token(bad)
-        with pytest.raises(TimbreError, match="lost its place"):
+        with pytest.raises(TimbreError, match="lost track"):
             owner_of(bad, HERE, public)
 
 
@@ -350,11 +350,11 @@ def test_a_voice_is_named_after_its_recording(changes: dict[str, object], name: 
 @pytest.mark.parametrize(
     ("text", "chosen", "line"),
     [
-        ("Good morning, everybody.", "auto", "Language: English (heard from the text)."),
-        ("今天天气很好。", "auto", "Language: Chinese (heard from the text). On this machine hd speaks it"),
-        ("東京大学", "ja", "Language: Japanese (set by you)."),
+        ("Good morning, everybody.", "auto", "The text looks like English."),
+        ("今天天气很好。", "auto", "The text looks like Chinese. On this machine turbo speaks English only"),
+        ("東京大学", "ja", "Read as Japanese."),
         ("Guten Morgen, wie geht es Ihnen?", "auto", "The text looks like German, which this machine does not speak."),
-        ("Guten Morgen, wie geht es Ihnen?", "en", "Language: English (set by you)."),
+        ("Guten Morgen, wie geht es Ihnen?", "en", "Read as English."),
         ("El tren a la costa sale a las nueve.", "auto", "pip install -r requirements-languages.txt"),
         ("", "auto", ""),
     ],

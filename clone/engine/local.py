@@ -12,11 +12,11 @@ import numpy as np
 from clone.audio.limit import limited
 from clone.audio.read import resample
 from clone.contract import tier
-from clone.engine import conversion, languages, pitch, prosody, speaker, styles, yardstick
+from clone.engine import conversion, languages, pitch, prosody, rate, speaker, styles, yardstick
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.matching import match
 from clone.engine.profile import Profile
-from clone.engine.recognizer import LANGUAGE_S, Recognizer, speech_spans
+from clone.engine.recognizer import FRAME_S, LANGUAGE_S, Recognizer, speech_spans
 from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
 from clone.engine.sessions import give_back_memory
 from clone.engine.speaker import SpeakerEncoder
@@ -34,9 +34,6 @@ MAX_LEARNED_S = 60.0
 MAX_SYMBOLS = 400
 """Phonemes spoken at once: the networks read 510 at most and slur long before."""
 
-SYMBOLS_PER_S = 17.0
-"""What both networks speak at pace 1, pauses aside (measured on the sentences of scripts/build_styles.py)."""
-
 VOICE_WINDOW_S = speaker.WINDOW_FRAMES * speaker.N_HOP / HEARD_RATE
 """Length of the windows of voices()."""
 
@@ -46,7 +43,6 @@ USUAL = (
 )
 """What a style's own pitch is told from: a statement and a question."""
 
-PACE_MIN, PACE_MAX = 0.8, 1.25
 LANGUAGE_SURE = 0.5
 EDGE_S = 0.03
 EDGE_BELOW_PEAK = 0.01
@@ -169,12 +165,12 @@ class LocalBackend:
             )
         return found
 
-    def learn(self, reference: Heard, prompt: tuple[Heard, str] | None, stop: Stop | None = None) -> Profile:
+    def learn(self, reference: Heard, prompt: Heard | None, stop: Stop | None = None) -> Profile:
         """Learn a voice.
 
         Args:
             reference: the recording, enhanced already if that was asked for.
-            prompt: a prompt clip and its transcript; it joins the reference and steers pitch and pace.
+            prompt: a prompt clip; it joins the reference and steers pitch and rate.
             stop: obeyed between and inside the steps.
 
         Returns:
@@ -182,20 +178,19 @@ class LocalBackend:
         """
         stop = stop or Stop()
         spoken = _spoken(reference, MAX_LEARNED_S)
-        steering = spoken if prompt is None else _spoken(prompt[0], MAX_LEARNED_S)
+        steering = spoken if prompt is None else _spoken(prompt, MAX_LEARNED_S)
         if prompt is not None:
             spoken = np.concatenate([steering, spoken])
         heard = resample(spoken, SAMPLE_RATE, HEARD_RATE)
         encoder = self._get(SpeakerEncoder)
-        windows = encoder.windows(heard, stop)
         style = styles.nearest(encoder.embed(heard, stop, styles.bank().colour))
-        voiced_hz = speaker.pitch_hz(resample(steering, SAMPLE_RATE, HEARD_RATE))
-        frames, _ = conversion.analyse(spoken, self._get(Recognizer).features(heard, stop))
+        voiced_hz = speaker.pitch_hz(heard[: int(len(steering) / SAMPLE_RATE * HEARD_RATE)])
+        features = self._get(Recognizer).features(heard, stop)
+        frames, _ = conversion.analyse(spoken, features)
         return Profile(
-            embedding=speaker.mean_direction(windows),
-            ceiling=speaker.halves_likeness(windows),
+            windows=encoder.windows(heard, stop),
             pitch_hz=float(np.median(voiced_hz)) if len(voiced_hz) else 0.0,
-            pace=1.0 if prompt is None else self._pace(len(steering) / SAMPLE_RATE, prompt[1]),
+            rate=rate.phonemes_per_s(features[: int(len(steering) / SAMPLE_RATE / FRAME_S)]),
             style=style,
             pitch=pitch.fitted(self._own_hz(style, stop), voiced_hz),
             frames=frames,
@@ -257,11 +252,20 @@ class LocalBackend:
         heard = resample(samples, SAMPLE_RATE, HEARD_RATE)
         return float(profile.embedding @ self._get(SpeakerEncoder).embed(heard))
 
-    def compare(self, original: Heard, clone: Heard, stop: Stop | None = None) -> Likeness:
-        """Return how alike two recordings' voices are, and what that is to be read against; whoever spoke the clone."""
-        spoken = (resample(_spoken(heard, MAX_LEARNED_S), SAMPLE_RATE, HEARD_RATE) for heard in (original, clone))
-        encoder = self._get(SpeakerEncoder)
-        return yardstick.measure(*(encoder.windows(samples, stop) for samples in spoken))
+    def compare(self, original: Heard | Profile, clone: Heard, stop: Stop | None = None) -> Likeness:
+        """Return how alike a voice and a recording of a clone are, and what that is to be read against.
+
+        Args:
+            original: a recording, or what was learned from one, which is quicker.
+            clone: whoever spoke it.
+            stop: obeyed inside a run.
+        """
+        learned = original.windows if isinstance(original, Profile) else self._windows(original, stop)
+        return yardstick.measure(learned, self._windows(clone, stop))
+
+    def _windows(self, heard: Heard, stop: Stop | None) -> np.ndarray:
+        spoken = resample(_spoken(heard, MAX_LEARNED_S), SAMPLE_RATE, HEARD_RATE)
+        return self._get(SpeakerEncoder).windows(spoken, stop)
 
     def _say(
         self, profile: Profile, line: Line, kind: str, stop: Stop | None, how: SpeechSettings = AS_IT_IS
@@ -275,14 +279,17 @@ class LocalBackend:
         voice = voice * min(1.0, PEAK_MAX / max(peak, 1e-9))
         if how.volume != 1.0:
             voice = limited(voice * np.float32(how.volume), SAMPLE_RATE, PEAK_MAX)
-        pause = np.zeros(int(line.pause_s / how.speed * SAMPLE_RATE), np.float32)
+        pause = np.zeros(
+            int(line.pause_s / (how.speed * rate.pace(profile.rate, rate.HD_RATE)) * SAMPLE_RATE), np.float32
+        )
         return np.concatenate([voice, pause]).astype(np.float32)
 
     def _base(
         self, profile: Profile, phonemes: str, by: tuple[str, str], how: SpeechSettings, stop: Stop | None
     ) -> np.ndarray:
         turbo, (kind, language) = self._get(Turbo), by
-        pace, moved = profile.pace * how.speed, 2.0 ** (how.pitch / 12)
+        own_rate = rate.TURBO_RATE if (kind, language) == ("turbo", "en") else rate.HD_RATE
+        pace, moved = rate.pace(profile.rate, own_rate) * how.speed, 2.0 ** (how.pitch / 12)
         if language != "en":
             return self._abroad(profile, phonemes, language, (pace, moved), stop)
         if kind == "turbo":
@@ -312,12 +319,6 @@ class LocalBackend:
         strings = languages.phonemes(sentence.text, language, self._get(Turbo).phonemes)
         cut = tuple(piece for string in strings for piece in pieces(string, MAX_SYMBOLS))
         return Line(sentence.text, cut, sentence.pause_s, language)
-
-    def _pace(self, spoken_s: float, transcript: str) -> float:
-        if languages.told(transcript) != "en":  # how fast it is can't be told from English phonemes
-            return 1.0
-        n_symbols = sum(len(piece) for line in self.script(transcript, "en") for piece in line.phonemes)
-        return float(np.clip(n_symbols / spoken_s / SYMBOLS_PER_S, PACE_MIN, PACE_MAX)) if spoken_s else 1.0
 
     def _get(self, kind: type[Loaded]) -> Loaded:
         with self._lock:

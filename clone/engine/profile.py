@@ -10,8 +10,9 @@ import numpy as np
 
 from clone.engine.conversion import Frames
 from clone.engine.pitch import Pitch
+from clone.engine.speaker import halves_likeness, mean_direction
 
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 """Raised whenever profiles learned before would sound different: an older voice is learned again."""
 
 
@@ -20,31 +21,40 @@ class Profile:
     """A voice, as a value.
 
     Attributes:
-        embedding: float32, shape (256,), unit speaker embedding of the reference.
-        ceiling: cosine between the reference's own two halves.
+        windows: float32, shape (n_windows, 256), unit speaker embeddings along the reference: SpeakerEncoder.windows().
         pitch_hz: median pitch to speak at; 0 when unknown.
-        pace: speed relative to the base speech.
+        rate: phonemes per second of speech to speak at; 0 when unknown.
         style: float32, shape (n_rows, 256), Kokoro's style for it.
         pitch: where that style's pitch lies, and where this voice wants it.
         frames: what the reference sounds like, frame by frame.
     """
 
-    embedding: np.ndarray
-    ceiling: float
+    windows: np.ndarray
     pitch_hz: float
-    pace: float
+    rate: float
     style: np.ndarray
     pitch: Pitch
     frames: Frames
 
+    @property
+    def embedding(self) -> np.ndarray:
+        """The reference's speaker embedding: float32, shape (256,), unit."""
+        return mean_direction(self.windows)
+
+    @property
+    def ceiling(self) -> float:
+        """The cosine between the reference's own two halves."""
+        return halves_likeness(self.windows)
+
     def to_bytes(self) -> bytes:
         """Return the profile as an npz file, features in half precision."""
         kept = io.BytesIO()
-        values = {name: value for name, value in asdict(self).items() if name not in ("frames", "pitch")}
+        values = {name: value for name, value in asdict(self).items() if name not in ("frames", "pitch", "windows")}
         np.savez(
             kept,
             engine_version=np.array(ENGINE_VERSION),
             pitch=np.array(astuple(self.pitch)),
+            windows=self.windows.astype(np.float16),
             features=self.frames.features.astype(np.float16),
             envelopes=self.frames.envelopes.astype(np.float16),
             levels=self.frames.levels,
@@ -75,10 +85,9 @@ class Profile:
                 int(values["n_bands"]),
             )
             return cls(
-                values["embedding"],
-                float(values["ceiling"]),
+                values["windows"].astype(np.float32),
                 float(values["pitch_hz"]),
-                float(values["pace"]),
+                float(values["rate"]),
                 values["style"],
                 Pitch(*(float(value) for value in values["pitch"])),
                 frames,

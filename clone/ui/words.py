@@ -89,7 +89,6 @@ FINDINGS = {
 }
 SEVERITIES = {"refuse": "refused", "warn": "could be better", "info": "for your information", "ok": "good"}
 LEGEND = {"speech": "Speech", "clipped": "Clipped", "best": "The best part", "stretch": "The part to clone from"}
-CLEAN = "This is a clean recording: leave noise reduction and volume off."
 _UNITS = {
     "level": "at least {} dBFS",
     "speech": "at least {} s",
@@ -149,9 +148,8 @@ def stretch(start_s: float, end_s: float, reasons: tuple[str, ...]) -> str:
 
 def cures(needs: tuple[str, ...]) -> str:
     """Say what may help."""
-    named = {"noise": "noise reduction", "volume": "evening out the volume"}
-    said = " and ".join(named[need] for need in needs)
-    return f"{said[0].upper()}{said[1:]} may help this recording."
+    named = {"noise": NOISE, "volume": VOLUME}
+    return f"{' and '.join(f'“{named[need]}”' for need in needs)} may help this recording."
 
 
 def cured(noise_db: float, gain_db: float) -> str:
@@ -164,7 +162,7 @@ def cured(noise_db: float, gain_db: float) -> str:
 def match(score: float, accuracy: float) -> str:
     """Say how well a transcript fits."""
     enough = "enough" if score >= accuracy else "not enough"
-    return f"The transcript matches what is heard by {score:.2f}; {accuracy:.2f} is asked for, so that is {enough}."
+    return f"The transcript matches what is heard by {score:.2f}. That is {enough}: {accuracy:.2f} is asked for."
 
 
 def heard(text: str) -> str:
@@ -189,8 +187,9 @@ PROMPT_TEXT_HINT = "Word for word, ending with a full stop, question mark or exc
 PREVIEW = "What it says first"
 TEXT = "Preview text"
 TEXT_HINT = "In any of the languages below."
-LANGUAGE, LANGUAGE_DETECT, LANGUAGE_TOLD = "Language", "Detect", "Language: {} (heard from the text)."
-LANGUAGE_SET, LANGUAGE_HD = "Language: {} (set by you).", "On this machine hd speaks it, with turbo models too."
+LANGUAGE, LANGUAGE_DETECT = "Language", "Tell it from the text"
+LANGUAGE_TOLD, LANGUAGE_SET = "The text looks like {}.", "Read as {}."
+LANGUAGE_HD = "On this machine turbo speaks English only, so hd speaks this, whichever model is chosen."
 TEXT_START = "Hello! This is my new voice. I hope it sounds familiar to you."
 SENTENCES = {
     "Greeting": TEXT_START,
@@ -217,6 +216,7 @@ NOISE = "Reduce noise"
 NOISE_HINT = "For a steady hum, hiss or fan in the recording. Leave it off for a clean one: it would sound worse."
 VOLUME = "Even out the volume"
 VOLUME_HINT = "For a recording that is clearly too quiet or too loud."
+CLEAN = f"This is a clean recording: leave “{NOISE}” and “{VOLUME}” off."
 
 # 5 Consent and the button
 CONSENT_TITLE = "Clone"
@@ -252,7 +252,7 @@ WAYS = (
     "TIMBRE_STORE_URL."
 )
 STOPPED_HOSTED = (
-    "Stopped. If the request was sent already it is still paid for; its voice then appears among your voices in a "
+    "Stopped. If the request was already sent, it is still paid for; its voice then appears among your voices in a "
     "minute. Look there before you try again."
 )
 
@@ -269,7 +269,7 @@ STARTING = "Starting"
 STOPPED = "Stopped. Everything you entered is still here."
 UNEXPECTED = "Something went wrong on our side."
 UNEXPECTED_ADVICE = "Nothing you entered is lost. Please try again."
-NO_VISITOR = "This page has lost its place."
+NO_VISITOR = "This page has lost track of your visit."
 NO_VISITOR_ADVICE = "Please reload it and try again."
 
 
@@ -385,7 +385,7 @@ def words_heard(n_heard: int, n_words: int) -> str:
 
 def code_link(until: str) -> str:
     """Say how long the link in the code is good."""
-    return f"The recording is lent to it by a link until {until} UTC, and to nobody who has not got the link."
+    return f"A link lends the recording to this code until {until} UTC. Only whoever has the link can fetch it."
 
 
 def likeness_fact(alike: Likeness) -> str:
