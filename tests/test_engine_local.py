@@ -168,7 +168,7 @@ def test_numbers_dates_and_money_are_read(backend: LocalBackend, profiles: dict[
         phonemes = ["".join(p for line in lines for p in line.phonemes) for lines in (as_written, as_read)]
         assert match(*phonemes) > 0.93, written
     heard = transcript(backend, say(profiles["ben"], " ".join(said), TURBO))
-    for word in ("1,234", "March", "2025", "75", "12,000", "Smith", "20", "1984"):
+    for word in ("1234", "March", "2025", "75", "12000", "Smith", "20", "1984"):
         assert word in heard, heard
 
 

@@ -16,9 +16,9 @@ def test_it_comes_back_as_it_was(profiles: dict[str, Profile]) -> None:
     for learned in profiles.values():
         again = Profile.from_bytes(learned.to_bytes())
         assert again is not None
-        assert np.array_equal(again.embedding, learned.embedding)
+        assert np.abs(again.windows - learned.windows).max() < 1e-3
         assert np.array_equal(again.style, learned.style)
-        assert (again.ceiling, again.pitch_hz, again.rate) == (learned.ceiling, learned.pitch_hz, learned.rate)
+        assert (again.pitch_hz, again.rate) == (learned.pitch_hz, learned.rate)
         assert again.frames.n_bands == learned.frames.n_bands
         assert np.abs(again.frames.features - learned.frames.features).max() < 1e-3
         assert np.abs(again.frames.envelopes - learned.frames.envelopes).max() < 0.05

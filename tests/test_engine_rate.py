@@ -25,17 +25,18 @@ def spoken(backend: LocalBackend, voice: int, pace: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("voice", [3, 20])
-def test_a_rate_is_told_from_what_is_heard(backend: LocalBackend, recognizer: Recognizer, voice: int) -> None:
-    n_phonemes = 104
+def test_a_rate_is_told_from_what_is_heard(backend: LocalBackend, voice: int) -> None:
+    n_phonemes, recognizer = 104, backend._get(Recognizer)
     for pace in (0.8, 1.2):
         samples = spoken(backend, voice, pace)
         told = rate.phonemes_per_s(recognizer.features(samples))
         assert told == pytest.approx(n_phonemes / (len(samples) / HEARD_RATE), rel=0.1)
 
 
-def test_it_is_the_same_in_noise_and_however_loud(backend: LocalBackend, recognizer: Recognizer) -> None:
+def test_it_is_the_same_in_noise_and_however_loud(backend: LocalBackend) -> None:
     samples = spoken(backend, 3, 1.0)
     noise = np.random.default_rng(1).standard_normal(len(samples)).astype(np.float32)
+    recognizer = backend._get(Recognizer)
     clean = rate.phonemes_per_s(recognizer.features(samples))
     for changed in (0.05 * samples, samples + 0.1 * samples.std() * noise):
         assert rate.phonemes_per_s(recognizer.features(changed)) == pytest.approx(clean, rel=0.06)
