@@ -169,7 +169,7 @@ def test_numbers_dates_and_money_are_read(backend: LocalBackend, profiles: dict[
         assert match(*phonemes) > 0.93, written
     heard = transcript(backend, say(profiles["ben"], " ".join(said), TURBO))
     for word in ("1234", "March", "2025", "75", "12000", "Smith", "20", "1984"):
-        assert word in heard, heard
+        assert word in heard.replace(",", ""), heard
 
 
 @pytest.mark.parametrize("text", ["Hi!", "OK.", "$5 each", "Zoë Müller"])
