@@ -15,7 +15,7 @@ from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import MAX_SYMBOLS, Heard, LocalBackend
 from clone.engine.matching import match, words_heard
 from clone.engine.profile import Profile
-from clone.engine.rate import HD_RATE
+from clone.engine.rate import HD as KOKORO
 from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
 from clone.engine.recognizer import Recognizer
 from clone.engine.text import PARAGRAPH_PAUSE_S
@@ -148,7 +148,8 @@ def test_who_speaks_slowly_has_a_clone_that_does(
 ) -> None:
     (line,) = backend.script("The ferry left the island early, while a thin fog was lying over the water.")
     fast, slow = (
-        len(backend.speak(replace(profiles["ben"], rate=rate), line, model)) for rate in (HD_RATE * 1.1, HD_RATE * 0.85)
+        len(backend.speak(replace(profiles["ben"], rate=rate), line, model))
+        for rate in (KOKORO.phonemes_per_s * 1.1, KOKORO.phonemes_per_s * 0.85)
     )
     assert 1.2 < slow / fast < 1.5
 

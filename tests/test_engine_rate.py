@@ -44,10 +44,10 @@ def test_it_is_the_same_in_noise_and_however_loud(backend: LocalBackend) -> None
 
 def test_nothing_heard_leaves_the_pace() -> None:
     assert rate.phonemes_per_s(np.zeros((2, 512), np.float32)) == 0.0
-    assert rate.pace(0.0, rate.HD_RATE) == 1.0
+    assert rate.pace(0.0, rate.HD) == 1.0
 
 
 def test_a_pace_stays_within_what_can_be_said() -> None:
-    assert rate.pace(rate.HD_RATE, rate.HD_RATE) == 1.0
-    assert rate.pace(2.0, rate.HD_RATE) == rate.PACE_MIN
-    assert rate.pace(40.0, rate.HD_RATE) == rate.PACE_MAX
+    assert rate.pace(rate.HD.phonemes_per_s, rate.HD) == 1.0
+    assert rate.pace(2.0, rate.HD) == rate.HD.slowest
+    assert rate.pace(40.0, rate.HD) == rate.PACE_MAX

@@ -279,17 +279,15 @@ class LocalBackend:
         voice = voice * min(1.0, PEAK_MAX / max(peak, 1e-9))
         if how.volume != 1.0:
             voice = limited(voice * np.float32(how.volume), SAMPLE_RATE, PEAK_MAX)
-        pause = np.zeros(
-            int(line.pause_s / (how.speed * rate.pace(profile.rate, rate.HD_RATE)) * SAMPLE_RATE), np.float32
-        )
+        pause = np.zeros(int(line.pause_s / (how.speed * rate.pace(profile.rate, rate.HD)) * SAMPLE_RATE), np.float32)
         return np.concatenate([voice, pause]).astype(np.float32)
 
     def _base(
         self, profile: Profile, phonemes: str, by: tuple[str, str], how: SpeechSettings, stop: Stop | None
     ) -> np.ndarray:
         turbo, (kind, language) = self._get(Turbo), by
-        own_rate = rate.TURBO_RATE if (kind, language) == ("turbo", "en") else rate.HD_RATE
-        pace, moved = rate.pace(profile.rate, own_rate) * how.speed, 2.0 ** (how.pitch / 12)
+        network = rate.TURBO if (kind, language) == ("turbo", "en") else rate.HD
+        pace, moved = rate.pace(profile.rate, network) * how.speed, 2.0 ** (how.pitch / 12)
         if language != "en":
             return self._abroad(profile, phonemes, language, (pace, moved), stop)
         if kind == "turbo":
