@@ -183,7 +183,7 @@ class LocalBackend:
             spoken = np.concatenate([steering, spoken])
         heard = resample(spoken, SAMPLE_RATE, HEARD_RATE)
         encoder = self._get(SpeakerEncoder)
-        style = styles.nearest(encoder.embed(heard, stop, styles.bank().colour))
+        style = styles.nearest(encoder.embed(heard, stop, styles.bank().colour, at_most=styles.N_WINDOWS))
         voiced_hz = speaker.pitch_hz(heard[: int(len(steering) / SAMPLE_RATE * HEARD_RATE)])
         features = self._get(Recognizer).features(heard, stop)
         frames, _ = conversion.analyse(spoken, features)

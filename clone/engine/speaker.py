@@ -42,13 +42,21 @@ class SpeakerEncoder:
     def __init__(self, cache_folder: Path) -> None:
         self._session = open_session(weights.load(weights.SPEAKER, cache_folder))
 
-    def windows(self, samples: np.ndarray, stop: Stop | None = None, as_colour: np.ndarray | None = None) -> np.ndarray:
+    def windows(
+        self,
+        samples: np.ndarray,
+        stop: Stop | None = None,
+        as_colour: np.ndarray | None = None,
+        *,
+        at_most: int | None = None,
+    ) -> np.ndarray:
         """Return one unit vector per window.
 
         Args:
             samples: float32, shape (n_samples,), mono, 16 kHz.
             stop: obeyed inside a run.
             as_colour: heard as if the recording had this colour (see colour()); its own when None.
+            at_most: so many windows, further apart where there would be more.
 
         Returns:
             float32, shape (n_windows, 256); one window every 0.4 s, at least one.
@@ -58,15 +66,24 @@ class SpeakerEncoder:
             frames = frames + (as_colour - _colour(frames)).astype(np.float32)
         if len(frames) < WINDOW_FRAMES:
             frames = np.pad(frames, ((0, WINDOW_FRAMES - len(frames)), (0, 0)))
-        starts = range(0, len(frames) - WINDOW_FRAMES + 1, STRIDE_FRAMES)
+        last = len(frames) - WINDOW_FRAMES
+        stride = max(STRIDE_FRAMES, last // max(1, at_most - 1) if at_most else 0)
+        starts = range(0, last + 1, stride)[:at_most]
         stacked = np.stack([frames[start : start + WINDOW_FRAMES] for start in starts])
         batches = [stacked[i : i + BATCH] for i in range(0, len(stacked), BATCH)]
         vectors = np.concatenate([run(self._session, {"mel_window": batch}, stop)[0] for batch in batches])
         return np.asarray(vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12), np.float32)
 
-    def embed(self, samples: np.ndarray, stop: Stop | None = None, as_colour: np.ndarray | None = None) -> np.ndarray:
+    def embed(
+        self,
+        samples: np.ndarray,
+        stop: Stop | None = None,
+        as_colour: np.ndarray | None = None,
+        *,
+        at_most: int | None = None,
+    ) -> np.ndarray:
         """Return the speaker embedding: float32, shape (256,), unit length; the arguments are those of windows()."""
-        return mean_direction(self.windows(samples, stop, as_colour))
+        return mean_direction(self.windows(samples, stop, as_colour, at_most=at_most))
 
 
 def colour(samples: np.ndarray) -> np.ndarray:
