@@ -51,7 +51,7 @@ def test_a_window_every_0_4_s_and_one_at_least(encoder: SpeakerEncoder, voices: 
 def test_fewer_windows_are_spread_over_all_of_it(encoder: SpeakerEncoder, voices: dict[str, np.ndarray]) -> None:
     samples = voices["ada"][: 20 * SAMPLE_RATE]
     assert encoder.windows(samples, at_most=12).shape == (12, 256)
-    assert encoder.windows(samples[: 4 * SAMPLE_RATE], at_most=12).shape == (9, 256)  # there are no more
+    assert encoder.windows(samples[: 4 * SAMPLE_RATE], at_most=12).shape == (8, 256)  # there are no more
     assert encoder.windows(samples, at_most=1).shape == (1, 256)
     assert encoder.embed(samples, at_most=12) @ encoder.embed(samples) > 0.95
     two = np.concatenate([samples, voices["ben"][: 20 * SAMPLE_RATE]])

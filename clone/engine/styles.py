@@ -22,7 +22,7 @@ WHISPERED = "af_nicole"
 """A whispering voice: near to some breathy speakers by its embedding, and never what they sound like."""
 
 N_WINDOWS = 24
-"""Of a voice, to choose its style by: 10 s of speech; spread over 30 s their mean is within 0.011 (cosine) of all of them."""
+"""To choose a style by, as many as 10 s have: spread over 30 s, their mean is within 0.011 (cosine) of all of them."""
 
 N_NEAREST = 5
 SHARPNESS = 20.0
