@@ -1,0 +1,40 @@
+// Where the keyboard is: it is never lost when what it was on goes away, and it is brought to what comes next.
+(() => {
+  // Of each pair one is there at a time, in the same place.
+  const TWINS = { clone: "cancel", cancel: "clone", speak: "speak-cancel", "speak-cancel": "speak" };
+  const CAN = "button, a[href], input, textarea, select, summary, [tabindex='0']";
+  const TRY_EVERY_MS = 50, TRY_N = 40;
+  let [last, home] = [null, null];
+
+  const seen = (element) => Boolean(element?.isConnected && element.getClientRects().length);
+  const nowhere = () => !document.activeElement || document.activeElement === document.body;
+  const vanished = () => nowhere() && last && !seen(last);
+
+  const restore = () => {
+    if (!vanished()) return;
+    const twins = [TWINS[last.id], last.id].map((id) => document.getElementById(id));
+    const near = last.id in TWINS ? twins : [...(home?.querySelectorAll(CAN) || [])];
+    near.find((each) => seen(each) && !each.disabled)?.focus({ preventScroll: true });
+  };
+  document.addEventListener("focusin", ({ target }) => { [last, home] = [target, target.closest(".block[id], .tb-card")]; });
+  document.addEventListener("pointerdown", ({ target }) => { if (!target.closest?.(CAN)) last = null; });
+  let waiting = false;
+  const later = () => {
+    if (waiting || !last) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; restore(); });
+  };
+  const start = () => new MutationObserver(later).observe(document.body,
+    { childList: true, subtree: true, attributes: true, attributeFilter: ["class", "style", "hidden"] });
+  if (document.body) start();
+  else document.addEventListener("DOMContentLoaded", start);
+
+  // Bring the keyboard to what was asked for, an element or its selector, as soon as it is there; not from where somebody has gone meanwhile.
+  window.tbFocus = (place, tries = TRY_N) => {
+    const target = (typeof place === "string" ? [...document.querySelectorAll(place)] : [place]).find(seen);
+    if (!target && tries) return setTimeout(window.tbFocus, TRY_EVERY_MS, place, tries - 1);
+    if (!target || !(nowhere() || vanished() || !seen(document.activeElement) || document.activeElement.id in TWINS)) return;
+    if (!target.matches(CAN)) target.tabIndex = -1;
+    target.focus({ preventScroll: true });
+  };
+})();
