@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from clone.audio.read import read
 from tests.browser.driving import App, Visit, choose_turbo, go, upload
-from tests.browser.test_page import assert_accessible, assert_fits
+from tests.browser.test_page import assert_accessible, assert_accessible_by_day_and_night, assert_fits
 
 SENTENCES = "The harbour was quiet this morning. Nobody had expected so much sun. We sat on the wall and waited."
 
@@ -94,9 +94,14 @@ def test_speaking_is_cancelled_in_the_middle(visit: Visit, example_m4a: Path) ->
     page.click("#speak")
     page.wait_for_selector("#take audio")
     expect(page.locator("#speak-progress")).to_contain_text("of 60")
+    expect(page.locator("#speak-cancel")).to_be_focused()
+    assert_accessible_by_day_and_night(page)
+    playing(page, "#take audio")
     page.click("#speak-cancel")
     expect(page.locator("#speak-progress")).to_contain_text("Stopped")
-    expect(page.locator("#speak")).to_be_visible()
+    expect(page.locator("#speak")).to_be_focused()
+    assert page.evaluate("document.querySelector('#take audio').paused")
+    assert_accessible_by_day_and_night(page)
     assert page.locator("#take-done a").count() == 0
 
 
@@ -104,8 +109,13 @@ def test_speak_says_what_is_missing(visit: Visit, public_app: App) -> None:
     page = visit(of=public_app)
     go(page, "Speak")
     expect(page.locator("#speak-voice")).to_contain_text("clone one first")
+    assert_accessible_by_day_and_night(page)
     page.click("#speak")
     expect(page.locator("#speak-progress [role=alert]")).to_contain_text("No voice is chosen")
+    assert_accessible_by_day_and_night(page)
+    go(page, "Voices")
+    expect(page.locator("#voices")).to_contain_text("No voices yet")
+    assert_accessible_by_day_and_night(page)
     page.close()  # or it would complain that its server is gone
 
 
@@ -195,9 +205,11 @@ def test_without_a_mouse(visit: Visit, example_m4a: Path) -> None:
     reach("#clone")
     page.keyboard.press("Enter")
     expect(page.locator("#said .tb-match")).to_be_visible()
+    expect(page.locator("#result h2")).to_be_focused()
     reach("#again")
     page.keyboard.press("Enter")
     expect(page.locator("#speak-voice input")).not_to_have_value("")
+    expect(page.locator("#speak-text textarea")).to_be_focused()
     reach("#speak")
     page.keyboard.press("Enter")
     page.wait_for_selector("#take-done a")
@@ -227,8 +239,8 @@ def test_the_language_is_told_as_one_writes_and_can_be_set(visit: Visit) -> None
     expect(page.locator("#language-said")).to_contain_text("The text looks like Chinese.")
     page.click("#language input")
     page.get_by_role("option", name="Japanese").click()
-    expect(page.locator("#language-said")).to_contain_text("Language: Japanese (set by you)")
+    expect(page.locator("#language-said")).to_contain_text("Read as Japanese.")
     go(page, "Speak")
-    expect(page.locator("#speak-language-said")).to_contain_text("Language: English")
+    expect(page.locator("#speak-language-said")).to_contain_text("The text looks like English.")
     assert_accessible(page)
     assert_fits(page)

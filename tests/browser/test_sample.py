@@ -160,6 +160,7 @@ def test_nothing_of_one_recording_is_left_for_the_next(
     page.check("#part-use input")
     page.locator("#uploaded button[aria-label=Clear]").click()
     expect(page.locator("#part")).to_be_hidden()
+    expect(page.locator("#uploaded button.upload-container")).to_be_focused()
     upload(page, ADA)
     looked_at(page)
     expect(page.locator("#part")).to_be_hidden()

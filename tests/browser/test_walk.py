@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from clone.audio.read import Recording, read
 from clone.audio.write import wav_bytes
 from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, heard, upload
+from tests.browser.test_page import assert_accessible_by_day_and_night
 
 VOICE_ID = re.compile(r"^\w[\w-]{7,}$")
 
@@ -157,10 +158,15 @@ def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path)
     page.click("#clone")
     page.wait_for_selector("#progress [role=progressbar]:not([aria-valuenow='0'])")
     expect(page.locator("#clone")).not_to_be_visible()
+    expect(page.locator("#cancel")).to_be_focused()
+    expect(page.locator("#progress")).to_be_in_viewport(ratio=1)
+    assert_accessible_by_day_and_night(page)
     page.click("#cancel")
     expect(page.locator("#progress")).to_contain_text("Stopped")
     expect(page.locator("#clone")).to_be_visible()
+    expect(page.locator("#clone")).to_be_focused()
     expect(page.locator("#cancel")).not_to_be_visible()
+    assert_accessible_by_day_and_night(page)
     assert page.input_value("#text textarea") == text
     expect(page.locator("#result")).not_to_be_visible()
     page = visit()  # and nothing came of it behind the scenes
