@@ -165,6 +165,7 @@
       window.tbShow(refusal, "center");
       window.tbFocus(refusal);
     } else if (!document.querySelector("#progress .tb-note")) {
+      window.tbAgreed = true;
       window.tbShow("#result", "start");
       window.tbFocus("#result h2");
     }

@@ -43,6 +43,12 @@ _ON_THE_WAY_MS = 300
 _BEGIN_JS = "() => { window.tbStopped = false; }"
 _SILENT_JS = "() => { document.querySelector('#take audio')?.pause(); }"
 _TO_THE_TEXT_JS = "() => { window.tbFocus('#speak-text textarea'); }"
+# Consent is of one person: once a voice was made with it, another recording asks for it anew.
+_AGREE_ANEW_JS = """() => {
+    const used = window.tbAgreed;
+    window.tbAgreed = false;
+    return used ? {__type__: "update", value: false} : {__type__: "update"};
+}"""
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
 
 
@@ -121,6 +127,14 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
         concurrency_id="check",
         concurrency_limit=_CHECKS_AT_ONCE,
     )
+    another = [
+        voice.source.change,
+        voice.recorded.change,
+        voice.uploaded.change,
+        voice.link.input,
+        voice.example.change,
+    ]
+    gr.on(another, js=_AGREE_ANEW_JS, outputs=cloning.run.consent, **_IN_BROWSER)
     voice.example.change(cloning.listen, voice.example, voice.example_player, **_QUICK)
     marked = [sample.start, sample.length]
     chosen = [sample.use, *marked]

@@ -36,6 +36,7 @@ def test_original_and_clone_under_one_switch(visit: Visit, example_m4a: Path) ->
     page = visit()
     cloned(page, example_m4a, "All of this is heard in the preview.")
     expect(page.locator("#said")).to_contain_text("All 8 words")
+    expect(page.locator("#facts")).to_contain_text(f"{example_m4a.stem} · speech-")
     page.locator("#compare").get_by_role("button", name="Play").click()
     playing(page, "#compare audio[data-of=clone]")
     page.get_by_role("radio", name="Original", exact=True).click()
@@ -68,6 +69,7 @@ def test_a_text_is_heard_from_its_first_sentence_on(visit: Visit, example_m4a: P
         page.click("#take-done a")
     path = tmp_path / saved.value.suggested_filename
     saved.value.save_as(path)
+    assert path.name.startswith("ada - The harbour was quiet")
     assert path.suffix == ".flac"
     assert read(path).duration_s > 20
     with av.open(str(path)) as file:
@@ -125,7 +127,7 @@ def test_a_card_to_share(visit: Visit, example_m4a: Path) -> None:
     with page.expect_download() as saved:
         page.get_by_role("button", name="Share", exact=True).click()
     text = Path(saved.value.path()).read_text(encoding="utf-8")
-    assert saved.value.suggested_filename.endswith(".html")
+    assert saved.value.suggested_filename == "ada.html"
     assert "Something for a stakeholder." in text
     assert text.count("data:audio/") >= 2
     assert voice_id in text

@@ -70,6 +70,9 @@ def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
     assert heard(page, "#original", tmp_path).duration_s > 10
     expect(page.locator("#facts")).to_contain_text("stock voices")
     expect(page.locator("#facts")).to_contain_text("Expires in 7 days")
+    expect(page.locator("#consent input")).to_be_checked()
+    page.locator("#uploaded button[aria-label=Clear]").click()
+    expect(page.locator("#consent input")).not_to_be_checked()  # the next recording may be of somebody else
 
     page.close()
     app.restart()
