@@ -29,6 +29,23 @@
   if (document.body) start();
   else document.addEventListener("DOMContentLoaded", start);
 
+  // A list of choices lets the keyboard go when something was chosen, and may stay open when it is left: here the
+  // keyboard stays, and the list is closed.
+  const isChoice = (target) => target.getAttribute?.("role") === "combobox";
+  const shut = (target) => target.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+  document.addEventListener("keydown", ({ key, target }) => {
+    if (key !== "Enter" || !isChoice(target)) return;
+    setTimeout(() => {
+      if (!nowhere() || !seen(target)) return;
+      target.focus({ preventScroll: true });
+      shut(target);
+    }, TRY_EVERY_MS);
+  });
+  document.addEventListener("focusout", ({ target }) => {
+    if (!isChoice(target)) return;
+    setTimeout(() => { if (document.activeElement !== target && target.ariaExpanded === "true") shut(target); }, TRY_EVERY_MS);
+  });
+
   // Bring the keyboard to what was asked for, an element or its selector, as soon as it is there; not from where somebody has gone meanwhile.
   window.tbFocus = (place, tries = TRY_N) => {
     const target = (typeof place === "string" ? [...document.querySelectorAll(place)] : [place]).find(seen);

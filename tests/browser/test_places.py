@@ -18,6 +18,15 @@ from tests.browser.test_page import assert_accessible, assert_accessible_by_day_
 SENTENCES = "The harbour was quiet this morning. Nobody had expected so much sun. We sat on the wall and waited."
 
 
+FOCUS_IS_SEEN = """() => {
+    for (let each = document.activeElement, n = 0; each && n < 4; each = each.parentElement, n++) {
+        const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(each);
+        if ((outlineStyle !== "none" && outlineWidth !== "0px") || boxShadow !== "none") return true;
+    }
+    return document.activeElement.tagName === "AUDIO";  // the browser's own
+}"""
+
+
 def cloned(page: Page, example: Path, text: str = "A voice of my own.") -> str:
     upload(page, example)
     page.fill("#text textarea", text)
@@ -191,6 +200,7 @@ def test_without_a_mouse(visit: Visit, example_m4a: Path) -> None:
             if page.evaluate("(what) => Boolean(document.activeElement?.closest(what))", what):
                 return
             page.keyboard.press("Tab")
+            assert page.evaluate(FOCUS_IS_SEEN), page.evaluate("document.activeElement.outerHTML")
         raise AssertionError(f"{what} can't be reached")
 
     reach("#source label:last-child")
@@ -202,7 +212,13 @@ def test_without_a_mouse(visit: Visit, example_m4a: Path) -> None:
     reach("#text")
     page.keyboard.press("Control+a")
     page.keyboard.type("No mouse was used.")
+    reach("#model")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#model input")).to_have_value(re.compile("turbo"))
+    expect(page.locator("#model input")).to_be_focused()
     reach("#consent")
+    expect(page.locator("[role=combobox][aria-expanded=true]")).to_have_count(0)  # a list that was left is closed
     page.keyboard.press("Space")
     reach("#clone")
     page.keyboard.press("Enter")
