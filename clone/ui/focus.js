@@ -4,7 +4,7 @@
   const TWINS = { clone: "cancel", cancel: "clone", speak: "speak-cancel", "speak-cancel": "speak" };
   const CAN = "button, a[href], input, textarea, select, summary, [tabindex='0']";
   const TRY_EVERY_MS = 50, TRY_N = 40;
-  let [last, home] = [null, null];
+  let [last, around] = [null, []];
 
   const seen = (element) => Boolean(element?.isConnected && element.getClientRects().length);
   const nowhere = () => !document.activeElement || document.activeElement === document.body;
@@ -13,10 +13,14 @@
   const restore = () => {
     if (!vanished()) return;
     const twins = [TWINS[last.id], last.id].map((id) => document.getElementById(id));
-    const near = last.id in TWINS ? twins : [...(home?.querySelectorAll(CAN) || [])];
+    const near = last.id in TWINS ? twins : around.flatMap((each) => [...each.querySelectorAll(CAN)]);  // the nearest first
     near.find((each) => seen(each) && !each.disabled)?.focus({ preventScroll: true });
   };
-  document.addEventListener("focusin", ({ target }) => { [last, home] = [target, target.closest(".block[id], .tb-card")]; });
+  document.addEventListener("focusin", ({ target }) => {
+    [last, around] = [target, []];
+    const card = target.closest(".tb-card");
+    for (let each = target.parentElement; card?.contains(each); each = each.parentElement) around.push(each);
+  });
   document.addEventListener("pointerdown", ({ target }) => { if (!target.closest?.(CAN)) last = null; });
   let waiting = false;
   const later = () => {

@@ -29,6 +29,12 @@ def assert_accessible_by_day_and_night(page: Page) -> None:
         assert_accessible(page)
 
 
+TOO_SMALL = """[...document.querySelectorAll("button, a[href], summary")].filter((each) => {
+    const { width, height } = each.getBoundingClientRect();
+    return width > 1 && (width < 24 || height < 24);
+}).map((each) => each.outerHTML.slice(0, 120))"""
+
+
 def assert_fits(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
@@ -145,6 +151,7 @@ def test_everybody_can_use_it(visit: Visit, example_m4a: Path, width: int, dark:
     upload(page, example_m4a)
     assert_accessible(page)
     assert_fits(page)
+    assert page.evaluate(TOO_SMALL) == []
     for source in ("Record", "Link", "Example"):
         choose_source(page, source)
         assert_accessible(page)
