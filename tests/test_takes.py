@@ -14,7 +14,7 @@ import pytest
 from clone.audio.encode import FileWriter
 from clone.audio.read import read
 from clone.audio.tags import Provenance
-from clone.ui.takes import MOUNT, Recorder, Takes
+from clone.ui.takes import MOUNT, Recorder, Takes, file_name
 from tests.sounds import tone
 
 RATE = 24_000
@@ -104,3 +104,13 @@ def test_a_page_that_is_lent_is_saved_not_shown(tmp_path: Path) -> None:
     assert answer["body"] == b"<p>A card"
     assert answer["headers"]["content-disposition"] == "attachment"
     assert answer["headers"]["content-type"] == "application/octet-stream"
+
+
+def test_a_file_is_named_by_what_is_in_it() -> None:
+    assert (
+        file_name("mp3", "Zoë Müller, narrator", "It's late.\nGo home!")
+        == "Zoë Müller narrator - It's late Go home.mp3"
+    )
+    assert file_name("html", "../../x\\y:*?") == "x y.html"
+    assert file_name("wav", "", "今天天气很好，我们去公园。") == "Voice - 今天天气很好 我们去公园.wav"
+    assert len(file_name("flac", "a" * 300, "b c " * 300)) < 100

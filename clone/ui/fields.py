@@ -40,7 +40,8 @@ def model_choice(elem_id: str) -> gr.Dropdown:
     """Build the choice among the contract's models, the best first."""
     by_tier = sorted(contract.MODELS, key=lambda name: contract.tier(name) != "hd")
     choices = [(f"{name} · {words.MODEL_LABELS[contract.tier(name)]}", name) for name in by_tier]
-    return gr.Dropdown(choices, value=words.MODEL_START, label=words.MODEL, info=words.MODEL_HINT, elem_id=elem_id)
+    start, label, hint = words.MODEL_START, words.MODEL, words.MODEL_HINT
+    return gr.Dropdown(choices, value=start, label=label, info=hint, elem_id=elem_id, elem_classes="tb-inline")
 
 
 def slot(elem_id: str) -> gr.HTML:

@@ -11,7 +11,7 @@ import gradio as gr
 
 from clone.studio import Studio
 from clone.t2a import AUTO, LANGUAGES, check_language
-from clone.ui import fields, parts, words
+from clone.ui import parts, words
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class LanguagePanel:
     said: gr.HTML
 
 
-def language_panel(elem_id: str) -> LanguagePanel:
-    """Build: the choice and, beneath, one line."""
+def language_panel(elem_id: str, said: gr.HTML) -> LanguagePanel:
+    """Build the choice; ``said`` is the line beneath the text that says which language it is."""
     choices = [(words.LANGUAGE_DETECT, AUTO), *((name, code) for code, name in LANGUAGES.items())]
-    choice = gr.Dropdown(choices, value=AUTO, label=words.LANGUAGE, elem_id=elem_id)
-    return LanguagePanel(choice, fields.slot(f"{elem_id}-said"))
+    choice = gr.Dropdown(choices, value=AUTO, label=words.LANGUAGE, elem_id=elem_id, elem_classes="tb-inline")
+    return LanguagePanel(choice, said)
 
 
 def wire(panel: LanguagePanel, text: gr.Textbox, studio: Studio, page: gr.Blocks, quick: dict[str, Any]) -> None:

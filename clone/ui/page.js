@@ -151,15 +151,23 @@
   // A file that was asked for is saved as soon as it is there.
   window.tbSave = (place) => document.querySelector(`${place} a[download]`)?.click();
 
-  // What somebody asked for is brought into view, once it is there.
+  // What somebody asked for, an element or its selector, is brought into view, once it is there.
   window.tbShow = (place, block = "nearest") => setTimeout(() => {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    document.querySelector(place)?.scrollIntoView({ block, behavior: calm ? "auto" : "smooth" });
+    const target = typeof place === "string" ? document.querySelector(place) : place;
+    target?.scrollIntoView({ block, behavior: calm ? "auto" : "smooth" });
   }, 100);
 
   // When a run ends, that is the first refusal, or the new voice; after a cancel nothing moves.
   window.tbShowOutcome = () => setTimeout(() => {
-    if (document.querySelector(".tb-refuse")) window.tbShow(".tb-refuse", "center");
-    else if (!document.querySelector("#progress .tb-note")) window.tbShow("#result", "start");
+    const refusal = [...document.querySelectorAll(".tb-refuse")].find((each) => each.getClientRects().length);
+    if (refusal) {
+      window.tbShow(refusal, "center");
+      window.tbFocus(refusal);
+    } else if (!document.querySelector("#progress .tb-note")) {
+      window.tbAgreed = true;
+      window.tbShow("#result", "start");
+      window.tbFocus("#result h2");
+    }
   }, 0);
 })();

@@ -41,6 +41,14 @@ _SAVE_JS = "() => { window.tbSave('#shared'); }"
 _SHOW_PLAYER_JS = "() => { window.tbShow('#voice-player'); }"
 _ON_THE_WAY_MS = 300
 _BEGIN_JS = "() => { window.tbStopped = false; }"
+_SILENT_JS = "() => { document.querySelector('#take audio')?.pause(); }"
+_TO_THE_TEXT_JS = "() => { window.tbFocus('#speak-text textarea'); }"
+# Consent is of one person: once a voice was made with it, another recording asks for it anew.
+_AGREE_ANEW_JS = """() => {
+    const used = window.tbAgreed;
+    window.tbAgreed = false;
+    return used ? {__type__: "update", value: false} : {__type__: "update"};
+}"""
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
 
 
@@ -84,7 +92,8 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         voices = Voices(desk, listed, speaking, result)
         _wire_voices(page, voices, (token, run.hosting.key), places)
         again = result.again.click(speaking.offer, [token, result.voice_id], spoken.voice, **_QUICK)
-        again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
+        opened = again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
+        opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
         _wire_speaking(speaking, (token, run.hosting.key), speak_place)
         voices_place.select(voices.open, token, [token, listed.listed], **_QUICK)
         language.wire(preview.language, preview.text, studio, page, _QUICK)
@@ -118,6 +127,14 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
         concurrency_id="check",
         concurrency_limit=_CHECKS_AT_ONCE,
     )
+    another = [
+        voice.source.change,
+        voice.recorded.change,
+        voice.uploaded.change,
+        voice.link.input,
+        voice.example.change,
+    ]
+    gr.on(another, js=_AGREE_ANEW_JS, outputs=cloning.run.consent, **_IN_BROWSER)
     voice.example.change(cloning.listen, voice.example, voice.example_player, **_QUICK)
     marked = [sample.start, sample.length]
     chosen = [sample.use, *marked]
@@ -206,7 +223,8 @@ def _wire_voices(page: gr.Blocks, voices: Voices, who: tuple[gr.BrowserState, gr
     page.load(voices.open, token, [token, p.listed], **_QUICK)
     p.listed.play(voices.play, token, voices.playable(), **_QUICK)
     picked = p.listed.select(voices.select, token, voices.selectable(), **_QUICK)
-    picked.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
+    opened = picked.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
+    opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
     p.listed.edit(voices.edit, token, voices.changeable(), **_QUICK)
     p.listed.like(voices.keep_free, token, voices.changeable(), **_QUICK)
     p.listed.undo(voices.restore, token, voices.changeable(), **_QUICK)
@@ -250,6 +268,7 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
         trigger_mode="always_last",
         **_QUICK,
     )
+    p.cancel.click(js=_SILENT_JS, **_IN_BROWSER)
     _wire_cancel(p.cancel, running, speaking.controls())
 
 

@@ -161,12 +161,12 @@ def preview_panel() -> PreviewPanel:
     """Build: text, counter, ready sentences, model; advanced settings, closed."""
     with fields.card():
         gr.HTML(parts.heading(2, words.PREVIEW))
-        text = gr.Textbox(
-            words.TEXT_START, label=words.TEXT, info=words.TEXT_HINT, lines=3, max_lines=12, elem_id="text"
-        )
-        counter = gr.HTML(parts.counter(len(words.TEXT_START)), elem_id="text-count")
+        text = gr.Textbox(words.TEXT_START, label=words.TEXT, lines=3, max_lines=5, elem_id="text")
+        with gr.Row(elem_classes="tb-under"):
+            told = fields.slot("language-said")
+            counter = gr.HTML(parts.counter(len(words.TEXT_START)), elem_id="text-count")
         gr.HTML(parts.sentences(), js_on_load=_CHIPS_JS, elem_id="sentences")
-        language = language_panel("language")
+        language = language_panel("language", told)
         model = fields.model_choice("model")
         note = fields.slot("text-note")
         with gr.Accordion(words.ADVANCED, open=False, elem_id="advanced", elem_classes="tb-drawer") as drawer:

@@ -12,7 +12,7 @@ from clone.errors import TimbreError
 from clone.likeness import Likeness
 from clone.studio import Comparison, Examination, Match, RequestCode
 from clone.ui import charts, words
-from clone.ui.takes import Take
+from clone.ui.takes import Take, file_name
 from clone.voice import Voice
 
 _MARK = (
@@ -159,7 +159,7 @@ def progress(stage: str, done: int = 0, total: int = 0, elapsed_s: float = 0.0) 
 
 
 def result(voice: Voice, replayed: bool, more: str = "") -> str:
-    """Return what is to be said about a new voice: its likeness, its model, how long it stays, and ``more``."""
+    """Return what is to be said about a new voice: its likeness, name and model, how long it stays, and ``more``."""
     said = [note("info", words.REPLAYED)] if replayed else []
     said += [note("warn", more)] if more else []
     if voice.alike:
@@ -167,6 +167,7 @@ def result(voice: Voice, replayed: bool, more: str = "") -> str:
     facts = [expiry(voice) + ("" if voice.permanent else words.UNLESS_SPOKEN)]
     if voice.model:
         facts.insert(0, voice.model)
+    facts.insert(0, voice.name or words.UNNAMED)
     said.append(f'<p class="tb-said tb-facts">{escape(" · ".join(facts))}</p>')
     return "".join(said)
 
@@ -276,8 +277,9 @@ def _player(link: str, text: str, how: str) -> str:
 
 def _download(said: Take) -> str:
     kind = said.name.rpartition(".")[2]
+    name = file_name(kind, said.voice, said.text)
     return (
-        f'<a class="tb-button" href="{escape(said.link, quote=True)}" download="{escape(said.name, quote=True)}">'
+        f'<a class="tb-button" href="{escape(said.link, quote=True)}" download="{escape(name, quote=True)}">'
         f"{escape(words.download(kind))}</a>"
     )
 

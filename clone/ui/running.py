@@ -18,7 +18,7 @@ from clone.settings import Settings
 from clone.studio import Studio, Waiting
 from clone.ui import parts, words
 from clone.ui.files import VisitFiles
-from clone.ui.takes import Takes
+from clone.ui.takes import Takes, file_name
 from clone.ui.visitors import header_pairs, owner_of
 
 log = logging.getLogger(__name__)
@@ -92,9 +92,10 @@ def refused(error: Exception) -> str:
 def share(desk: Desk, request: gr.Request, token: str, voice_id: str) -> str:
     """Make a voice's card, and return the link to it, or why there is none."""
     try:
-        data = desk.studio.card(voice_id, desk.owner(token, request))
+        owner = desk.owner(token, request)
+        data, name = desk.studio.card(voice_id, owner), desk.studio.voice(voice_id, owner).name
     except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
         return parts.refusal(explain(error))
     path = desk.files.new(request.session_hash, f"timbre-{voice_id}.html")
     path.write_bytes(data)
-    return parts.file_link(desk.takes.lend(path), path.name, words.SAVE_CARD)
+    return parts.file_link(desk.takes.lend(path), file_name("html", name), words.SAVE_CARD)

@@ -61,10 +61,11 @@ def speak_panel() -> SpeakPanel:
             gr.HTML(parts.heading(None, words.SPEAK_TITLE, words.SPEAK_ADVICE))
             voice = gr.Dropdown([], label=words.SPEAK_VOICE, elem_id="speak-voice")
             text = gr.Textbox(words.TEXT_START, label=words.SPEAK_TEXT, lines=6, max_lines=16, elem_id="speak-text")
-            counter = gr.HTML(
-                parts.counter(len(words.TEXT_START), contract.SPEECH_TASK_MAX_CHARS), elem_id="speak-count"
-            )
-            language = language_panel("speak-language")
+            with gr.Row(elem_classes="tb-under"):
+                told = fields.slot("speak-language-said")
+                counted = parts.counter(len(words.TEXT_START), contract.SPEECH_TASK_MAX_CHARS)
+                counter = gr.HTML(counted, elem_id="speak-count")
+            language = language_panel("speak-language", told)
             model = fields.model_choice("speak-model")
             with gr.Accordion(words.SPEAK_HOW, open=False, elem_id="speak-how", elem_classes="tb-drawer"):
                 with gr.Row():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import threading
 from collections import OrderedDict
@@ -15,6 +16,7 @@ import numpy as np
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from clone.studio import FileWriter
+from clone.ui import words
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -26,6 +28,7 @@ TAKES_LIMIT = 500
 """Takes of all visits that are known by their link; older ones are forgotten first."""
 
 _LOOK_S = 0.03
+_NAMED_MAX_CHARS = 40
 _CHUNK_BYTES = 65_536
 _MEDIA = {".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".wav": "audio/wav", ".flac": "audio/flac"}
 _HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
@@ -51,6 +54,12 @@ class Take:
     def link(self) -> str:
         """Where its file is, once it is done."""
         return f"{MOUNT}/{self.key}/{self.name}"
+
+
+def file_name(kind: str, *said: str) -> str:
+    """Name a file by what is in it, in letters that every system takes."""
+    parts = (" ".join(re.findall(r"[\w'’-]+", each)) or words.UNNAMED for each in said)
+    return f"{' - '.join(each[:_NAMED_MAX_CHARS].rstrip() for each in parts)}.{kind}"
 
 
 class Recorder:

@@ -8,6 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 _HERE = Path(__file__).parent
+_SCRIPTS = ("page.js", "focus.js")
 ACCENT, ACCENT_DEEP, ACCENT_ON_DARK = "#0f6e66", "#0b544e", "#5ec9bd"
 STOP = "#b91c1c"
 WAVE, WAVE_PLAYED = "#94a3a8", "#0f8a7e"
@@ -127,6 +128,6 @@ def css() -> str:
 
 @cache
 def head() -> str:
-    """Return what goes into the page's head: its own script."""
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
-    return f'<meta name="color-scheme" content="light dark"><script>{script}</script>'
+    """Return what goes into the page's head: its own scripts."""
+    scripts = "".join(f"<script>{(_HERE / name).read_text(encoding='utf-8')}</script>" for name in _SCRIPTS)
+    return f'<meta name="color-scheme" content="light dark">{scripts}'

@@ -172,7 +172,10 @@ function drop(voice) {
     list.replaceChildren(empty);
   }
   draw();
-  if (focused) (next?.querySelector('button') || search).focus();
+  if (!focused) return;
+  const empty = list.querySelector('.tb-empty');
+  if (empty) empty.tabIndex = -1;
+  (next?.querySelector('button') || empty || search).focus();
 }
 
 function edit(row, what, open) {

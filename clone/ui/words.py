@@ -186,7 +186,6 @@ PROMPT_TEXT_HINT = "Word for word, ending with a full stop, question mark or exc
 # 3 Preview
 PREVIEW = "What it says first"
 TEXT = "Preview text"
-TEXT_HINT = "In any of the languages below."
 LANGUAGE, LANGUAGE_DETECT = "Language", "Tell it from the text"
 LANGUAGE_TOLD, LANGUAGE_SET = "The text looks like {}.", "Read as {}."
 LANGUAGE_HD = "On this machine turbo speaks English only, so hd speaks this, whichever model is chosen."

@@ -13,6 +13,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from tests.browser.driving import App, Visit, choose_source, go, heard, upload
+from tests.browser.test_page import assert_accessible_by_day_and_night
 from tests.faults import FAULTS, FaultServer, body, saying, sending, serving
 from tests.sounds import encode, speechlike
 
@@ -91,11 +92,21 @@ def test_from_a_recording_to_a_hosted_voice_that_is_kept(
     expect(row).to_contain_text("Novita")
     row.get_by_role("button", name="Keep").first.click()
     expect(row).to_contain_text("less than one cent")
+    answers = service.answers["/v3/minimax-speech-2.8-turbo"]
+    service.answers["/v3/minimax-speech-2.8-turbo"] = FAULTS["/silent"]
+    row.get_by_role("button", name="Yes, keep it").click()
+    expect(page.locator("#voices-note [role=progressbar]")).to_be_visible()
+    assert_accessible_by_day_and_night(page)
+    page.click("#keep-cancel")
+    expect(page.locator("#voices-note")).to_contain_text("Stopped")
+    assert_accessible_by_day_and_night(page)
+    service.answers["/v3/minimax-speech-2.8-turbo"] = answers
+    row.get_by_role("button", name="Keep").first.click()
     row.get_by_role("button", name="Yes, keep it").click()
     expect(row).to_contain_text("Kept for good")
     expect(row.get_by_role("button", name="Keep")).to_have_count(0)
     posted = [head.split()[1] for head in service.asked if head.startswith("POST")]
-    assert posted == [CLONE, "/v3/minimax-speech-2.8-turbo"]
+    assert posted == [CLONE, "/v3/minimax-speech-2.8-turbo", "/v3/minimax-speech-2.8-turbo"]
     assert all(f"Bearer {KEY}" in head for head in service.asked if head.startswith("POST"))
 
     row.get_by_role("button", name="Speak").click()

@@ -22,6 +22,19 @@ def assert_accessible(page: Page) -> None:
     assert [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found] == []
 
 
+def assert_accessible_by_day_and_night(page: Page) -> None:
+    """Look at the state a page is in, light and dark, without going there twice."""
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        assert_accessible(page)
+
+
+TOO_SMALL = """[...document.querySelectorAll("button, a[href], summary")].filter((each) => {
+    const { width, height } = each.getBoundingClientRect();
+    return width > 1 && (width < 24 || height < 24);
+}).map((each) => each.outerHTML.slice(0, 120))"""
+
+
 def assert_fits(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
@@ -37,7 +50,8 @@ def test_each_message_stands_at_its_field(visit: Visit) -> None:
     expect(page.locator("#text-note [role=alert]")).to_contain_text("no letter")
     expect(page.locator("#consent-note [role=alert]")).to_contain_text("not confirmed")
     assert page.input_value("#prompt-text textarea") == "A transcript without its clip."
-    assert_accessible(page)
+    expect(page.locator("#voice-note .tb-refuse")).to_be_focused()  # the first of them is where somebody begins to mend
+    assert_accessible_by_day_and_night(page)
 
     page.fill("#text textarea", "a" * (contract.TEXT_MAX_CHARS + 1))
     expect(page.locator("#text-count .tb-over")).to_be_visible()
@@ -109,11 +123,27 @@ def test_visitors_see_only_their_own_voices(public_app: App, visit: Visit) -> No
         page.close()  # or it would complain that its server is gone
 
 
+def test_the_next_step_is_in_view(visit: Visit, example_m4a: Path) -> None:
+    page = visit()
+    upload(page, example_m4a)
+    button, told = page.locator("#clone"), page.locator("#language-said")
+    expect(told).to_contain_text("English")
+    expect(button).to_be_in_viewport(ratio=1)
+    page.fill("#text textarea", "A long text, line after line. " * 60)
+    expect(page.locator("#text-count")).to_contain_text("1,800 of")
+    expect(button).to_be_in_viewport(ratio=1)
+    given, note = page.locator("#uploaded").bounding_box(), page.locator("#voice-note").bounding_box()
+    assert given is not None
+    assert note is not None
+    assert note["y"] - given["y"] - given["height"] < 30  # what is said of a recording stands right beneath it
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)], ids=["wide-light", "narrow-dark"])
 def test_everybody_can_use_it(visit: Visit, example_m4a: Path, width: int, dark: bool) -> None:
     page = visit(width=width, dark=dark)
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(int(part) for part in background[4:-1].split(",")) < 200) == dark
+    assert_accessible(page)
     assert_fits(page)
     page.click("#closer button")
     page.click("#advanced button")
@@ -121,6 +151,7 @@ def test_everybody_can_use_it(visit: Visit, example_m4a: Path, width: int, dark:
     upload(page, example_m4a)
     assert_accessible(page)
     assert_fits(page)
+    assert page.evaluate(TOO_SMALL) == []
     for source in ("Record", "Link", "Example"):
         choose_source(page, source)
         assert_accessible(page)

@@ -13,9 +13,18 @@ from playwright.sync_api import Page, expect
 
 from clone.audio.read import read
 from tests.browser.driving import App, Visit, choose_turbo, go, upload
-from tests.browser.test_page import assert_accessible, assert_fits
+from tests.browser.test_page import assert_accessible, assert_accessible_by_day_and_night, assert_fits
 
 SENTENCES = "The harbour was quiet this morning. Nobody had expected so much sun. We sat on the wall and waited."
+
+
+FOCUS_IS_SEEN = """() => {
+    for (let each = document.activeElement, n = 0; each && n < 4; each = each.parentElement, n++) {
+        const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(each);
+        if ((outlineStyle !== "none" && outlineWidth !== "0px") || boxShadow !== "none") return true;
+    }
+    return document.activeElement.tagName === "AUDIO";  // the browser's own
+}"""
 
 
 def cloned(page: Page, example: Path, text: str = "A voice of my own.") -> str:
@@ -36,6 +45,7 @@ def test_original_and_clone_under_one_switch(visit: Visit, example_m4a: Path) ->
     page = visit()
     cloned(page, example_m4a, "All of this is heard in the preview.")
     expect(page.locator("#said")).to_contain_text("All 8 words")
+    expect(page.locator("#facts")).to_contain_text(f"{example_m4a.stem} · speech-")
     page.locator("#compare").get_by_role("button", name="Play").click()
     playing(page, "#compare audio[data-of=clone]")
     page.get_by_role("radio", name="Original", exact=True).click()
@@ -68,6 +78,7 @@ def test_a_text_is_heard_from_its_first_sentence_on(visit: Visit, example_m4a: P
         page.click("#take-done a")
     path = tmp_path / saved.value.suggested_filename
     saved.value.save_as(path)
+    assert path.name.startswith("ada - The harbour was quiet")
     assert path.suffix == ".flac"
     assert read(path).duration_s > 20
     with av.open(str(path)) as file:
@@ -94,9 +105,14 @@ def test_speaking_is_cancelled_in_the_middle(visit: Visit, example_m4a: Path) ->
     page.click("#speak")
     page.wait_for_selector("#take audio")
     expect(page.locator("#speak-progress")).to_contain_text("of 60")
+    expect(page.locator("#speak-cancel")).to_be_focused()
+    assert_accessible_by_day_and_night(page)
+    playing(page, "#take audio")
     page.click("#speak-cancel")
     expect(page.locator("#speak-progress")).to_contain_text("Stopped")
-    expect(page.locator("#speak")).to_be_visible()
+    expect(page.locator("#speak")).to_be_focused()
+    assert page.evaluate("document.querySelector('#take audio').paused")
+    assert_accessible_by_day_and_night(page)
     assert page.locator("#take-done a").count() == 0
 
 
@@ -104,8 +120,13 @@ def test_speak_says_what_is_missing(visit: Visit, public_app: App) -> None:
     page = visit(of=public_app)
     go(page, "Speak")
     expect(page.locator("#speak-voice")).to_contain_text("clone one first")
+    assert_accessible_by_day_and_night(page)
     page.click("#speak")
     expect(page.locator("#speak-progress [role=alert]")).to_contain_text("No voice is chosen")
+    assert_accessible_by_day_and_night(page)
+    go(page, "Voices")
+    expect(page.locator("#voices")).to_contain_text("No voices yet")
+    assert_accessible_by_day_and_night(page)
     page.close()  # or it would complain that its server is gone
 
 
@@ -115,7 +136,7 @@ def test_a_card_to_share(visit: Visit, example_m4a: Path) -> None:
     with page.expect_download() as saved:
         page.get_by_role("button", name="Share", exact=True).click()
     text = Path(saved.value.path()).read_text(encoding="utf-8")
-    assert saved.value.suggested_filename.endswith(".html")
+    assert saved.value.suggested_filename == "ada.html"
     assert "Something for a stakeholder." in text
     assert text.count("data:audio/") >= 2
     assert voice_id in text
@@ -179,6 +200,7 @@ def test_without_a_mouse(visit: Visit, example_m4a: Path) -> None:
             if page.evaluate("(what) => Boolean(document.activeElement?.closest(what))", what):
                 return
             page.keyboard.press("Tab")
+            assert page.evaluate(FOCUS_IS_SEEN), page.evaluate("document.activeElement.outerHTML")
         raise AssertionError(f"{what} can't be reached")
 
     reach("#source label:last-child")
@@ -190,14 +212,22 @@ def test_without_a_mouse(visit: Visit, example_m4a: Path) -> None:
     reach("#text")
     page.keyboard.press("Control+a")
     page.keyboard.type("No mouse was used.")
+    reach("#model")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#model input")).to_have_value(re.compile("turbo"))
+    expect(page.locator("#model input")).to_be_focused()
     reach("#consent")
+    expect(page.locator("[role=combobox][aria-expanded=true]")).to_have_count(0)  # a list that was left is closed
     page.keyboard.press("Space")
     reach("#clone")
     page.keyboard.press("Enter")
     expect(page.locator("#said .tb-match")).to_be_visible()
+    expect(page.locator("#result h2")).to_be_focused()
     reach("#again")
     page.keyboard.press("Enter")
     expect(page.locator("#speak-voice input")).not_to_have_value("")
+    expect(page.locator("#speak-text textarea")).to_be_focused()
     reach("#speak")
     page.keyboard.press("Enter")
     page.wait_for_selector("#take-done a")
@@ -227,8 +257,8 @@ def test_the_language_is_told_as_one_writes_and_can_be_set(visit: Visit) -> None
     expect(page.locator("#language-said")).to_contain_text("The text looks like Chinese.")
     page.click("#language input")
     page.get_by_role("option", name="Japanese").click()
-    expect(page.locator("#language-said")).to_contain_text("Language: Japanese (set by you)")
+    expect(page.locator("#language-said")).to_contain_text("Read as Japanese.")
     go(page, "Speak")
-    expect(page.locator("#speak-language-said")).to_contain_text("Language: English")
+    expect(page.locator("#speak-language-said")).to_contain_text("The text looks like English.")
     assert_accessible(page)
     assert_fits(page)

@@ -14,7 +14,7 @@ from clone.likeness import Likeness
 from clone.settings import Settings
 from clone.store import Store
 from tests.browser.driving import App, Visit, go, heard
-from tests.browser.test_page import assert_accessible, assert_fits
+from tests.browser.test_page import assert_accessible, assert_accessible_by_day_and_night, assert_fits
 from tests.voices import make_voice
 
 EVIL = "<img src=x onerror=console.error(1)>"
@@ -122,6 +122,7 @@ def test_a_voice_is_named_and_noted_by_keyboard_alone(page: Page, visit: Visit, 
     row(page, 0).get_by_label("Name", exact=True).fill("   ")
     page.keyboard.press("Enter")
     expect(page.locator("#voices-note [role=alert]")).to_contain_text("The name is empty")
+    assert_accessible_by_day_and_night(page)
     expect(row(page, 0).locator("strong")).to_have_text(EVIL + " Zoë")
 
 

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from clone.audio.read import Recording, read
 from clone.audio.write import wav_bytes
 from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, heard, upload
+from tests.browser.test_page import assert_accessible_by_day_and_night
 
 VOICE_ID = re.compile(r"^\w[\w-]{7,}$")
 
@@ -69,6 +70,9 @@ def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
     assert heard(page, "#original", tmp_path).duration_s > 10
     expect(page.locator("#facts")).to_contain_text("stock voices")
     expect(page.locator("#facts")).to_contain_text("Expires in 7 days")
+    expect(page.locator("#consent input")).to_be_checked()
+    page.locator("#uploaded button[aria-label=Clear]").click()
+    expect(page.locator("#consent input")).not_to_be_checked()  # the next recording may be of somebody else
 
     page.close()
     app.restart()
@@ -157,10 +161,15 @@ def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path)
     page.click("#clone")
     page.wait_for_selector("#progress [role=progressbar]:not([aria-valuenow='0'])")
     expect(page.locator("#clone")).not_to_be_visible()
+    expect(page.locator("#cancel")).to_be_focused()
+    expect(page.locator("#progress")).to_be_in_viewport(ratio=1)
+    assert_accessible_by_day_and_night(page)
     page.click("#cancel")
     expect(page.locator("#progress")).to_contain_text("Stopped")
     expect(page.locator("#clone")).to_be_visible()
+    expect(page.locator("#clone")).to_be_focused()
     expect(page.locator("#cancel")).not_to_be_visible()
+    assert_accessible_by_day_and_night(page)
     assert page.input_value("#text textarea") == text
     expect(page.locator("#result")).not_to_be_visible()
     page = visit()  # and nothing came of it behind the scenes
