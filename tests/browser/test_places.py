@@ -156,7 +156,7 @@ def test_the_request_as_code_runs_as_it_stands(app: App, visit: Visit, example_m
     page.click("#code-show")
     page.get_by_role("tab", name="Python").click()
     program = page.locator("#code [role=tabpanel]:not([hidden]) pre").text_content() or ""
-    expect(page.locator("#code")).to_contain_text("lent to it by a link until")
+    expect(page.locator("#code")).to_contain_text("A link lends the recording to this code until")
     key = (app.home / "api_key").read_text().strip()
     assert key not in page.content()
     run = subprocess.run(
