@@ -295,7 +295,7 @@ def test_a_voice_is_learned_again_when_it_must_be(
     assert before is not None
     assert after is not None
     assert after.pitch_hz == before.pitch_hz
-    assert after.pace == before.pace
+    assert after.rate == before.rate
     assert after.embedding @ before.embedding > 0.999
 
 
