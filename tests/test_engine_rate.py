@@ -44,10 +44,11 @@ def test_it_is_the_same_in_noise_and_however_loud(backend: LocalBackend) -> None
 
 def test_nothing_heard_leaves_the_pace() -> None:
     assert rate.phonemes_per_s(np.zeros((2, 512), np.float32)) == 0.0
-    assert rate.pace(0.0, rate.HD) == 1.0
+    assert rate.pace(0.0) == 1.0
 
 
 def test_a_pace_stays_within_what_can_be_said() -> None:
-    assert rate.pace(rate.HD.phonemes_per_s, rate.HD) == 1.0
-    assert rate.pace(2.0, rate.HD) == rate.HD.slowest
-    assert rate.pace(40.0, rate.HD) == rate.PACE_MAX
+    assert rate.pace(rate.PHONEMES_PER_S) == 1.0
+    assert rate.pace(2.0) == rate.HD_SLOWEST
+    assert rate.pace(2.0, rate.TURBO_SLOWEST) == rate.TURBO_SLOWEST
+    assert rate.pace(40.0) == rate.PACE_MAX

@@ -48,10 +48,14 @@ def test_turbo_says_the_same_every_time(turbo: Turbo) -> None:
     assert np.array_equal(turbo.speak(phonemes, 150.0, 1.0), turbo.speak(phonemes, 150.0, 1.0))
 
 
-def test_pace_changes_the_length(turbo: Turbo) -> None:
+@pytest.mark.parametrize("pace", [0.5, 0.8, 1.1, 1.25, 1.5, 1.75])
+def test_speech_is_as_much_shorter_as_its_pace_is_faster(turbo: Turbo, hd: Hd, pace: float) -> None:
     phonemes = turbo.phonemes(TEXT)[0]
-    usual, fast, slow = (len(turbo.speak(phonemes, 0.0, pace)) for pace in (1.0, 1.25, 0.8))
-    assert fast < 0.9 * usual < usual < 0.9 * slow
+    row = row_for(table().styles[0], len(phonemes))
+    usual, faster = (len(turbo.speak(phonemes, 0.0, p)) for p in (1.0, pace))
+    assert usual / faster == pytest.approx(pace, rel=0.07)
+    usual, faster = (len(hd.speak(turbo.tokens(phonemes), row, p)) for p in (1.0, pace))
+    assert usual / faster == pytest.approx(pace, rel=0.07)
 
 
 def test_tokens_are_padded_and_nothing_is_unknown(turbo: Turbo) -> None:

@@ -45,7 +45,10 @@ USUAL = (
 
 LANGUAGE_SURE = 0.5
 EDGE_S = 0.03
-EDGE_BELOW_PEAK = 0.01
+EDGE_FRAME_S = 0.01
+EDGE_BELOW_DB = 40.0
+"""Frames this far below the loud ones are the silence at speech's edges."""
+
 PEAK_MAX = 0.97
 
 Spans = list[tuple[float, float]]
@@ -183,7 +186,8 @@ class LocalBackend:
             spoken = np.concatenate([steering, spoken])
         heard = resample(spoken, SAMPLE_RATE, HEARD_RATE)
         encoder = self._get(SpeakerEncoder)
-        style = styles.nearest(encoder.embed(heard, stop, styles.bank().colour, at_most=styles.N_WINDOWS))
+        windows = encoder.windows(heard, stop, styles.bank().colour, at_most=styles.N_WINDOWS)
+        style = styles.nearest(speaker.mean_direction(windows))
         voiced_hz = speaker.pitch_hz(heard[: int(len(steering) / SAMPLE_RATE * HEARD_RATE)])
         features = self._get(Recognizer).features(heard, stop)
         frames, _ = conversion.analyse(spoken, features)
@@ -279,15 +283,15 @@ class LocalBackend:
         voice = voice * min(1.0, PEAK_MAX / max(peak, 1e-9))
         if how.volume != 1.0:
             voice = limited(voice * np.float32(how.volume), SAMPLE_RATE, PEAK_MAX)
-        pause = np.zeros(int(line.pause_s / (how.speed * rate.pace(profile.rate, rate.HD)) * SAMPLE_RATE), np.float32)
+        pause = np.zeros(int(line.pause_s / (how.speed * rate.pace(profile.rate)) * SAMPLE_RATE), np.float32)
         return np.concatenate([voice, pause]).astype(np.float32)
 
     def _base(
         self, profile: Profile, phonemes: str, by: tuple[str, str], how: SpeechSettings, stop: Stop | None
     ) -> np.ndarray:
         turbo, (kind, language) = self._get(Turbo), by
-        network = rate.TURBO if (kind, language) == ("turbo", "en") else rate.HD
-        pace, moved = rate.pace(profile.rate, network) * how.speed, 2.0 ** (how.pitch / 12)
+        slowest = rate.TURBO_SLOWEST if (kind, language) == ("turbo", "en") else rate.HD_SLOWEST
+        pace, moved = rate.pace(profile.rate, slowest) * how.speed, 2.0 ** (how.pitch / 12)
         if language != "en":
             return self._abroad(profile, phonemes, language, (pace, moved), stop)
         if kind == "turbo":
@@ -335,8 +339,10 @@ def _spoken(heard: Heard, at_most_s: float) -> np.ndarray:
 
 def _trimmed(samples: np.ndarray) -> np.ndarray:
     """Return speech without the silence at its edges, but for a little."""
-    loud = np.flatnonzero(np.abs(samples) > EDGE_BELOW_PEAK * np.abs(samples).max(initial=0.0))
+    n_frame, edge = int(EDGE_FRAME_S * SAMPLE_RATE), int(EDGE_S * SAMPLE_RATE)
+    # Levels, not peaks: those depend on how harmonics fall together, and speech would end elsewhere at another pitch.
+    level = np.sqrt((samples[: len(samples) // n_frame * n_frame].reshape(-1, n_frame) ** 2).mean(axis=1))
+    loud = np.flatnonzero(level > 10 ** (-EDGE_BELOW_DB / 20) * np.percentile(level, 95)) if len(level) else level
     if not len(loud):
         return samples
-    edge = int(EDGE_S * SAMPLE_RATE)
-    return samples[max(0, loud[0] - edge) : loud[-1] + edge]
+    return samples[max(0, loud[0] * n_frame - edge) : (loud[-1] + 1) * n_frame + edge]

@@ -74,16 +74,9 @@ class SpeakerEncoder:
         vectors = np.concatenate([run(self._session, {"mel_window": batch}, stop)[0] for batch in batches])
         return np.asarray(vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12), np.float32)
 
-    def embed(
-        self,
-        samples: np.ndarray,
-        stop: Stop | None = None,
-        as_colour: np.ndarray | None = None,
-        *,
-        at_most: int | None = None,
-    ) -> np.ndarray:
+    def embed(self, samples: np.ndarray, as_colour: np.ndarray | None = None) -> np.ndarray:
         """Return the speaker embedding: float32, shape (256,), unit length; the arguments are those of windows()."""
-        return mean_direction(self.windows(samples, stop, as_colour, at_most=at_most))
+        return mean_direction(self.windows(samples, as_colour=as_colour))
 
 
 def colour(samples: np.ndarray) -> np.ndarray:

@@ -34,7 +34,8 @@ class Turbo:
     """hibari: one tiny voice whose pitch contour is open to be moved. Also the phonemizer of both."""
 
     def __init__(self, cache: Path) -> None:
-        self._hibari = Hibari(model=weights.load(weights.HIBARI, cache), threads=N_THREADS)
+        timed = _evenly_timed(onnx.load_from_string(weights.load(weights.HIBARI, cache)))
+        self._hibari = Hibari(model=timed.SerializeToString(), threads=N_THREADS)
         self._lock = threading.Lock()
 
     def phonemes(self, sentence: str) -> list[str]:
@@ -78,7 +79,7 @@ class Hd:
     """Kokoro: slower and richer, in any style. Cut in two where the pitch curve passes, so that it can be moved."""
 
     def __init__(self, cache: Path) -> None:
-        kokoro = onnx.load_from_string(weights.load(weights.KOKORO, cache))
+        kokoro = _evenly_timed(onnx.load_from_string(weights.load(weights.KOKORO, cache)))
         between = (PITCH, NOISE, SAID)
         self._predictor = open_session(_part(kokoro, ("tokens", "style", "speed"), between))
         self._decoder = open_session(_part(kokoro, (*between, "style"), ("audio",)))
@@ -123,6 +124,33 @@ class Hd:
     def _predicted(self, tokens: np.ndarray, style: np.ndarray, pace: float, stop: Stop | None) -> list[np.ndarray]:
         row = style[None].astype(np.float32)
         return run(self._predictor, {"tokens": tokens, "style": row, "speed": np.asarray([pace], np.float32)}, stop)
+
+
+def _evenly_timed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a network with its sounds' ends rounded to whole frames, where it rounded each sound's length by itself.
+
+    A sound lasts a frame or two (25 ms), so what rounding took from one was missing from many: asked to be 1.5 times as
+    fast, speech was 1.2 times as fast, and 1.2 changed next to nothing.
+    """
+    nodes, make = list(model.graph.node), onnx.helper.make_node
+    asked = next(node.output[0] for node in nodes if node.op_type == "Div" and "speed" in node.input)
+    rounding = next(node for node in nodes if node.op_type == "Round" and asked in node.input)
+    constants = {"timing/least": np.float32(1.0), "timing/axis": np.int64(-1)}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items())
+    lengths = ["timing/lengths", "timing/axis"]
+    timing = [
+        make("Max", [asked, "timing/least"], lengths[:1]),
+        make("CumSum", lengths, ["timing/ends"]),
+        make("CumSum", lengths, ["timing/starts"], exclusive=1),
+        make("Round", ["timing/ends"], ["timing/last"]),
+        make("Round", ["timing/starts"], ["timing/first"]),
+        make("Sub", ["timing/last", "timing/first"], ["timing/frames"]),
+    ]
+    rounding.input[0] = "timing/frames"
+    at = nodes.index(rounding)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes[:at], *timing, *nodes[at:]])
+    return model
 
 
 def _part(model: onnx.ModelProto, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> bytes:
