@@ -50,6 +50,14 @@
     setTimeout(() => { if (document.activeElement !== target && target.ariaExpanded === "true") shut(target); }, TRY_EVERY_MS);
   });
 
+  // From a place that has no voice yet to where one is cloned.
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest?.("a[href='#clone']")) return;
+    event.preventDefault();
+    document.querySelector("#places [role=tab]").click();
+    window.tbFocus("#source input:checked");
+  });
+
   // Bring the keyboard to what was asked for, an element or its selector, as soon as it is there; not from where somebody has gone meanwhile.
   window.tbFocus = (place, tries = TRY_N) => {
     const target = (typeof place === "string" ? [...document.querySelectorAll(place)] : [place]).find(seen);

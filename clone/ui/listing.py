@@ -13,6 +13,10 @@ from clone.ui import words
 from clone.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, Voice
 
 _FILES = ("preview", "reference")
+_NONE_YET = (
+    f'<div class="tb-none-yet"><p class="tb-empty">{escape(words.VOICES_EMPTY)}</p>'
+    f'<p><a class="tb-button" href="#clone">{words.CLONE_ONE}</a></p></div>'
+)
 
 
 def frame() -> str:
@@ -26,7 +30,7 @@ def frame() -> str:
         '<p class="tb-found" role="status"></p></div><p class="tb-told tb-only-heard" role="status"></p>'
         '<div class="tb-list"></div>'
         f'<button type="button" class="tb-button tb-more" data-do="more" hidden>{words.MORE}</button>'
-        f'<template class="tb-dress">{_dress()}</template>'
+        f'<template class="tb-none">{_NONE_YET}</template><template class="tb-dress">{_dress()}</template>'
         f'<template class="tb-undress"><div class="tb-undo"><span></span>{_button("undo", words.UNDO)}</div></template>'
     )
 
@@ -39,7 +43,7 @@ def voices(owned: list[Voice], keep_cost: str = "") -> str:
         keep_cost: what keeping a hosted one may cost.
     """
     if not owned:
-        return f'<p class="tb-empty">{escape(words.VOICES_EMPTY)}</p>'
+        return _NONE_YET
     now, cost = datetime.now(UTC).timestamp(), escape(keep_cost, quote=True)
     rows = "".join(map(row, owned))
     return f'<ul class="tb-voices" data-now="{now:.0f}" data-cost="{cost}">{rows}</ul>'

@@ -223,7 +223,7 @@ def _wire_voices(page: gr.Blocks, voices: Voices, who: tuple[gr.BrowserState, gr
     page.load(voices.open, token, [token, p.listed], **_QUICK)
     p.listed.play(voices.play, token, voices.playable(), **_QUICK)
     picked = p.listed.select(voices.select, token, voices.selectable(), **_QUICK)
-    opened = picked.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
+    opened = picked.then(lambda refusal: gr.skip() if refusal else gr.Tabs(selected="speak"), p.note, places, **_QUICK)
     opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
     p.listed.edit(voices.edit, token, voices.changeable(), **_QUICK)
     p.listed.like(voices.keep_free, token, voices.changeable(), **_QUICK)

@@ -168,14 +168,11 @@ function drop(voice) {
   const next = voice.row.nextElementSibling || voice.row.previousElementSibling;
   voices = voices.filter((each) => each !== voice);
   if (!voices.length) {
-    const empty = Object.assign(document.createElement('p'), { className: 'tb-empty', textContent: says.empty });
-    list.replaceChildren(empty);
+    list.replaceChildren(element.querySelector('.tb-none').content.cloneNode(true));
   }
   draw();
   if (!focused) return;
-  const empty = list.querySelector('.tb-empty');
-  if (empty) empty.tabIndex = -1;
-  (next?.querySelector('button') || empty || search).focus();
+  (next?.querySelector('button') || list.querySelector('.tb-none-yet a') || search).focus();
 }
 
 function edit(row, what, open) {

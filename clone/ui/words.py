@@ -285,7 +285,7 @@ COMPARE_PLAY, COMPARE_PAUSE = "Play", "Pause"
 WORDS_TITLE = "Words"
 AGAIN = "Try another sentence"
 SHARE_NOTE = "One file with both recordings, for anybody to open in a browser, offline too."
-SAVE_CARD = "Save the card"
+SAVE_CARD = "Save the card of {}"
 VOICE_ID = "voice_id"
 REPLAYED = "You made this voice before, from the same recording and settings, so here it is again."
 LIKENESS = "Likeness"
@@ -312,7 +312,7 @@ def expires(hours: int, day: datetime) -> str:
 
 # Voices
 VOICES = "Your voices"
-VOICES_EMPTY = "No voices yet. The ones you clone will be listed here."
+VOICES_EMPTY, CLONE_ONE = "No voices yet. The ones you clone will be listed here.", "Clone a voice"
 VOICES_ADVICE = f"A voice expires {_DAYS} days after cloning. If you keep it or speak with it, it stays for good."
 SEARCH, SORT, MORE = "Search", "Sort by", "Show more"
 SORTS = {"newest": "Newest", "name": "Name", "expires": "Expires soonest", "likeness": "Likeness"}
@@ -338,7 +338,6 @@ LISTED = {
     "gone": "{} was forgotten.",
     "back": "{} is back.",
     "undo": "Undo ({} s)",
-    "empty": VOICES_EMPTY,
 }
 UNLESS_SPOKEN = ", unless you keep it or speak with it"
 UNNAMED = "Voice"
@@ -346,7 +345,7 @@ UNNAMED = "Voice"
 SPEAK_TITLE, SPEAK_BUTTON, SPOKEN = "Speak", "Speak", "Spoken"
 SPEAK_ADVICE = "Choose a voice and write what it says. You hear it from the first sentence on."
 SPEAK_VOICE, SPEAK_VOICE_HINT = "Voice", "Speaking with a voice keeps it for good."
-SPEAK_NO_VOICES = "There is no voice yet: clone one first."
+SPEAK_NO_VOICES = f"There is no voice yet. [{CLONE_ONE}](#clone)"
 SPEAK_TEXT = "Text to speak"
 SPEAK_HOW = "Speed, pitch, volume and format"
 SPEED, PITCH, GAIN, FORMAT = "Speed", "Pitch, in semitones", "Volume", "File format"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -178,6 +179,48 @@ def test_a_forgotten_voice_comes_back(page: Page, visit: Visit, house: App) -> N
     expect(row(page, 3).get_by_role("button", name="Forget")).to_be_focused()
     expect(page.locator(".tb-found")).to_have_text("4 voices")
     assert order(page)[0] == "Ada"
+
+
+def test_a_voice_that_is_gone_is_not_spoken_with(page: Page, visit: Visit, house: App) -> None:
+    other = visit(of=house)
+    go(other, "Voices")
+    row(other, 3).get_by_role("button", name="Forget").click()
+    expect(row(other, 3)).to_contain_text("Ada was forgotten.")
+    row(page, 3).get_by_role("button", name="Speak").click()
+    expect(page.locator("#voices-note [role=alert]")).to_contain_text("no longer here")
+    expect(page.get_by_role("tab", name="Voices", exact=True)).to_have_attribute("aria-selected", "true")
+    row(other, 3).get_by_role("button", name="Undo").click()
+    expect(row(other, 3).locator("strong")).to_have_text("Ada")
+    row(page, 3).get_by_role("button", name="Speak").click()
+    expect(page.locator("#speak-text textarea")).to_be_focused()
+    expect(page.locator("#speak-voice input")).to_have_value(re.compile("^Ada"))
+
+
+def test_a_card_says_whose_it_is(page: Page) -> None:
+    row(page, 1).get_by_role("button", name="Share").click()
+    expect(page.locator("#voices-note a")).to_have_text("Save the card of Ben")
+
+
+def test_when_the_last_voice_is_gone_the_next_step_is_to_clone_one(visit: Visit, tmp_path: Path) -> None:
+    keep(tmp_path / "home", [{"name": "Ada"}], b"x")
+    running = App(tmp_path / "home")
+    running.start()
+    try:
+        page = visit(of=running)
+        page.clock.install()
+        page.reload()
+        go(page, "Voices")
+        row(page, 0).get_by_role("button", name="Forget").focus()
+        page.keyboard.press("Enter")
+        expect(row(page, 0).get_by_role("button", name="Undo")).to_be_focused()
+        page.clock.fast_forward("00:30")
+        expect(page.locator("#voices")).to_contain_text("No voices yet")
+        expect(page.locator("#voices").get_by_role("link", name="Clone a voice")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("#source input:checked")).to_be_focused()
+        page.close()  # or it would complain that its server is gone
+    finally:
+        running.stop()
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, False), (390, True)])
