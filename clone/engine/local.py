@@ -96,6 +96,7 @@ class LocalBackend:
 
     def warm(self) -> None:
         """Load every model and run each once, so that nobody's first clone waits for it."""
+        self.check_text("Ready.")  # what the page asks for first
         for kind in (Recognizer, SpeakerEncoder, Turbo, Hd):
             self._get(kind)
         noise = np.random.default_rng(0).standard_normal(HEARD_RATE).astype(np.float32) * 0.01
