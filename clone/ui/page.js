@@ -16,11 +16,28 @@
       if (button.getAttribute("aria-expanded") !== open) button.setAttribute("aria-expanded", open);
     }
   };
+  // What somebody has written outlives a reload, in this tab alone.
+  const DRAFTS = "#text textarea, #speak-text textarea", drafted = new WeakSet();
+  const draftOf = (text) => `timbre-${text.closest("[id]").id}`;
+  document.addEventListener("input", ({ target }) => {
+    if (target.matches(DRAFTS)) sessionStorage.setItem(draftOf(target), target.value);
+  });
+  const remind = () => {
+    for (const text of document.querySelectorAll(DRAFTS)) {
+      const draft = sessionStorage.getItem(draftOf(text));
+      if (draft !== null && !drafted.has(text) && draft !== text.value) {
+        text.value = draft;
+        text.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      }
+      drafted.add(text);
+    }
+  };
+
   let waiting = false;
   const later = () => {
     if (waiting) return;
     waiting = true;
-    requestAnimationFrame(() => { waiting = false; name(document.body); });
+    requestAnimationFrame(() => { waiting = false; name(document.body); remind(); });
   };
   const start = () => {
     document.documentElement.lang = "en";

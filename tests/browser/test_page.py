@@ -138,6 +138,26 @@ def test_the_next_step_is_in_view(visit: Visit, example_m4a: Path) -> None:
     assert note["y"] - given["y"] - given["height"] < 30  # what is said of a recording stands right beneath it
 
 
+def test_a_draft_outlives_a_reload_in_its_tab_alone(visit: Visit) -> None:
+    page = visit()
+    page.fill("#text textarea", "Half of a")
+    go(page, "Speak")
+    page.fill("#speak-text textarea", "Another one.")
+    page.reload()
+    expect(page.locator("#text textarea")).to_have_value("Half of a")
+    expect(page.locator("#text-count")).to_contain_text("9 of")
+    page.locator("#text textarea").press("End")
+    page.keyboard.type(" text.")
+    go(page, "Speak")
+    expect(page.locator("#speak-text textarea")).to_have_value("Another one.")
+    page.reload()
+    expect(page.locator("#text textarea")).to_have_value("Half of a text.")
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.locator("#text textarea")).not_to_have_value("Half of a text.")
+    other.close()
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)], ids=["wide-light", "narrow-dark"])
 def test_everybody_can_use_it(visit: Visit, example_m4a: Path, width: int, dark: bool) -> None:
     page = visit(width=width, dark=dark)
