@@ -225,8 +225,12 @@ def test_only_what_is_about_a_voice_can_go(home: Path) -> None:
     one, two = files.new("visit", "timbre-one.wav"), files.new("visit", "timbre-two.wav")
     one.write_bytes(b"1")
     two.write_bytes(b"2")
+    named = files.new("visit", "Preview of Ada.wav", "voice-one")
+    assert named.name == "Preview of Ada.wav"
+    named.write_bytes(b"3")
     files.forget("visit", about="one")
     assert not one.exists()
+    assert not named.exists()
     assert two.exists()
 
 

@@ -18,6 +18,7 @@ from clone.ui.form import Form, Given
 from clone.ui.outcomes import ResultPanel
 from clone.ui.panels import CloserPanel, PreviewPanel, RunPanel, VoicePanel
 from clone.ui.running import Desk, Progress, address, explain, share
+from clone.ui.takes import file_name
 from clone.ui.voices import VoicesPanel
 
 Updates = dict[Any, Any]
@@ -207,8 +208,8 @@ class Cloning:
                 players[player] = gr.update(value=None)
                 continue
             source = studio.audio(voice.voice_id, owner, kind)
-            name = f"timbre-{voice.voice_id}-{kind}{source.suffix}"
-            players[player] = gr.update(value=str(self._desk.files.copy(visit, source, name)))
+            name = file_name(source.suffix[1:], words.player(kind, voice.name or words.UNNAMED))
+            players[player] = gr.update(value=str(self._desk.files.copy(visit, source, name, voice.voice_id)))
         return {
             **players,
             self.result.card: gr.update(visible=True),

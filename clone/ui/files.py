@@ -66,13 +66,13 @@ class VisitFiles:
             self._files.setdefault(visit, set()).update(inside)
 
     def forget(self, visit: str | None, about: str = "") -> None:
-        """Remove a visit's files, or those with ``about`` in their name; not what another visit holds too."""
+        """Remove a visit's files, or those about one voice; not what another visit holds too."""
         about = _in_one_piece(about)
         with self._lock:
             if not about:
                 self._fetched.pop(visit or "", None)
             own = self._files.pop(visit or "", set())
-            gone = {path for path in own if about in path.name}
+            gone = {path for path in own if about in f"{path.parent.name}/{path.name}"}
             if own - gone:
                 self._files[visit or ""] = own - gone
             held = set().union(*self._files.values()) if self._files else set()
@@ -86,15 +86,21 @@ class VisitFiles:
         except (ValueError, OSError):  # what no file can be called
             return False
 
-    def copy(self, visit: str | None, source: Path, name: str) -> Path:
-        """Copy a file into the temporary folder, under a path nobody can guess."""
-        path = self.new(visit, name)
+    def copy(self, visit: str | None, source: Path, name: str, about: str = "") -> Path:
+        """Copy a file into the temporary folder, as new() makes room for it."""
+        path = self.new(visit, name, about)
         shutil.copyfile(source, path)
         return path
 
-    def new(self, visit: str | None, name: str) -> Path:
-        """Return a path for a new file, in a folder of its own that nobody can guess."""
-        path = self._new_folder() / _in_one_piece(name)
+    def new(self, visit: str | None, name: str, about: str = "") -> Path:
+        """Return a path for a new file, in a folder of its own that nobody can guess.
+
+        Args:
+            visit: whose.
+            name: what it is saved under, by whoever gets it.
+            about: the voice it goes with, where its name does not say so.
+        """
+        path = self._new_folder(about) / _in_one_piece(name)
         self.remember(visit, path)
         return path
 
@@ -119,8 +125,8 @@ class VisitFiles:
                 self._fetched[visit] = (url, path)
         return path
 
-    def _new_folder(self) -> Path:
-        folder = self._folder / secrets.token_hex(16)
+    def _new_folder(self, about: str = "") -> Path:
+        folder = self._folder / f"{secrets.token_hex(16)}{_in_one_piece(about)}"
         folder.mkdir(parents=True, mode=0o700)
         return folder
 

@@ -17,6 +17,7 @@ from clone.ui import fields, listing, parts, words
 from clone.ui.outcomes import ResultPanel
 from clone.ui.running import Desk, Progress, explain, refused, share
 from clone.ui.speaking import Speaking
+from clone.ui.takes import file_name
 from clone.ui.visitors import is_token, new_token
 from clone.voice import NOTE_MAX_CHARS, Voice
 
@@ -107,11 +108,11 @@ class Voices:
             owner = self._desk.owner(token, request)
             voice = self._voice(event, owner)
             source = self._desk.studio.audio(voice.voice_id, owner, kind)
-            name = f"timbre-{voice.voice_id}-{kind}{source.suffix}"
-            path = self._desk.files.copy(request.session_hash, source, name)
+            label = words.player(kind, voice.name or words.UNNAMED)
+            name = file_name(source.suffix[1:], label)
+            path = self._desk.files.copy(request.session_hash, source, name, voice.voice_id)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
-        label = words.player(kind, voice.name or words.UNNAMED)
         shown = gr.update(value=str(path), label=label, visible=True)
         return {self.panel.note: "", self.panel.playing: voice.voice_id, self.panel.player: shown}
 

@@ -132,6 +132,9 @@ def test_the_next_step_is_in_view(visit: Visit, example_m4a: Path) -> None:
     page.fill("#text textarea", "A long text, line after line. " * 60)
     expect(page.locator("#text-count")).to_contain_text("1,800 of")
     expect(button).to_be_in_viewport(ratio=1)
+    page.get_by_role("radio", name="Novita").check()
+    expect(page.get_by_label("Key for Novita")).to_be_in_viewport(ratio=1)
+    expect(button).to_be_in_viewport(ratio=1)
     given, note = page.locator("#uploaded").bounding_box(), page.locator("#voice-note").bounding_box()
     assert given is not None
     assert note is not None

@@ -153,6 +153,7 @@ def test_preview_and_sample_play_in_the_one_player(page: Page, tmp_path: Path) -
     row(page, 1).get_by_role("button", name="Play original").click()
     expect(page.locator("#voice-player")).to_contain_text("Original of Ben")
     assert heard(page, "#voice-player", tmp_path).duration_s > 10
+    expect(page.locator("#voice-player a[download]")).to_have_attribute("download", "Original of Ben.m4a")
 
 
 def test_keeping_is_free_and_one_press(page: Page) -> None:
