@@ -17,27 +17,20 @@
     }
   };
   // What somebody has written outlives a reload, in this tab alone.
-  const DRAFTS = "#text textarea, #speak-text textarea", drafted = new WeakSet();
-  const draftOf = (text) => `timbre-${text.closest("[id]").id}`;
   document.addEventListener("input", ({ target }) => {
-    if (target.matches(DRAFTS)) sessionStorage.setItem(draftOf(target), target.value);
+    const place = target.closest("#text, #speak-text");
+    if (place) sessionStorage.setItem(`timbre-${place.id}`, target.value);
   });
-  const remind = () => {
-    for (const text of document.querySelectorAll(DRAFTS)) {
-      const draft = sessionStorage.getItem(draftOf(text));
-      if (draft !== null && !drafted.has(text) && draft !== text.value) {
-        text.value = draft;
-        text.dispatchEvent(new InputEvent("input", { bubbles: true }));
-      }
-      drafted.add(text);
-    }
-  };
+  window.tbDrafts = (...places) => places.map((place) => {
+    const value = sessionStorage.getItem(`timbre-${place}`);
+    return value === null ? { __type__: "update" } : { __type__: "update", value };
+  });
 
   let waiting = false;
   const later = () => {
     if (waiting) return;
     waiting = true;
-    requestAnimationFrame(() => { waiting = false; name(document.body); remind(); });
+    requestAnimationFrame(() => { waiting = false; name(document.body); });
   };
   const start = () => {
     document.documentElement.lang = "en";

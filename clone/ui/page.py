@@ -49,6 +49,7 @@ _AGREE_ANEW_JS = """() => {
     window.tbAgreed = false;
     return used ? {__type__: "update", value: false} : {__type__: "update"};
 }"""
+_DRAFTS_JS = "() => window.tbDrafts('text', 'speak-text')"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
 
 
@@ -98,6 +99,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         voices_place.select(voices.open, token, [token, listed.listed], **_QUICK)
         language.wire(preview.language, preview.text, studio, page, _QUICK)
         language.wire(spoken.language, spoken.text, studio, page, _QUICK)
+        page.load(js=_DRAFTS_JS, outputs=[preview.text, spoken.text], **_IN_BROWSER)
         page.unload(_forget_files(desk))
     page.space_id = None  # else the browser of a Space's visitor would be sent to Google for letters
     return page  # type: ignore[no-any-return]
