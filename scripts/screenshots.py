@@ -54,6 +54,7 @@ def speak(page: Page) -> None:
     choose_turbo(page, "#speak-model")
     page.click("#speak")
     page.wait_for_selector("#take-done a")
+    page.wait_for_function("[...document.querySelectorAll('audio')].some((audio) => audio.ended)")
 
 
 def still(page: Page) -> None:
