@@ -26,6 +26,20 @@
     return value === null ? { __type__: "update" } : { __type__: "update", value };
   });
 
+  // Of which recording consent was given. The framework may tell of a change late, or of the same recording again.
+  let given = "";
+  window.tbAgree = (now) => { if (!window.tbAgreed) given = now; };
+  window.tbAgreeAnew = (now) => {
+    const another = now !== given;
+    given = now;
+    if (!another || !window.tbAgreed) return { __type__: "update" };
+    window.tbAgreed = false;
+    return { __type__: "update", value: false };
+  };
+
+  // By its button, whether what runs was cancelled.
+  window.tbStopped = {};
+
   let waiting = false;
   const later = () => {
     if (waiting) return;

@@ -40,15 +40,14 @@ _SAVE_LISTED_JS = "() => { window.tbSave('#voices-note'); }"
 _SAVE_JS = "() => { window.tbSave('#shared'); }"
 _SHOW_PLAYER_JS = "() => { window.tbShow('#voice-player'); }"
 _ON_THE_WAY_MS = 300
-_BEGIN_JS = "() => { window.tbStopped = false; }"
 _SILENT_JS = "() => { document.querySelector('#take audio')?.pause(); }"
 _TO_THE_TEXT_JS = "() => { window.tbFocus('#speak-text textarea'); }"
 # Consent is of one person: once a voice was made with it, another recording asks for it anew.
-_AGREE_ANEW_JS = """() => {
-    const used = window.tbAgreed;
-    window.tbAgreed = false;
-    return used ? {__type__: "update", value: false} : {__type__: "update"};
-}"""
+_AGREE_JS = "(...given) => { window.tbAgree(JSON.stringify(given)); }"
+_AGREE_ANEW_JS = "(...given) => window.tbAgreeAnew(JSON.stringify(given))"
+_HERE, _PAID, _HOSTED = (
+    json.dumps(parts.note("info", said)) for said in (words.STOPPED, words.STOPPED_PAID, words.STOPPED_HOSTED)
+)
 _DRAFTS_JS = "() => window.tbDrafts('text', 'speak-text')"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
 
@@ -136,7 +135,7 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
         voice.link.input,
         voice.example.change,
     ]
-    gr.on(another, js=_AGREE_ANEW_JS, outputs=cloning.run.consent, **_IN_BROWSER)
+    gr.on(another, js=_AGREE_ANEW_JS, inputs=cloning.given(), outputs=cloning.run.consent, **_IN_BROWSER)
     voice.example.change(cloning.listen, voice.example, voice.example_player, **_QUICK)
     marked = [sample.start, sample.length]
     chosen = [sample.use, *marked]
@@ -165,7 +164,8 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
 
 def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
     run = cloning.run
-    run.clone.click(js=_BEGIN_JS, **_IN_BROWSER)
+    run.clone.click(js=_begin_js(run.cancel), **_IN_BROWSER)
+    run.clone.click(js=_AGREE_JS, inputs=cloning.given(), **_IN_BROWSER)
     running = run.clone.click(
         cloning.clone,
         [token, *cloning.filled()],
@@ -182,28 +182,42 @@ def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
     shared = result.share.click(cloning.share, [token, result.voice_id], result.shared, **_SLOW)
     shared.then(js=_SAVE_JS, **_IN_BROWSER)
     run.code_show.click(cloning.code, [token, *cloning.filled()], cloning.writing(), **_SLOW)
-    _wire_cancel(run.cancel, running, cloning.controls(), run.hosting.backend)
+    said = f"{json.dumps(NOVITA)} === told ? {_HOSTED} : {_HERE}"
+    _wire_cancel(run.cancel, running, cloning.controls(), said, run.hosting.backend)
 
 
-def _wire_cancel(button: gr.Button, running: Any, controls: list[Any], backend: gr.Radio | None = None) -> None:
+def _wire_cancel(button: gr.Button, running: Any, controls: list[Any], said: str, told: Any = None) -> None:
     """Stop what runs, and say so at once in the browser: an answer of the server's may be lost with what is stopped.
 
     Said once more when it has ended, for news of its progress may have been on the way.
+
+    Args:
+        button: cancels.
+        running: the event to stop.
+        controls: what starts it, unless that stays, the button, and where news of it stands.
+        said: the note that says so, in JavaScript.
+        told: a component whose value ``said`` may go by.
     """
-    button.click(js=_stopped_js("window.tbStopped = true"), inputs=backend, outputs=controls, **_IN_BROWSER)
-    running.then(js=_stopped_js("window.tbStopped", _ON_THE_WAY_MS), inputs=backend, outputs=controls, **_IN_BROWSER)
+
+    def rest(when: str, after_ms: int = 0) -> str:
+        return f"""async (told) => {{
+            await new Promise((on) => setTimeout(on, {after_ms}));
+            const to = {when} ? [{{visible: true}}, {{visible: false}}, {{value: {said}}}] : [{{}}, {{}}, {{}}];
+            return to.slice({-len(controls)}).map((each) => ({{__type__: "update", ...each}}));
+        }}"""
+
+    stopped = _stopped_js(button)
+    button.click(js=rest(f"({stopped} = true)"), inputs=told, outputs=controls, **_IN_BROWSER)
+    running.then(js=rest(stopped, _ON_THE_WAY_MS), inputs=told, outputs=controls, **_IN_BROWSER)
     button.click(None, cancels=[running], api_visibility="private", show_progress="hidden")
 
 
-def _stopped_js(when: str, after_ms: int = 0) -> str:
-    here, hosted = (json.dumps(parts.note("info", said)) for said in (words.STOPPED, words.STOPPED_HOSTED))
-    said = f"backend === {json.dumps(NOVITA)} ? {hosted} : {here}"
-    return f"""async (backend) => {{
-        await new Promise((on) => setTimeout(on, {after_ms}));
-        const as_it_is = {{__type__: "update"}};
-        if (!({when})) return [as_it_is, as_it_is, as_it_is];
-        return [{{...as_it_is, visible: true}}, {{...as_it_is, visible: false}}, {said}];
-    }}"""
+def _stopped_js(button: gr.Button) -> str:
+    return f"window.tbStopped[{json.dumps(button.elem_id)}]"
+
+
+def _begin_js(button: gr.Button) -> str:
+    return f"() => {{ {_stopped_js(button)} = false; }}"
 
 
 def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.BrowserState) -> None:
@@ -234,6 +248,7 @@ def _wire_voices(page: gr.Blocks, voices: Voices, who: tuple[gr.BrowserState, gr
     shared.then(js=_SAVE_LISTED_JS, **_IN_BROWSER)
     shown = [voices.speaking.panel.voice, p.playing, voices.result.voice_id]
     p.listed.delete(voices.forget, [token, *shown], voices.forgettable(), **_QUICK)
+    p.listed.apply(js=_begin_js(p.keep_cancel), **_IN_BROWSER)
     keeping = p.listed.apply(
         voices.keep,
         [token, key],
@@ -244,14 +259,14 @@ def _wire_voices(page: gr.Blocks, voices: Voices, who: tuple[gr.BrowserState, gr
         concurrency_id="speak",
         concurrency_limit=_RUNS_AT_ONCE,
     )
-    p.keep_cancel.click(voices.keep_cancelled, None, voices.keep_controls(), cancels=[keeping], **_QUICK)
+    _wire_cancel(p.keep_cancel, keeping, voices.keep_controls(), _PAID)
 
 
 def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], place: gr.Tab) -> None:
     p, (token, key) = speaking.panel, who
     place.select(speaking.offer, [token, p.voice], p.voice, **_QUICK)
     p.text.change(js=_COUNT_LONG_JS, inputs=p.text, outputs=p.counter, **_IN_BROWSER)
-    p.speak.click(js=_BEGIN_JS, **_IN_BROWSER)
+    p.speak.click(js=_begin_js(p.cancel), **_IN_BROWSER)
     running = p.speak.click(
         speaking.speak,
         [token, key, p.takes, *p.said()],
@@ -271,7 +286,7 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
         **_QUICK,
     )
     p.cancel.click(js=_SILENT_JS, **_IN_BROWSER)
-    _wire_cancel(p.cancel, running, speaking.controls())
+    _wire_cancel(p.cancel, running, speaking.controls(), f"told ? {_PAID} : {_HERE}", p.cost)
 
 
 def _forget_files(desk: Desk) -> Any:

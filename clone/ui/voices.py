@@ -190,15 +190,8 @@ class Voices:
         return [self.panel.listed, *self.keep_controls()]
 
     def keep_controls(self) -> list[Any]:
-        """Return what ``keep_cancelled`` changes."""
-        return [self.panel.note, self.panel.keep_cancel]
-
-    def keep_cancelled(self) -> Updates:
-        """Return the list to rest after a cancel."""
-        return {
-            self.panel.note: parts.note("info", words.STOPPED_HOSTED),
-            self.panel.keep_cancel: gr.update(visible=False),
-        }
+        """Return what a cancel changes: its button, and where news stands."""
+        return [self.panel.keep_cancel, self.panel.note]
 
     def _listed(self, owner: str) -> str:
         return listing.voices(self._desk.studio.voices(owner), self._desk.studio.calls.keep_cost())

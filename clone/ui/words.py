@@ -250,10 +250,8 @@ WAYS = (
     "Give the recording as a link, or have whoever runs this app set TIMBRE_PUBLIC_URL or an S3 bucket as "
     "TIMBRE_STORE_URL."
 )
-STOPPED_HOSTED = (
-    "Stopped. If the request was already sent, it is still paid for; its voice then appears among your voices in a "
-    "minute. Look there before you try again."
-)
+STOPPED_PAID = "Stopped. If the request was already sent, it is still paid for."
+STOPPED_HOSTED = f"{STOPPED_PAID} Its voice then appears among your voices in a minute; look there first."
 
 
 def receiver(on_loopback: bool) -> str:
