@@ -21,6 +21,9 @@ SEED = 20_260_101
 FORMANT_SHARE = 0.5
 """Formants move by the pitch ratio to this power: a lower voice mostly has a longer vocal tract."""
 
+FORMANT_OWN = 0.96
+"""And by this, whatever the pitch: hibari's formants lie high for its pitch (bench/NOTES.md)."""
+
 REST_DB = -6.0
 """The branch with free phase holds what is left of the old pitch: kept back when the pitch is moved."""
 
@@ -67,7 +70,8 @@ class Turbo:
         ratio = _ratio(f0, pitch_hz)
         # A frame the network left unvoiced must stay so, or breath would start to hum.
         f0 = np.where(f0 > VOICED_HZ, np.maximum(f0 * ratio * moved, VOICED_HZ * 1.2), f0).astype(np.float32)
-        harmonic, noise, rest = (_stretched(branch, ratio**FORMANT_SHARE) for branch in (harmonic, noise, rest))
+        formants = FORMANT_OWN * ratio**FORMANT_SHARE
+        harmonic, noise, rest = (_stretched(branch, formants) for branch in (harmonic, noise, rest))
         # A lower voice has more harmonics in the same band: each must be weaker for the same loudness.
         harmonic = harmonic + np.float32(0.5 * np.log(ratio * moved))
         rest = rest + np.float32(REST_DB * np.log(10) / 20) if ratio * moved != 1.0 else rest
