@@ -22,10 +22,15 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     running.stop()
 
 
-@pytest.fixture
-def public_app(tmp_path: Path) -> Iterator[App]:
+@pytest.fixture(scope="session")
+def public_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The app as it is served to the world, on a Space."""
-    running = App(tmp_path / "public", SYSTEM="spaces", SPACE_ID="somebody/timbre", SPACE_HOST="timbre.example")
+    running = App(
+        tmp_path_factory.mktemp("space") / "public",
+        SYSTEM="spaces",
+        SPACE_ID="somebody/timbre",
+        SPACE_HOST="timbre.example",
+    )
     running.start()
     yield running
     running.stop()

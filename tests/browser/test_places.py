@@ -116,24 +116,6 @@ def test_speaking_is_cancelled_in_the_middle(visit: Visit, example_m4a: Path) ->
     assert page.locator("#take-done a").count() == 0
 
 
-def test_speak_says_what_is_missing(visit: Visit, public_app: App) -> None:
-    page = visit(of=public_app)
-    go(page, "Speak")
-    expect(page.locator("#speak-voice")).to_contain_text("There is no voice yet.")
-    assert_accessible_by_day_and_night(page)
-    page.click("#speak")
-    expect(page.locator("#speak-progress [role=alert]")).to_contain_text("No voice is chosen")
-    assert_accessible_by_day_and_night(page)
-    go(page, "Voices")
-    expect(page.locator("#voices")).to_contain_text("No voices yet")
-    assert_accessible_by_day_and_night(page)
-    for place in ("Speak", "Voices"):
-        go(page, place)
-        page.get_by_role("link", name="Clone a voice").click()
-        expect(page.locator("#source input:checked")).to_be_focused()
-    page.close()  # or it would complain that its server is gone
-
-
 def test_a_card_to_share(visit: Visit, example_m4a: Path) -> None:
     page = visit()
     voice_id = cloned(page, example_m4a, "Something for a stakeholder.")
