@@ -119,7 +119,7 @@ function draw() {
 
 // The whole list, as the server knows it; what was forgotten a moment ago keeps its place.
 function take() {
-  if (list.querySelector('.tb-edit:not([hidden])')) {  // not beneath somebody's fingers: when the editor closes
+  if (list.querySelector('.tb-edit:not([hidden]), .tb-pay:not([hidden])')) {  // not beneath somebody's fingers
     late = true;
     return;
   }
@@ -225,6 +225,7 @@ element.addEventListener('click', (event) => {
   if (does === 'close') edit(row, button.closest('form').dataset.edit, false);
   if (does === 'copy') copied(button, voice);
   if (EVENTS[does]) trigger(EVENTS[does], { voice, kind: does === 'play-r' ? 'reference' : 'preview' });
+  if (late) take();
 });
 element.addEventListener('submit', (event) => {
   event.preventDefault();

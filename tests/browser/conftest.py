@@ -15,8 +15,8 @@ from tests.browser.driving import CHROMIUM, FLAGS, WAIT_MS, App, Visit, Watch
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """The app as somebody starts it on their own machine."""
-    running = App(tmp_path_factory.mktemp("own") / "home")
+    """The app as somebody starts it on their own machine, who may give links into it."""
+    running = App(tmp_path_factory.mktemp("own") / "home", TIMBRE_ALLOW_PRIVATE_URLS="1")
     running.start()
     yield running
     running.stop()

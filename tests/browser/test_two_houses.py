@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from playwright.sync_api import expect
@@ -23,8 +24,8 @@ def test_a_voice_cloned_at_another_house_is_kept_in_both(visit: Visit, example_m
     serving = App(tmp_path / "serving", TIMBRE_API_KEYS=KEY, TIMBRE_ALLOW_PRIVATE_URLS="1")
     asking = App(tmp_path / "asking", TIMBRE_ALLOW_PRIVATE_URLS="1", NOVITA_BASE_URL=serving.url)
     asking._environment["TIMBRE_PUBLIC_URL"] = asking.url
-    serving.start()
-    asking.start()
+    with ThreadPoolExecutor() as both:
+        list(both.map(App.start, (serving, asking)))
     try:
         page = visit(of=asking)
         page.locator("#backend label").filter(has_text="Novita").click()

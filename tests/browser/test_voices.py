@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -50,6 +51,22 @@ def house(tmp_path_factory: pytest.TempPathFactory, examples: list[Path]) -> Ite
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    running = App(tmp_path_factory.mktemp("another") / "home")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def other_house(another: App) -> App:
+    """A house with no voice in it yet."""
+    with sqlite3.connect(another.home / "library.db") as db:
+        db.execute("DELETE FROM voices")
+    return another
 
 
 @pytest.fixture
@@ -202,26 +219,20 @@ def test_a_card_says_whose_it_is(page: Page) -> None:
     expect(page.locator("#voices-note a")).to_have_text("Save the card of Ben")
 
 
-def test_when_the_last_voice_is_gone_the_next_step_is_to_clone_one(visit: Visit, tmp_path: Path) -> None:
-    keep(tmp_path / "home", [{"name": "Ada"}], b"x")
-    running = App(tmp_path / "home")
-    running.start()
-    try:
-        page = visit(of=running)
-        page.clock.install()
-        page.reload()
-        go(page, "Voices")
-        row(page, 0).get_by_role("button", name="Forget").focus()
-        page.keyboard.press("Enter")
-        expect(row(page, 0).get_by_role("button", name="Undo")).to_be_focused()
-        page.clock.fast_forward("00:30")
-        expect(page.locator("#voices")).to_contain_text("No voices yet")
-        expect(page.locator("#voices").get_by_role("link", name="Clone a voice")).to_be_focused()
-        page.keyboard.press("Enter")
-        expect(page.locator("#source input:checked")).to_be_focused()
-        page.close()  # or it would complain that its server is gone
-    finally:
-        running.stop()
+def test_when_the_last_voice_is_gone_the_next_step_is_to_clone_one(visit: Visit, other_house: App) -> None:
+    keep(other_house.home, [{"name": "Ada"}], b"x")
+    page = visit(of=other_house)
+    page.clock.install()
+    page.reload()
+    go(page, "Voices")
+    row(page, 0).get_by_role("button", name="Forget").focus()
+    page.keyboard.press("Enter")
+    expect(row(page, 0).get_by_role("button", name="Undo")).to_be_focused()
+    page.clock.fast_forward("00:30")
+    expect(page.locator("#voices")).to_contain_text("No voices yet")
+    expect(page.locator("#voices").get_by_role("link", name="Clone a voice")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#source input:checked")).to_be_focused()
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, False), (390, True)])
@@ -236,22 +247,16 @@ def test_everybody_can_use_the_list(visit: Visit, house: App, width: int, dark: 
     assert_fits(page)
 
 
-def test_a_thousand_voices(visit: Visit, tmp_path: Path) -> None:
-    keep(tmp_path / "home", [{"name": f"Narrator {number}"} for number in range(1000)], b"x")
-    running = App(tmp_path / "home")
-    running.start()
-    try:
-        page = visit(of=running)
-        go(page, "Voices")
-        expect(page.locator(".tb-found")).to_have_text("1,000 voices")
-        assert page.locator("#voices li").count() <= 100  # the rest comes when it is scrolled to, or asked for
-        expect(page.locator("#voices li").first).to_contain_text("Narrator 999")
-        page.get_by_label("Search").press_sequentially("narrator 12")
-        expect(page.locator(".tb-found")).to_have_text("20 of 1,000 voices")
-        assert page.locator("#voices li").count() == 20
-        page.get_by_label("Search").fill("")
-        page.get_by_label("Sort by").select_option("Name")
-        expect(page.locator("#voices li").first).to_contain_text("Narrator 0")
-        page.close()  # or it would complain that its server is gone
-    finally:
-        running.stop()
+def test_a_thousand_voices(visit: Visit, other_house: App) -> None:
+    keep(other_house.home, [{"name": f"Narrator {number}"} for number in range(1000)], b"x")
+    page = visit(of=other_house)
+    go(page, "Voices")
+    expect(page.locator(".tb-found")).to_have_text("1,000 voices")
+    assert page.locator("#voices li").count() <= 100  # the rest comes when it is scrolled to, or asked for
+    expect(page.locator("#voices li").first).to_contain_text("Narrator 999")
+    page.get_by_label("Search").press_sequentially("narrator 12")
+    expect(page.locator(".tb-found")).to_have_text("20 of 1,000 voices")
+    assert page.locator("#voices li").count() == 20
+    page.get_by_label("Search").fill("")
+    page.get_by_label("Sort by").select_option("Name")
+    expect(page.locator("#voices li").first).to_contain_text("Narrator 0")

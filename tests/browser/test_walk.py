@@ -121,30 +121,24 @@ def test_from_a_link_and_a_prompt_clip_to_a_voice(visit: Visit, tmp_path: Path) 
     start, end = (int(at * ada.sample_rate) for at in SENTENCE_AT_S)
     clip = tmp_path / "clip.wav"
     clip.write_bytes(wav_bytes(ada.samples[start:end], ada.sample_rate))
-    running = App(tmp_path / "home", TIMBRE_ALLOW_PRIVATE_URLS="1")
-    running.start()
-    try:
-        with served(EXAMPLES) as folder:
-            page = visit(of=running)
-            choose_source(page, "Link")
-            page.fill("#link input, #link textarea", f"{folder}/ada.m4a")
-            page.click("#link-check")
-            page.wait_for_selector("#voice-note .tb-ok")
-            page.get_by_role("button", name="Make it closer").click()
-            page.set_input_files("#prompt-audio input[type=file]", clip)
-            page.fill("#prompt-text textarea", "Something else was said here, I am quite sure.")
-            page.fill("#text textarea", "This came from a link.")
-            choose_turbo(page)
-            page.check("#consent input")
-            page.wait_for_selector("#prompt-audio [data-testid=waveform-controls]")
-            page.click("#clone")
-            expect(page.locator("#prompt-note")).to_contain_text("must never breathe on them")
-            page.fill("#prompt-text textarea", SENTENCE)
-            clone(page, "This came from a link.")
-            assert_speech(heard(page, "#cloned", tmp_path))
-            page.close()  # or it would complain that its server is gone
-    finally:
-        running.stop()
+    with served(EXAMPLES) as folder:
+        page = visit()
+        choose_source(page, "Link")
+        page.fill("#link input, #link textarea", f"{folder}/ada.m4a")
+        page.click("#link-check")
+        page.wait_for_selector("#voice-note .tb-ok")
+        page.get_by_role("button", name="Make it closer").click()
+        page.set_input_files("#prompt-audio input[type=file]", clip)
+        page.fill("#prompt-text textarea", "Something else was said here, I am quite sure.")
+        page.fill("#text textarea", "This came from a link.")
+        choose_turbo(page)
+        page.check("#consent input")
+        page.wait_for_selector("#prompt-audio [data-testid=waveform-controls]")
+        page.click("#clone")
+        expect(page.locator("#prompt-note")).to_contain_text("must never breathe on them")
+        page.fill("#prompt-text textarea", SENTENCE)
+        clone(page, "This came from a link.")
+        assert_speech(heard(page, "#cloned", tmp_path))
 
 
 def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path) -> None:
