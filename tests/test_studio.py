@@ -111,9 +111,10 @@ def test_without_a_text_there_is_no_preview(studio: Studio, examples: list[Path]
 
 
 def test_an_hd_clone(studio: Studio, examples: list[Path]) -> None:
-    cloned = last(studio.clone(order(examples[2], text=TEXT, model=HD)))
+    text = "The train to the coast leaves tomorrow morning, so we have to get up early."  # three words tell too little
+    cloned = last(studio.clone(order(examples[2], text=text, model=HD)))
     assert cloned.voice.model == HD
-    assert 0.5 < cloned.alike.cosine <= cloned.alike.ceiling
+    assert 0.6 < cloned.alike.cosine <= cloned.alike.ceiling
 
 
 def test_the_same_request_gives_the_stored_voice_and_any_other_a_new_one(
