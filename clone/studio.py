@@ -109,9 +109,9 @@ class Studio:
         self.calls.publisher.close()
         self._library.close()
 
-    def download(self, url: str, folder: Path) -> Path:
-        """Get a recording into a folder; raises FetchError."""
-        return self._file(url, folder, "audio", Stop())
+    def download(self, url: str, folder: Path, stop: Stop | None = None) -> Path:
+        """Get a recording into a folder; raises FetchError, or CancelledError once ``stop`` was asked."""
+        return self._file(url, folder, "audio", stop or Stop())
 
     def check(self, audio: Path | str) -> Report:
         """Say whether a recording can be cloned, why not, and what would make it better; raises as examine()."""

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from clone.errors import CancelledError, TimbreError, VoiceError
+from clone.jobs import Stop
 from clone.settings import LOCAL
 from clone.studio import Cloned, CloneOrder
 from clone.ui import listing, parts, words
@@ -22,6 +23,8 @@ from clone.ui.takes import file_name
 from clone.ui.voices import VoicesPanel
 
 Updates = dict[Any, Any]
+
+_KIND = "clone"
 
 
 class Cloning:
@@ -85,7 +88,7 @@ class Cloning:
         result = self.result
         shown = [result.card, result.original, result.clone, result.voice_id, result.facts, self.voices.listed]
         shown += [result.compare, result.said, result.shared]
-        return [*slots, self.closer.drawer, self.preview.drawer, *self._controls(), *shown]
+        return [*slots, self.closer.drawer, self.preview.drawer, *self.buttons(), self.run.progress, *shown]
 
     def listen(self, name: str | None) -> Any:
         """Show the player of the example that was chosen."""
@@ -93,27 +96,34 @@ class Cloning:
         return gr.update(value=str(chosen.path) if chosen else None, visible=chosen is not None)
 
     def clone(self, request: gr.Request, token: str, *values: Any) -> Iterator[Updates]:
-        """Clone; closing this closes the studio's work too."""
+        """Clone, until somebody asks the run to stop; closing this closes the studio's work too."""
         form = Form(*values)
         self._desk.files.remember(request.session_hash, form.recorded, form.uploaded, form.prompt_audio)
         faults = form.faults()
         if faults:
             yield self._refused(faults)
             return
-        progress = Progress()
+        progress, stop = Progress(), self._desk.begin(request.session_hash, _KIND)
         yield self._cleared() | self._running() | {self.run.progress: progress.told()}
         try:
             owner = self._desk.owner(token, request)
-            with closing(self._desk.studio.clone(self._order(form, owner, request.session_hash))) as steps:  # type: ignore[type-var]
+            order = self._order(form, owner, request.session_hash, stop)
+            with closing(self._desk.studio.clone(order)) as steps:  # type: ignore[type-var]
                 for step in steps:
+                    stop.check()
                     if isinstance(step, Cloned):
-                        yield self._idle() | self._shown(step, owner, request.session_hash)
+                        yield {self.run.progress: ""} | self._shown(step, owner, request.session_hash)
                     else:
                         yield {self.run.progress: progress.told(step)}
         except CancelledError:
-            yield self.cancelled(form.backend)
+            said = words.STOPPED if form.backend == LOCAL else words.STOPPED_HOSTED
+            yield {self.run.progress: parts.note("info", said)}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield self._refused([explain(error)])
+
+    def stop(self, request: gr.Request) -> None:
+        """Ask the run to stop."""
+        self._desk.stop(request.session_hash, _KIND)
 
     def code(self, request: gr.Request, token: str, *values: Any) -> Updates:
         """Write the request down as programs; what they need of a file here is lent to them for an hour."""
@@ -131,7 +141,7 @@ class Cloning:
     def writing(self) -> list[Any]:
         """Return what ``code`` may change."""
         slots = list(dict.fromkeys(self._slots.values()))
-        return [*slots, self.closer.drawer, self.preview.drawer, *self._controls(), self.run.code]
+        return [*slots, self.closer.drawer, self.preview.drawer, self.run.progress, self.run.code]
 
     def compare(self, request: gr.Request, token: str, voice_id: str | None) -> Updates:
         """Say which words are heard in the preview, and put both recordings under one switch."""
@@ -156,40 +166,25 @@ class Cloning:
         """Make the card of the new voice, and return the link to it."""
         return share(self._desk, request, token, voice_id or "")
 
-    def _order(self, form: Form, owner: str, visit: str | None) -> CloneOrder:
+    def _order(self, form: Form, owner: str, visit: str | None, stop: Stop | None = None) -> CloneOrder:
         given = form.given.check()
         # The hosted service gets a link as it was given, and downloads it itself; a part of it goes there as a file.
         untouched = form.backend != LOCAL and not form.part
-        return form.order(owner, given if untouched else self._desk.recording(visit, given))
+        return form.order(owner, given if untouched else self._desk.recording(visit, given, stop=stop))
 
-    def cancelled(self, backend: str) -> Updates:
-        """Return the page to rest after a cancel."""
-        said = words.STOPPED if backend == LOCAL else words.STOPPED_HOSTED
-        return self._idle() | {self.run.progress: parts.note("info", said)}
-
-    def controls(self) -> list[Any]:
-        """Return what ``cancelled`` changes."""
-        return self._controls()
-
-    def _controls(self) -> list[Any]:
-        return [self.run.clone, self.run.cancel, self.run.progress]
+    def buttons(self) -> list[Any]:
+        """Return what starts a run, and what cancels it."""
+        return [self.run.clone, self.run.cancel]
 
     def _running(self) -> Updates:
         return {self.run.clone: gr.update(visible=False), self.run.cancel: gr.update(visible=True)}
-
-    def _idle(self) -> Updates:
-        return {
-            self.run.clone: gr.update(visible=True),
-            self.run.cancel: gr.update(visible=False),
-            self.run.progress: "",
-        }
 
     def _cleared(self) -> Updates:
         # What the check found stays: it is not a message about this run.
         return {slot: "" for slot in self._slots.values() if slot is not self.voice.note}
 
     def _refused(self, faults: Iterable[TimbreError]) -> Updates:
-        updates = self._cleared() | self._idle()
+        updates = self._cleared() | {self.run.progress: ""}
         told_at: dict[Any, str] = {}
         for fault in faults:
             slot = self._slots.get(fault.field or "", self.run.progress)

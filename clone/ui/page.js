@@ -37,9 +37,6 @@
     return { __type__: "update", value: false };
   };
 
-  // By its button, whether what runs was cancelled.
-  window.tbStopped = {};
-
   let waiting = false;
   const later = () => {
     if (waiting) return;

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from clone import contract
-from clone.settings import NOVITA, Settings
+from clone.settings import Settings
 from clone.studio import Studio
 from clone.ui import api, fields, language, outcomes, panels, parts, words
 from clone.ui.cloning import Cloning
@@ -39,15 +39,14 @@ _COUNT_JS = f"(text) => window.tbCount(text, {contract.TEXT_MAX_CHARS})"
 _SAVE_LISTED_JS = "() => { window.tbSave('#voices-note'); }"
 _SAVE_JS = "() => { window.tbSave('#shared'); }"
 _SHOW_PLAYER_JS = "() => { window.tbShow('#voice-player'); }"
-_ON_THE_WAY_MS = 300
 _SILENT_JS = "() => { document.querySelector('#take audio')?.pause(); }"
 _TO_THE_TEXT_JS = "() => { window.tbFocus('#speak-text textarea'); }"
 # Consent is of one person: once a voice was made with it, another recording asks for it anew.
 _AGREE_JS = "(...given) => { window.tbAgree(JSON.stringify(given)); }"
 _AGREE_ANEW_JS = "(...given) => window.tbAgreeAnew(JSON.stringify(given))"
-_HERE, _PAID, _HOSTED = (
-    json.dumps(parts.note("info", said)) for said in (words.STOPPED, words.STOPPED_PAID, words.STOPPED_HOSTED)
-)
+_CANCELLING_JS = f"() => ({{value: {json.dumps(words.CANCELLING)}, __type__: 'update'}})"
+_AT_REST_JS = f"""() => [{{visible: false, value: {json.dumps(words.CANCEL)}}}, {{visible: true}}]
+    .map((each) => ({{...each, __type__: "update"}}))"""
 _DRAFTS_JS = "() => window.tbDrafts('text', 'speak-text')"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
 
@@ -164,7 +163,6 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
 
 def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
     run = cloning.run
-    run.clone.click(js=_begin_js(run.cancel), **_IN_BROWSER)
     run.clone.click(js=_AGREE_JS, inputs=cloning.given(), **_IN_BROWSER)
     running = run.clone.click(
         cloning.clone,
@@ -182,42 +180,26 @@ def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
     shared = result.share.click(cloning.share, [token, result.voice_id], result.shared, **_SLOW)
     shared.then(js=_SAVE_JS, **_IN_BROWSER)
     run.code_show.click(cloning.code, [token, *cloning.filled()], cloning.writing(), **_SLOW)
-    said = f"{json.dumps(NOVITA)} === told ? {_HOSTED} : {_HERE}"
-    _wire_cancel(run.cancel, running, cloning.controls(), said, run.hosting.backend)
+    _wire_end(running, cloning.stop, run.cancel, run.clone)
 
 
-def _wire_cancel(button: gr.Button, running: Any, controls: list[Any], said: str, told: Any = None) -> None:
-    """Stop what runs, and say so at once in the browser: an answer of the server's may be lost with what is stopped.
+def _wire_end(running: Any, stop: Any, cancel: gr.Button, start: gr.Button | None = None) -> None:
+    """Have a run stopped by its button, and the buttons rest when it has ended, however it did.
 
-    Said once more when it has ended, for news of its progress may have been on the way.
+    The page takes no second run before it has heard that the first ended: what starts one is back then, not earlier,
+    or a click on it would be lost. The run is asked to stop and ends itself, so that its last word comes last: when
+    the framework cancels an event, news of it may still come afterwards.
 
     Args:
-        button: cancels.
-        running: the event to stop.
-        controls: what starts it, unless that stays, the button, and where news of it stands.
-        said: the note that says so, in JavaScript.
-        told: a component whose value ``said`` may go by.
+        running: the event.
+        stop: the handler that asks it to stop.
+        cancel: the button for that.
+        start: the button that starts a run, where it is hidden meanwhile.
     """
-
-    def rest(when: str, after_ms: int = 0) -> str:
-        return f"""async (told) => {{
-            await new Promise((on) => setTimeout(on, {after_ms}));
-            const to = {when} ? [{{visible: true}}, {{visible: false}}, {{value: {said}}}] : [{{}}, {{}}, {{}}];
-            return to.slice({-len(controls)}).map((each) => ({{__type__: "update", ...each}}));
-        }}"""
-
-    stopped = _stopped_js(button)
-    button.click(js=rest(f"({stopped} = true)"), inputs=told, outputs=controls, **_IN_BROWSER)
-    running.then(js=rest(stopped, _ON_THE_WAY_MS), inputs=told, outputs=controls, **_IN_BROWSER)
-    button.click(None, cancels=[running], api_visibility="private", show_progress="hidden")
-
-
-def _stopped_js(button: gr.Button) -> str:
-    return f"window.tbStopped[{json.dumps(button.elem_id)}]"
-
-
-def _begin_js(button: gr.Button) -> str:
-    return f"() => {{ {_stopped_js(button)} = false; }}"
+    cancel.click(js=_CANCELLING_JS, outputs=cancel, **_IN_BROWSER)
+    cancel.click(stop, api_visibility="private", show_progress="hidden", queue=False)
+    buttons = [cancel, start] if start else [cancel]
+    running.then(js=_AT_REST_JS, outputs=buttons, **_IN_BROWSER)
 
 
 def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.BrowserState) -> None:
@@ -248,7 +230,6 @@ def _wire_voices(page: gr.Blocks, voices: Voices, who: tuple[gr.BrowserState, gr
     shared.then(js=_SAVE_LISTED_JS, **_IN_BROWSER)
     shown = [voices.speaking.panel.voice, p.playing, voices.result.voice_id]
     p.listed.delete(voices.forget, [token, *shown], voices.forgettable(), **_QUICK)
-    p.listed.apply(js=_begin_js(p.keep_cancel), **_IN_BROWSER)
     keeping = p.listed.apply(
         voices.keep,
         [token, key],
@@ -259,14 +240,13 @@ def _wire_voices(page: gr.Blocks, voices: Voices, who: tuple[gr.BrowserState, gr
         concurrency_id="speak",
         concurrency_limit=_RUNS_AT_ONCE,
     )
-    _wire_cancel(p.keep_cancel, keeping, voices.keep_controls(), _PAID)
+    _wire_end(keeping, voices.stop_keeping, p.keep_cancel)
 
 
 def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], place: gr.Tab) -> None:
     p, (token, key) = speaking.panel, who
     place.select(speaking.offer, [token, p.voice], p.voice, **_QUICK)
     p.text.change(js=_COUNT_LONG_JS, inputs=p.text, outputs=p.counter, **_IN_BROWSER)
-    p.speak.click(js=_begin_js(p.cancel), **_IN_BROWSER)
     running = p.speak.click(
         speaking.speak,
         [token, key, p.takes, *p.said()],
@@ -286,7 +266,7 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
         **_QUICK,
     )
     p.cancel.click(js=_SILENT_JS, **_IN_BROWSER)
-    _wire_cancel(p.cancel, running, speaking.controls(), f"told ? {_PAID} : {_HERE}", p.cost)
+    _wire_end(running, speaking.stop, p.cancel, p.speak)
 
 
 def _forget_files(desk: Desk) -> Any:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import gradio as gr
 
 from clone.errors import TimbreError
-from clone.jobs import Stage
+from clone.jobs import Stage, Stop
 from clone.settings import Settings
 from clone.studio import Studio, Waiting
 from clone.ui import parts, words
@@ -32,16 +33,30 @@ class Desk:
     settings: Settings
     files: VisitFiles
     takes: Takes
+    stops: WeakValueDictionary[tuple[str | None, str], Stop] = field(default_factory=WeakValueDictionary)
+    """By visit and kind, how to stop what runs; each is held by its run, and gone with it."""
 
     def owner(self, token: object, request: gr.Request) -> str:
         """Return whom a request speaks for."""
         return owner_of(token, header_pairs(request.headers), self.settings)
 
-    def recording(self, visit: str | None, audio: Path | str, *, anew: bool = False) -> Path:
+    def begin(self, visit: str | None, kind: str) -> Stop:
+        """Return what a run of this kind has to obey, for as long as it holds it."""
+        stop = Stop()
+        self.stops[visit, kind] = stop
+        return stop
+
+    def stop(self, visit: str | None, kind: str) -> None:
+        """Ask a visit's run of this kind to stop, if there is one."""
+        running = self.stops.get((visit, kind))
+        if running is not None:
+            running.ask()
+
+    def recording(self, visit: str | None, audio: Path | str, *, anew: bool = False, stop: Stop | None = None) -> Path:
         """Return the file of a recording; a link is downloaded once a visit, or when ``anew`` is asked for."""
         if isinstance(audio, Path):
             return audio
-        return self.files.fetched(visit, audio, partial(self.studio.download, audio), anew=anew)
+        return self.files.fetched(visit, audio, partial(self.studio.download, audio, stop=stop), anew=anew)
 
 
 class Progress:

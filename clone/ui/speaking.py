@@ -24,6 +24,7 @@ from clone.voice import Voice
 Updates = dict[Any, Any]
 Takings = tuple[Take, ...]
 TAKES_SHOWN = 50
+_KIND = "speak"
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,11 @@ class Speaking:
     def outputs(self) -> list[Any]:
         """Return everything ``speak`` may change."""
         p = self.panel
-        return [*self.controls(), p.latest, p.done, p.takes, p.earlier]
+        return [*self.buttons(), p.progress, p.latest, p.done, p.takes, p.earlier]
 
-    def controls(self) -> list[Any]:
-        """Return what ``cancelled`` changes."""
-        return [self.panel.speak, self.panel.cancel, self.panel.progress]
+    def buttons(self) -> list[Any]:
+        """Return what starts a run, and what cancels it."""
+        return [self.panel.speak, self.panel.cancel]
 
     def choosing(self) -> list[Any]:
         """Return what ``choose`` and ``unchoose`` change."""
@@ -142,11 +143,13 @@ class Speaking:
         return gr.update(choices=named, value=value, info=hint)
 
     def speak(self, request: gr.Request, token: str, key: str | None, takes: Takings, *said: Any) -> Iterator[Updates]:
-        """Say a text, as ``SpeakPanel.said`` asks for it; closing this closes the studio's work too.
+        """Say a text, as ``SpeakPanel.said`` asks for it, until somebody asks the run to stop.
+
+        Closing this closes the studio's work too.
 
         ``takes`` is what was said before, newest first.
         """
-        p, progress = self.panel, Progress()
+        p, progress, stop = self.panel, Progress(), self._desk.begin(request.session_hash, _KIND)
         yield {p.speak: gr.update(visible=False), p.cancel: gr.update(visible=True), p.progress: progress.told()} | {
             p.latest: "",
             p.done: "",
@@ -158,6 +161,7 @@ class Speaking:
             take, begin = self._begin(order, kind, request.session_hash)
             with closing(self._events(order)) as events:  # type: ignore[type-var]
                 for event in events:
+                    stop.check()
                     if not isinstance(event, Passage | Spoken):
                         yield {p.progress: progress.told(event)}
                         continue
@@ -171,14 +175,19 @@ class Speaking:
             assert recorder is not None, "a text without a sentence is refused"
             take = replace(take, duration_s=recorder.end())
             kept = (take, *takes)[:TAKES_SHOWN]
-            yield self._idle() | {p.done: parts.take_done(take), p.takes: kept}
+            yield {p.progress: "", p.done: parts.take_done(take), p.takes: kept}
         except CancelledError:
-            yield self.cancelled()
+            paid = self._hosted(order.voice_id, order.owner)
+            yield {p.progress: parts.note("info", words.STOPPED_PAID if paid else words.STOPPED)}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            yield self._idle() | {p.progress: refused(error)}
+            yield {p.progress: refused(error)}
         finally:
             if recorder is not None and not recorder.done.is_set():
                 recorder.end()
+
+    def stop(self, request: gr.Request) -> None:
+        """Ask the run to stop."""
+        self._desk.stop(request.session_hash, _KIND)
 
     def cost(self, request: gr.Request, token: str, chosen: str | None, text: str | None, model: str | None) -> str:
         """Say what speaking with the chosen voice may cost; nothing where it is free."""
@@ -189,10 +198,6 @@ class Speaking:
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return parts.refusal(explain(error))
         return f'<p class="tb-said tb-facts">{escape(cost)}</p>'
-
-    def cancelled(self) -> Updates:
-        """Return the place to rest after a cancel."""
-        return self._idle() | {self.panel.progress: parts.note("info", words.STOPPED)}
 
     def _order(self, owner: str, key: str | None, *said: Any) -> tuple[SpeakOrder, str]:
         voice_id, text, model, speed, pitch, volume, kind, language = said
@@ -230,7 +235,3 @@ class Speaking:
 
     def _hosted(self, chosen: str | None, owner: str) -> bool:
         return any(each.voice_id == chosen and each.backend == NOVITA for each in self._desk.studio.voices(owner))
-
-    def _idle(self) -> Updates:
-        p = self.panel
-        return {p.speak: gr.update(visible=True), p.cancel: gr.update(visible=False), p.progress: ""}

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from clone.errors import VoiceError
+from clone.errors import CancelledError, VoiceError
 from clone.settings import NOVITA
 from clone.studio import Spoken
 from clone.ui import fields, listing, parts, words
@@ -23,6 +23,7 @@ from clone.voice import NOTE_MAX_CHARS, Voice
 
 Updates = dict[Any, Any]
 
+_KIND = "keep"
 UNDO_S = 20
 _ON_ITS_WAY_S = 2
 """What a press of Undo in its last second may take to get here."""
@@ -169,29 +170,32 @@ class Voices:
         return share(self._desk, request, token, _told(event, "voice") or "")
 
     def keep(self, request: gr.Request, token: str, key: str | None, event: gr.EventData) -> Iterator[Updates]:
-        """Keep a hosted voice by the shortest speech that counts; closing this cancels it."""
+        """Keep a hosted voice by the shortest speech that counts, until somebody asks this to stop."""
         p, progress, voice_id = self.panel, Progress(), _told(event, "voice") or ""
+        stop = self._desk.begin(request.session_hash, _KIND)
         yield {p.note: progress.told(), p.keep_cancel: gr.update(visible=True)}
-        at_rest = {p.keep_cancel: gr.update(visible=False)}
         try:
             owner = self._desk.owner(token, request)
             order = self._desk.studio.calls.keep_order(voice_id, owner, (key or "").strip() or None)
             with closing(self._desk.studio.speak(order)) as steps:  # type: ignore[type-var]
                 for step in steps:
+                    stop.check()
                     if isinstance(step, Spoken):
-                        yield at_rest | self._changed(step.voice) | {p.note: parts.note("info", words.KEPT_NOW)}
+                        yield self._changed(step.voice) | {p.note: parts.note("info", words.KEPT_NOW)}
                     else:
                         yield {p.note: progress.told(step)}
+        except CancelledError:
+            yield {p.note: parts.note("info", words.STOPPED_PAID)}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            yield at_rest | {p.note: refused(error)}
+            yield {p.note: refused(error)}
+
+    def stop_keeping(self, request: gr.Request) -> None:
+        """Ask keeping to stop."""
+        self._desk.stop(request.session_hash, _KIND)
 
     def keepable(self) -> list[Any]:
         """Return what ``keep`` changes."""
-        return [self.panel.listed, *self.keep_controls()]
-
-    def keep_controls(self) -> list[Any]:
-        """Return what a cancel changes: its button, and where news stands."""
-        return [self.panel.keep_cancel, self.panel.note]
+        return [self.panel.listed, self.panel.keep_cancel, self.panel.note]
 
     def _listed(self, owner: str) -> str:
         return listing.voices(self._desk.studio.voices(owner), self._desk.studio.calls.keep_cost())

@@ -220,7 +220,7 @@ CLEAN = f"This is a clean recording: leave “{NOISE}” and “{VOLUME}” off.
 # 5 Consent and the button
 CONSENT_TITLE = "Clone"
 CONSENT = "I am the person in the recording, or that person has agreed to have their voice cloned."
-CLONE, CANCEL = "Clone voice", "Cancel"
+CLONE, CANCEL, CANCELLING = "Clone voice", "Cancel", "Stopping…"
 NO_CONSENT = "Consent is not confirmed."
 NO_CONSENT_ADVICE = "Tick this box if the person recorded is you or has agreed."
 

@@ -27,6 +27,21 @@ FOCUS_IS_SEEN = """() => {
 }"""
 
 
+PRESSED_WHEN_BACK = """() => {
+    let gone = false;
+    const watch = new MutationObserver(() => {
+        const button = document.querySelector("#speak");
+        const there = Boolean(button?.getClientRects().length);
+        if (gone && there) {
+            watch.disconnect();
+            button.click();
+        }
+        gone ||= !there;
+    });
+    watch.observe(document.body, { childList: true, subtree: true, attributes: true });
+}"""
+
+
 def cloned(page: Page, example: Path, text: str = "A voice of my own.") -> str:
     upload(page, example)
     page.fill("#text textarea", text)
@@ -114,6 +129,28 @@ def test_speaking_is_cancelled_in_the_middle(visit: Visit, example_m4a: Path) ->
     assert page.evaluate("document.querySelector('#take audio').paused")
     assert_accessible_by_day_and_night(page)
     assert page.locator("#take-done a").count() == 0
+
+
+def test_a_button_that_is_back_begins_at_once(visit: Visit, example_m4a: Path) -> None:
+    """Whoever is quick loses no click: not when a take has just ended, and not when one was just cancelled."""
+    page = visit()
+    cloned(page, example_m4a)
+    go(page, "Speak")
+    choose_turbo(page, "#speak-model")
+    page.fill("#speak-text textarea", "The first of three.")
+    page.evaluate(PRESSED_WHEN_BACK)
+    page.click("#speak")
+    expect(page.locator("#takes li")).to_have_count(1)
+    expect(page.locator("#take-done a")).to_be_visible()
+    expect(page.locator("#speak")).to_be_visible()
+    page.fill("#speak-text textarea", " ".join([SENTENCES] * 20))
+    page.evaluate(PRESSED_WHEN_BACK)
+    page.click("#speak")
+    page.wait_for_selector("#speak-cancel")
+    page.fill("#speak-text textarea", "The last of three.")
+    page.click("#speak-cancel")
+    expect(page.locator("#take-done a")).to_be_visible()
+    expect(page.locator("#takes li")).to_have_count(2)
 
 
 def test_a_card_to_share(visit: Visit, example_m4a: Path) -> None:
