@@ -110,10 +110,10 @@ class Cloning:
             order = self._order(form, owner, request.session_hash, stop)
             with closing(self._desk.studio.clone(order)) as steps:  # type: ignore[type-var]
                 for step in steps:
-                    stop.check()
-                    if isinstance(step, Cloned):
+                    if isinstance(step, Cloned):  # what is done is shown, even to who asked to stop
                         yield {self.run.progress: ""} | self._shown(step, owner, request.session_hash)
                     else:
+                        stop.check()
                         yield {self.run.progress: progress.told(step)}
         except CancelledError:
             said = words.STOPPED if form.backend == LOCAL else words.STOPPED_HOSTED

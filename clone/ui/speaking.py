@@ -145,9 +145,7 @@ class Speaking:
     def speak(self, request: gr.Request, token: str, key: str | None, takes: Takings, *said: Any) -> Iterator[Updates]:
         """Say a text, as ``SpeakPanel.said`` asks for it, until somebody asks the run to stop.
 
-        Closing this closes the studio's work too.
-
-        ``takes`` is what was said before, newest first.
+        Closing this closes the studio's work too. ``takes`` is what was said before, newest first.
         """
         p, progress, stop = self.panel, Progress(), self._desk.begin(request.session_hash, _KIND)
         yield {p.speak: gr.update(visible=False), p.cancel: gr.update(visible=True), p.progress: progress.told()} | {
@@ -161,7 +159,8 @@ class Speaking:
             take, begin = self._begin(order, kind, request.session_hash)
             with closing(self._events(order)) as events:  # type: ignore[type-var]
                 for event in events:
-                    stop.check()
+                    if not isinstance(event, Spoken):  # what is paid for is shown, even to who asked to stop
+                        stop.check()
                     if not isinstance(event, Passage | Spoken):
                         yield {p.progress: progress.told(event)}
                         continue

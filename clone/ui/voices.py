@@ -170,7 +170,10 @@ class Voices:
         return share(self._desk, request, token, _told(event, "voice") or "")
 
     def keep(self, request: gr.Request, token: str, key: str | None, event: gr.EventData) -> Iterator[Updates]:
-        """Keep a hosted voice by the shortest speech that counts, until somebody asks this to stop."""
+        """Keep a hosted voice by the shortest speech that counts, until somebody asks this to stop.
+
+        Closing this closes the studio's work too.
+        """
         p, progress, voice_id = self.panel, Progress(), _told(event, "voice") or ""
         stop = self._desk.begin(request.session_hash, _KIND)
         yield {p.note: progress.told(), p.keep_cancel: gr.update(visible=True)}
@@ -179,10 +182,10 @@ class Voices:
             order = self._desk.studio.calls.keep_order(voice_id, owner, (key or "").strip() or None)
             with closing(self._desk.studio.speak(order)) as steps:  # type: ignore[type-var]
                 for step in steps:
-                    stop.check()
-                    if isinstance(step, Spoken):
+                    if isinstance(step, Spoken):  # what is paid for is shown, even to who asked to stop
                         yield self._changed(step.voice) | {p.note: parts.note("info", words.KEPT_NOW)}
                     else:
+                        stop.check()
                         yield {p.note: progress.told(step)}
         except CancelledError:
             yield {p.note: parts.note("info", words.STOPPED_PAID)}
