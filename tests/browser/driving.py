@@ -1,14 +1,8 @@
-"""What the browser's tests are driven with: the app in its own process, a watch over pages, a few moves."""
+"""What the browser's tests are driven with: a watch over pages, a few moves."""
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urljoin
@@ -16,8 +10,10 @@ from urllib.parse import urljoin
 from playwright.sync_api import ConsoleMessage, Page, Request
 
 from clone.audio.read import Recording, read
+from tests.running import App
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["App"]
+
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     "--no-sandbox",
@@ -29,55 +25,7 @@ FLAGS = [
     "--disable-sync",
     "--mute-audio",
 ]
-STARTS_WITHIN_S = 120
 WAIT_MS = 40_000
-
-
-class App:
-    """``python app.py`` on a free port, with a home of its own."""
-
-    def __init__(self, home: Path, **environment: str) -> None:
-        self.home = home
-        self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log = home.parent / f"{home.name}.log"
-
-    def start(self) -> None:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("TIMBRE_", "GRADIO_", "SPACE_", "NOVITA_"))}
-        settings = {"TIMBRE_HOME": str(self.home), "GRADIO_SERVER_PORT": str(self.port)} | self._environment
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=ROOT, env=kept | settings, stdout=log, stderr=subprocess.STDOUT
-            )
-        end = time.monotonic() + STARTS_WITHIN_S
-        while not self._answers():
-            assert self._process.poll() is None, self.log.read_text()
-            assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.2)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(self.url, timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
 
 
 LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
