@@ -28,6 +28,8 @@ from clone.studio import Studio
 from clone.ui import page, theme
 from clone.ui.api import Authorize, refuse_everybody
 from clone.ui.cache import PageCache
+from clone.ui.gate import Gate
+from clone.ui.sessions import SESSIONS_LIMIT, sweeping
 from clone.ui.takes import MOUNT as TAKES
 from clone.ui.takes import Takes
 
@@ -43,9 +45,11 @@ def launch_options(settings: Settings, api: server.App | None = None) -> dict[st
         settings: where.
         api: what is served beside the page, on the same port.
     """
-    middleware = [Middleware(PageCache)]
-    if api is not None:
-        middleware.insert(0, Middleware(server.Beside, api=api))
+    folder = temporary_folder(settings.home)
+    ours = () if api is None else (*server.OURS, MOUNT)
+    known = {"public_url": settings.public_url, "on_space": settings.on_space}
+    gate = Middleware(Gate, folder=folder, beside=ours, own=(TAKES,), **known)
+    beside = [] if api is None else [Middleware(server.Beside, api=api)]
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,
@@ -59,10 +63,12 @@ def launch_options(settings: Settings, api: server.App | None = None) -> dict[st
         "show_error": False,
         "pwa": False,
         "mcp_server": True,
+        "enable_monitoring": False,
+        "state_session_capacity": SESSIONS_LIMIT,
         "share": False,
         "inbrowser": False,
         "quiet": True,
-        "app_kwargs": {"middleware": middleware},
+        "app_kwargs": {"middleware": [gate, *beside, Middleware(PageCache)], "lifespan": sweeping(folder)},
     }
 
 
@@ -101,6 +107,7 @@ def main() -> None:
         options = launch_options(SETTINGS, api)
         options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route), Mount(TAKES, takes.route)]
         demo.launch(**options, prevent_thread_lock=True)
+        server.bound(demo.server)
         demo._queue.sleep_when_free = demo._queue.progress_update_sleep_when_free = QUEUE_LOOK_S
         studio.start()
         background.start()

@@ -24,6 +24,9 @@ REFERENCE_MAX_BYTES = 20_000_000
 PROMPT_LIMIT_S = 8.0
 """A prompt clip must be shorter than this; exactly this long is too long."""
 
+PROMPT_TEXT_MAX_CHARS = 500
+"""Nobody says more in that time; the contract leaves it open. Ours, as comparing two texts takes their product."""
+
 TEXT_MAX_CHARS = 2000
 SPEECH_LIMIT_CHARS = 10_000
 """A text for T2A's synchronous routes must be shorter than this; longer ones go to the asynchronous ones …"""
@@ -160,13 +163,31 @@ def ends_with_punctuation(text: str) -> bool:
     return bool(bare) and unicodedata.category(bare[-1]) in {"Po", "Pd"} and bare[-1] not in _NOT_ENDING
 
 
-def check_prompt_text(prompt_text: str) -> str:
-    """Refuse a transcript that says nothing or does not end with punctuation; return it stripped.
+def check_prompt_length(prompt_text: str) -> str:
+    """Refuse a transcript that is longer than anything said in a prompt clip; return it unchanged.
 
     Raises:
-        PromptError: ``prompt_no_letter`` or ``prompt_no_punctuation``.
+        PromptError: ``prompt_text_too_long``, measured and limit in characters.
     """
-    text = prompt_text.strip()
+    if len(prompt_text) > PROMPT_TEXT_MAX_CHARS:
+        raise PromptError(
+            f"The transcript has {len(prompt_text):,} characters; at most {PROMPT_TEXT_MAX_CHARS:,} are accepted.",
+            code="prompt_text_too_long",
+            field="prompt_text",
+            measured=len(prompt_text),
+            limit=PROMPT_TEXT_MAX_CHARS,
+            advice="Type exactly what is said in the clip, and nothing else.",
+        )
+    return prompt_text
+
+
+def check_prompt_text(prompt_text: str) -> str:
+    """Refuse a transcript that is too long, says nothing or does not end with punctuation; return it stripped.
+
+    Raises:
+        PromptError: ``prompt_text_too_long``, ``prompt_no_letter`` or ``prompt_no_punctuation``.
+    """
+    text = check_prompt_length(prompt_text.strip())
     if not any(c.isalpha() for c in text):
         raise PromptError(
             "The transcript has no words.",

@@ -178,8 +178,9 @@ class Examining:
             heard: what was heard in it before; None to listen.
 
         Raises:
-            As examine(), at the field ``prompt_audio``; PromptError: the clip is too long.
+            As examine(), at the field ``prompt_audio``; PromptError: the clip or its transcript is too long.
         """
+        contract.check_prompt_length(text or "")
         if heard is None:
             with self.place():
                 recording = read(prompt_audio, field="prompt_audio")

@@ -12,10 +12,11 @@ from clone.settings import Settings
 from clone.studio import Studio
 from clone.ui import api, fields, language, outcomes, panels, parts, words
 from clone.ui.cloning import Cloning
-from clone.ui.files import KEPT_FOR_S, LOOKED_AT_EVERY_S, VisitFiles, refuse_downloads, temporary_folder
+from clone.ui.files import VisitFiles, refuse_downloads, refuse_fields, temporary_folder
 from clone.ui.hosting import BACKEND_KEY, Hosting
 from clone.ui.running import Desk
 from clone.ui.sampling import Prompting, Sampling
+from clone.ui.sessions import QUEUE_LIMIT, keep_sessions_small
 from clone.ui.speaking import Speaking, speak_panel
 from clone.ui.takes import Takes
 from clone.ui.visitors import STORAGE_KEY, browser_secret, is_loopback
@@ -62,9 +63,11 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         takes: where what is said here is found by its links.
     """
     refuse_downloads()
+    refuse_fields()
+    keep_sessions_small()
     on_loopback = is_loopback(settings.server_name) and not settings.public_url
     desk = Desk(studio, settings, VisitFiles(temporary_folder(settings.home)), takes)
-    with gr.Blocks(title=words.TITLE, delete_cache=(LOOKED_AT_EVERY_S, KEPT_FOR_S), analytics_enabled=False) as page:
+    with gr.Blocks(title=words.TITLE, analytics_enabled=False) as page:
         api.wire(desk, authorize)  # first, while check, clone and speak are nobody's names
         secret = browser_secret(settings.home)
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=secret)
@@ -100,6 +103,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         language.wire(spoken.language, spoken.text, studio, page, _QUICK)
         page.load(js=_DRAFTS_JS, outputs=[preview.text, spoken.text], **_IN_BROWSER)
         page.unload(_forget_files(desk))
+    page.queue(max_size=QUEUE_LIMIT)
     page.space_id = None  # else the browser of a Space's visitor would be sent to Google for letters
     return page  # type: ignore[no-any-return]
 
