@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -76,7 +76,8 @@ Tell = Callable[[object], None]
 Work = Callable[[Tell, Stop], object]
 
 MAX_WAITING = 16
-MAX_JOBS_PER_OWNER = 2
+MAX_WAITING_PER_OWNER = 8
+MAX_RUNNING_PER_OWNER = 2
 REST_AFTER_S = 3.0
 REST_AFTER_JOBS = 10
 HEARTBEAT_S = 0.2
@@ -87,6 +88,8 @@ class _Job:
     def __init__(self, owner: str, work: Work) -> None:
         self.owner = owner
         self.work = work
+        self.turn = 0
+        """One's second job has a later turn than the first of anybody who is here by then."""
         self.stop = Stop()
         self.stage: Stage | None = None
         self.result: object = None
@@ -111,11 +114,12 @@ class _Job:
 
 
 class Queue:
-    """One worker for every caller: two cores do one clone at a time best. Bounded, fair per owner.
+    """One worker for every caller: two cores do one clone at a time best. Bounded, and fair: owners take turns.
 
     Args:
         max_waiting: jobs in line.
-        max_per_owner: jobs of one owner, in line or at work.
+        max_waiting_per_owner: of them, jobs of one owner.
+        max_running_per_owner: jobs of one owner at work at once; more than that wait, even for a free worker.
         n_workers: more than one only for work that waits for others.
         rest: done by a worker that has had nothing to do for ``REST_AFTER_S``, or ``REST_AFTER_JOBS`` without a rest:
             not between any two jobs, or the second would pay for it.
@@ -124,16 +128,20 @@ class Queue:
     def __init__(
         self,
         max_waiting: int = MAX_WAITING,
-        max_per_owner: int = MAX_JOBS_PER_OWNER,
+        max_waiting_per_owner: int = MAX_WAITING_PER_OWNER,
+        max_running_per_owner: int = MAX_RUNNING_PER_OWNER,
+        *,
         n_workers: int = 1,
         rest: Callable[[], None] | None = None,
     ) -> None:
         self._rest = rest
         self._n_workers = n_workers
         self._max_waiting = max_waiting
-        self._max_per_owner = max_per_owner
+        self._max_waiting_per_owner = max_waiting_per_owner
+        self._max_running_per_owner = max_running_per_owner
         self._changed = threading.Condition()
-        self._waiting: deque[_Job] = deque()
+        self._turn = 0
+        self._waiting: list[_Job] = []
         self._running: list[_Job] = []
         self._workers: list[threading.Thread] = []
 
@@ -173,13 +181,14 @@ class Queue:
 
     def _enter(self, job: _Job) -> _Job:
         with self._changed:
-            mine = [other for other in (*self._waiting, *self._running) if other.owner == job.owner]
-            if len(mine) >= self._max_per_owner:
+            owned = [other for other in (*self._waiting, *self._running) if other.owner == job.owner]
+            mine = sum(other in self._waiting for other in owned)
+            if mine >= self._max_waiting_per_owner:
                 raise BusyError(
-                    f"You have {len(mine)} jobs going on already; at most {self._max_per_owner} are taken at once.",
+                    f"{mine} jobs of yours are waiting; at most {self._max_waiting_per_owner} may wait.",
                     code="quota_work",
-                    measured=len(mine),
-                    limit=self._max_per_owner,
+                    measured=mine,
+                    limit=self._max_waiting_per_owner,
                     advice="Wait for one to end, or cancel it.",
                 )
             if len(self._waiting) >= self._max_waiting:
@@ -191,6 +200,7 @@ class Queue:
                     advice="Try again in a minute.",
                     retry_after_s=60,
                 )
+            job.turn = max([self._turn, *(1 + mine.turn for mine in owned)])
             self._waiting.append(job)
             if len(self._workers) < self._n_workers:
                 self._workers.append(threading.Thread(target=self._work, name="timbre-worker", daemon=True))
@@ -206,7 +216,16 @@ class Queue:
 
     def _position(self, job: _Job) -> int:
         with self._changed:
-            return self._waiting.index(job) + 1 if job in self._waiting else 1
+            line = self._line()
+            return line.index(job) + 1 if job in line else 1
+
+    def _line(self) -> list[_Job]:
+        """Return what waits in the order of its turns."""
+        return sorted(self._waiting, key=lambda job: job.turn)
+
+    def _ready(self) -> _Job | None:
+        n_running = Counter(job.owner for job in self._running)
+        return next((job for job in self._line() if n_running[job.owner] < self._max_running_per_owner), None)
 
     def _work(self) -> None:
         n_jobs = 0
@@ -217,6 +236,7 @@ class Queue:
                 n_jobs += 1
                 with self._changed:
                     self._running.remove(job)
+                    self._changed.notify_all()
             if job is None or n_jobs == REST_AFTER_JOBS:
                 n_jobs = 0
                 if self._rest:
@@ -224,10 +244,12 @@ class Queue:
 
     def _next(self, within_s: float | None) -> _Job | None:
         with self._changed:
-            if not self._changed.wait_for(lambda: bool(self._waiting), within_s):
+            job = self._changed.wait_for(self._ready, within_s)
+            if job is None:
                 return None
-            job = self._waiting.popleft()
+            self._waiting.remove(job)
             self._running.append(job)
+            self._turn = max(self._turn, job.turn)
             return job
 
 

@@ -18,7 +18,7 @@ from clone.audio.read import Recording, read
 from clone.audio.write import accepted, mp3_bytes
 from clone.engine.local import LocalBackend
 from clone.errors import CancelledError
-from clone.jobs import HEARTBEAT_S, MAX_JOBS_PER_OWNER, MAX_WAITING, Stage, Stop, Waiting
+from clone.jobs import HEARTBEAT_S, MAX_WAITING, MAX_WAITING_PER_OWNER, Stage, Stop, Waiting
 from clone.settings import Settings
 from clone.studio import Studio
 from tests.sounds import encode, tone
@@ -59,9 +59,15 @@ def test_a_busy_queue(studio: Studio, examples: list[Path], held: Iterator[Any])
     """All in one, since keeping a queue busy costs seconds."""
     first, second = (studio.clone(order(path, "ann")) for path in examples[:2])
     assert [next(first), next(second)] == [Waiting(1), Waiting(2)]
-    third = refusal(studio.clone(order(examples[2], "ann")))
-    assert (third.code, third.measured, third.limit) == ("quota_work", MAX_JOBS_PER_OWNER, MAX_JOBS_PER_OWNER)
-    assert third.status == 429
+    more = [studio.clone(order(examples[2], "ann", name=str(i))) for i in range(MAX_WAITING_PER_OWNER - 2)]
+    for each in more:
+        next(each)
+    refused = refusal(studio.clone(order(examples[2], "ann")))
+    limit = MAX_WAITING_PER_OWNER
+    assert (refused.code, refused.measured, refused.limit) == ("quota_work", limit, limit)
+    assert refused.status == 429
+    for each in more:
+        each.close()  # type: ignore[attr-defined]
     others = [studio.clone(order(examples[2], f"owner {i}")) for i in range(MAX_WAITING - 2)]
     for other in others:
         next(other)

@@ -47,7 +47,7 @@ ERRORS: dict[int, tuple[str, str, str]] = {
     ),
     429: (
         "RATE_LIMIT_EXCEEDED",
-        "You have 2 jobs going on already.",
+        "8 jobs of yours are waiting; at most 8 may wait.",
         "Too much at once, or too many calls in a minute.",
     ),
     500: ("TASK_FAILED", "Something went wrong on this side.", "It failed here; the trace id is in metadata."),
