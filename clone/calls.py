@@ -94,7 +94,7 @@ class Calls:
         """
         order, voice, measure = asked
         with self.hosted.once(voice.owner + voice.request_key):
-            stored = self._library.find(voice.request_key, voice.owner)
+            stored = self._library.again(voice.request_key, voice.owner)
             if stored:
                 return Cloned(stored, True)
             say = partial(_say, tell, 2, N_STEPS)

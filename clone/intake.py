@@ -17,14 +17,17 @@ from clone.jobs import Stop
 from clone.orders import CloneOrder
 
 
-def chosen(path: Path, bounds: Bounds | None, stop: Stop) -> tuple[Recording, Path | bytes]:
+def chosen(path: Path, bounds: Bounds | None, stop: Stop, *, as_sent: bool = False) -> tuple[Recording, Path | bytes]:
     """Return what is to be cloned, and its file: the recording, or the part of it from one second to another.
 
     Raises:
-        AudioError: it can't be read; ``bad_stretch``.
+        AudioError: it can't be read; ``bad_stretch``; ``bad_format`` or ``too_big``, where the file goes ``as_sent``.
     """
     recording = read(path, stop=stop)
     if bounds is None:
+        if as_sent:
+            contract.check_format(recording.format)
+            contract.check_size(recording.n_bytes)
         return recording, path
     part = part_of(recording, bounds)
     return part, wav_bytes(part.samples, part.sample_rate)

@@ -23,7 +23,7 @@ from clone.contract import RETENTION
 from clone.database import migrate, open_database, truncate_log
 from clone.errors import VoiceError
 from clone.likeness import Likeness
-from clone.settings import Settings
+from clone.settings import LOCAL, Settings
 from clone.store import Store, make_private_folder
 from clone.voice import (
     COLUMNS,
@@ -129,12 +129,20 @@ class Library:
         with self._reading.begin() as db:
             return self._live(db, voice_id, owner)
 
-    def find(self, request_key: str, owner: str) -> Voice | None:
-        """Return the newest living voice that came of the same request, if there is one."""
+    def again(self, request_key: str, owner: str) -> Voice | None:
+        """Return the newest living voice that came of the same request, if there is one, to answer with it again.
+
+        A temporary voice of this machine lives for the contract's retention from now; a hosted one keeps its deadline.
+        """
         query = f"SELECT * FROM voices WHERE request_key = :key AND owner = :owner AND {_LIVE} ORDER BY created_at DESC"
+        asked = {"key": request_key, "owner": owner}
         with self._reading.begin() as db:
-            row = db.execute(text(query), {"key": request_key, "owner": owner, "now": stamp(self._now())}).first()
-        return from_row(row._mapping) if row else None
+            row = db.execute(text(query), asked | {"now": stamp(self._now())}).mappings().first()
+        if row is None or row["permanent_at"] or row["backend"] != LOCAL:
+            return from_row(row) if row else None
+        with self._changing() as db:
+            row = db.execute(text(query), asked | {"now": stamp(self._now())}).mappings().first()
+            return _update(db, replace(from_row(row), expires_at=self._now() + RETENTION)) if row else None
 
     def voices(self, owner: str) -> list[Voice]:
         """Return an owner's living voices, newest first."""
@@ -326,7 +334,7 @@ class Library:
         names = tuple(name for name in voice.files if name in there)
         if names == voice.files:
             return bool(there - {*names})
-        if voice.backend == "local" and not any(name.startswith(REFERENCE) for name in names):
+        if voice.backend == LOCAL and not any(name.startswith(REFERENCE) for name in names):
             db.execute(text("DELETE FROM voices WHERE voice_id = :id"), {"id": voice.voice_id})
         else:
             _update(db, replace(voice, files=names, n_bytes=self._store.size(folder)))

@@ -42,7 +42,8 @@ class CloneOrder:
     ``backend`` is one of BACKENDS; ``api_key`` is for the hosted one, and kept by nobody. ``stretch`` is the part to
     clone from, its start and end in seconds: only that is sent and kept; None for all of it. ``language`` is the
     preview's, one of t2a.LANGUAGES' codes; None tells it from the text. The contract has no field for it, so the hosted
-    service always tells it itself.
+    service always tells it itself. ``as_sent`` holds the files themselves to the contract's formats and size, as of a
+    program; what a person gives is converted instead.
     """
 
     owner: str
@@ -56,6 +57,7 @@ class CloneOrder:
     api_key: str | None = field(default=None, repr=False)
     stretch: tuple[float, float] | None = None
     language: str | None = None
+    as_sent: bool = False
 
 
 def check_asked(order: CloneOrder) -> None:

@@ -110,9 +110,10 @@ class Api:
             consent=True,
             prompt_audio=prompt.prompt_audio_url if prompt else None,
             prompt_text=prompt.prompt_text if prompt else None,
+            as_sent=True,
         )
         cloned = await self._follower.result(request, self._studio.clone(order))
-        answer = {"voice_id": cloned.voice.voice_id}
+        answer: dict[str, str | None] = {"voice_id": cloned.voice.voice_id, "expires_at": cloned.voice.ends}
         if asked.text is not None:
             preview = await to_thread.run_sync(self._preview, cloned.voice.voice_id, owner, str(asked.model))
             answer["demo_audio_url"] = self._link(request, preview)

@@ -316,7 +316,7 @@ class Studio:
             stored = self._replay(order, path, prompt_path)
             if stored is not None:
                 return stored
-            recording, original = intake.chosen(path, order.stretch, stop)
+            recording, original = intake.chosen(path, order.stretch, stop, as_sent=order.as_sent)
             step("Checking the recording")
             report, heard, (kept, suffix) = intake.judged(self._backend, recording, original, stop)
             report.raise_if_refused()
@@ -348,6 +348,8 @@ class Studio:
 
     def _prompt(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, Heard]:
         recording = read(path, field="prompt_audio", stop=stop)
+        if order.as_sent:
+            contract.check_format(recording.format, "prompt_audio")
         contract.check_prompt_duration(recording.duration_s)
         text = contract.check_prompt_text(order.prompt_text or "")
         heard = self._backend.listen(recording.samples, recording.sample_rate)
@@ -360,7 +362,7 @@ class Studio:
         if not path.is_file() or (prompt_path and not prompt_path.is_file()):
             return None
         try:
-            voice = self._library.find(self._request_key(order, path, prompt_path), order.owner)
+            voice = self._library.again(self._request_key(order, path, prompt_path), order.owner)
         except OSError:  # reading it says what is the matter
             return None
         return None if voice is None else Cloned(voice, True)

@@ -69,6 +69,11 @@ class Voice:
         return self.permanent_at is not None
 
     @property
+    def ends(self) -> str | None:
+        """When it expires, as text for programs; None once it is kept for good."""
+        return None if self.expires_at is None else self.expires_at.isoformat(timespec="seconds")
+
+    @property
     def alike(self) -> Likeness | None:
         """How alike clone and reference are, as one value; None where that was not measured."""
         measured = {name: getattr(self, name) for name in UNMEASURED if name != "likeness"}

@@ -322,7 +322,7 @@ def test_the_contracts_names_are_not_defined_again(path: Path) -> None:
 
 @pytest.mark.parametrize("path", EVERYTHING, ids=name)
 def test_files_are_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
 
 
 def test_functions_take_few_parameters() -> None:

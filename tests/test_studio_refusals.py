@@ -82,7 +82,7 @@ def test_half_a_prompt_and_foreign_text(
     [
         ({"model": "speech-01"}, "unknown_model"),
         ({"text": "a" * (TEXT_MAX_CHARS + 1)}, "text_too_long"),
-        ({"text": "123"}, "text_no_letter"),
+        ({"text": "?!"}, "text_no_letter"),
         ({"text": "De trein naar de kust vertrekt om negen uur."}, "text_language"),
         ({"voice_id": "voice_unknown"}, "unknown_voice"),
         ({"voice_id": "../../etc/passwd"}, "unknown_voice"),

@@ -323,8 +323,7 @@ def test_a_filled_in_form_is_an_order() -> None:
         ({"prompt_audio": __file__}, "prompt_text"),
         ({"prompt_audio": __file__, "prompt_text": "No end"}, "prompt_text"),
         ({"prompt_audio": "/gone.wav", "prompt_text": "It is gone."}, "prompt_audio"),
-        ({"text": ""}, "text"),
-        ({"text": None}, "text"),
+        ({"text": "…"}, "text"),
         ({"text": "a" * (contract.TEXT_MAX_CHARS + 1)}, "text"),
         ({"model": "any"}, "model"),
         ({"consent": False}, "consent"),
@@ -333,6 +332,14 @@ def test_a_filled_in_form_is_an_order() -> None:
 )
 def test_each_fault_is_at_its_field(changes: dict[str, object], field: str) -> None:
     assert [fault.field for fault in form(**changes).faults()] == [field]
+
+
+@pytest.mark.parametrize("text", [None, "", "  \n"])
+def test_a_form_without_a_text_asks_for_no_preview(text: str | None) -> None:
+    filled = form(text=text)
+    assert filled.faults() == []
+    options = filled.order("me", filled.given.check()).options
+    assert (options.text, options.model) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def _clone(studio: Studio, arguments: argparse.Namespace) -> None:
         arguments.json,
         voice_id=cloned.voice.voice_id,
         **_likeness(cloned, arguments.json),
-        expires_at=_expiry(cloned.voice),
+        expires_at=cloned.voice.ends,
         replayed=cloned.replayed,
         preview=str(out) if out else None,
     )
@@ -117,7 +117,7 @@ def _speak(studio: Studio, arguments: argparse.Namespace) -> None:
     spoken = speak(studio, arguments, LOCAL_OWNER)
     if spoken:
         voice, out = spoken
-        _answer(arguments.json, voice_id=voice.voice_id, expires_at=_expiry(voice), speech=str(out))
+        _answer(arguments.json, voice_id=voice.voice_id, expires_at=voice.ends, speech=str(out))
 
 
 def _check(studio: Studio, arguments: argparse.Namespace) -> None:
@@ -161,13 +161,13 @@ def _voices(studio: Studio, arguments: argparse.Namespace) -> None:
             {
                 "voices": [
                     {name: getattr(voice, name) for name in OF_A_VOICE}
-                    | {"created_at": voice.created_at.isoformat(), "expires_at": _expiry(voice)}
+                    | {"created_at": voice.created_at.isoformat(), "expires_at": voice.ends}
                     for voice in voices
                 ]
             }
         )
     else:
-        print_table([(v.voice_id, v.model or "-", _expiry(v) or "permanent", v.name) for v in voices])
+        print_table([(v.voice_id, v.model or "-", v.ends or "permanent", v.name) for v in voices])
 
 
 def _keep(studio: Studio, arguments: argparse.Namespace) -> None:
@@ -207,10 +207,6 @@ def _called(chosen: Sequence[str], voices: Sequence[Voice]) -> str:
 
 def _it(chosen: Sequence[str]) -> str:
     return "it" if len(chosen) == 1 else "them"
-
-
-def _expiry(voice: Voice) -> str | None:
-    return None if voice.expires_at is None else voice.expires_at.isoformat(timespec="seconds")
 
 
 def _answer(as_json: bool, **answer: object) -> None:

@@ -140,7 +140,7 @@ class Endpoints:
         """
         asked = {
             "text": text or None,
-            "model": model if text else None,
+            "model": (model or _MODEL) if text else None,
             "accuracy": accuracy,
             "need_noise_reduction": need_noise_reduction,
             "need_volume_normalization": need_volume_normalization,
@@ -160,6 +160,7 @@ class Endpoints:
                 name=_said(name, "name", NAME_MAX_CHARS),
                 stretch=_part(start_s, end_s),
                 language=check_language(_said(language, "language", contract.TEXT_MAX_CHARS)),
+                as_sent=True,
             )
             cloned = _result(self._desk.studio.clone(order), Cloned)
             return _told(cloned), self._preview(cloned.voice)
@@ -197,10 +198,11 @@ class Endpoints:
             set_to = check_language(_said(language, "language", contract.TEXT_MAX_CHARS))
             how = replace(contract.parse(VoiceSetting, setting).settings, language=set_to)
             said = _said(text, "text", contract.TEXT_MAX_CHARS)
-            if format not in ("mp3", "wav"):
+            kind = format or "mp3"
+            if kind not in ("mp3", "wav"):
                 raise Refused("The format is neither mp3 nor wav.", code="invalid", field="format", limit="mp3, wav")
-            spoken = _result(self._desk.studio.speak(SpeakOrder(owner, voice_id, said, model, how)), Spoken)
-            path = self._desk.files.new(None, f"timbre-speech.{format}")
+            spoken = _result(self._desk.studio.speak(SpeakOrder(owner, voice_id, said, model or _MODEL, how)), Spoken)
+            path = self._desk.files.new(None, f"timbre-speech.{kind}")
             self._desk.studio.write_speech(spoken, path)
             return _file(path)
 
@@ -260,6 +262,8 @@ def _decoded(uri: str, field: str) -> bytes:
 
 
 def _said(value: object, field: str, max_chars: int) -> str:
+    if value is None:  # as good as absent
+        return ""
     if not isinstance(value, str):
         raise Refused(f"{field} is not text.", code="invalid", field=field)
     if len(value) > max_chars:
@@ -274,6 +278,7 @@ def _said(value: object, field: str, max_chars: int) -> str:
 
 
 def _part(start_s: object, end_s: object) -> tuple[float, float] | None:
+    start_s, end_s = start_s or 0.0, end_s or 0.0
     for value in (start_s, end_s):
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise Refused("start_s and end_s must be numbers of seconds.", code="invalid", field="audio")
@@ -295,7 +300,7 @@ def _told(cloned: Cloned) -> str:
         voice_id=voice.voice_id,
         **{name: getattr(voice, name) for name in UNMEASURED},
         told=told(cloned.alike) if cloned.alike else None,
-        expires_at=None if voice.expires_at is None else voice.expires_at.isoformat(timespec="seconds"),
+        expires_at=voice.ends,
         replayed=cloned.replayed,
     )
 

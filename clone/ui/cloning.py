@@ -200,11 +200,13 @@ class Cloning:
         players = {}
         for kind, player in (("reference", self.result.original), ("preview", self.result.clone)):
             if not any(name.startswith(f"{kind}.") for name in voice.files):
-                players[player] = gr.update(value=None)
+                players[player] = gr.update(value=None, visible=False)
                 continue
             source = studio.audio(voice.voice_id, owner, kind)
             name = file_name(source.suffix[1:], words.player(kind, voice.name or words.UNNAMED))
-            players[player] = gr.update(value=str(self._desk.files.copy(visit, source, name, voice.voice_id)))
+            players[player] = gr.update(
+                value=str(self._desk.files.copy(visit, source, name, voice.voice_id)), visible=True
+            )
         return {
             **players,
             self.result.card: gr.update(visible=True),

@@ -86,7 +86,9 @@ class Hosting:
         calls = self._desk.studio.calls
         way = calls.publisher.way(is_url=source == words.LINK)
         try:
-            options = contract.parse(contract.CloneOptions, {"text": text or None, "model": model})
+            options = contract.parse(
+                contract.CloneOptions, {"text": text if text and text.strip() else None, "model": model}
+            )
             cost = calls.clone_cost(options)
         except TimbreError:
             cost = words.COST_UNKNOWN

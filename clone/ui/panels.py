@@ -161,7 +161,9 @@ def preview_panel() -> PreviewPanel:
     """Build: text, counter, ready sentences, model; advanced settings, closed."""
     with fields.card():
         gr.HTML(parts.heading(2, words.PREVIEW))
-        text = gr.Textbox(words.TEXT_START, label=words.TEXT, lines=3, max_lines=5, elem_id="text")
+        text = gr.Textbox(
+            words.TEXT_START, label=words.TEXT, info=words.TEXT_HINT, lines=3, max_lines=5, elem_id="text"
+        )
         with gr.Row(elem_classes="tb-under"):
             told = fields.slot("language-said")
             counter = gr.HTML(parts.counter(len(words.TEXT_START)), elem_id="text-count")

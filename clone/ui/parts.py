@@ -164,6 +164,8 @@ def result(voice: Voice, replayed: bool, more: str = "") -> str:
     said += [note("warn", more)] if more else []
     if voice.alike:
         said.append(gauge(voice.alike))
+    elif voice.file("preview") is None and not more:
+        said.append(note("info", words.NO_PREVIEW, words.NO_PREVIEW_ADVICE))
     facts = [expiry(voice) + ("" if voice.permanent else words.UNLESS_SPOKEN)]
     if voice.model:
         facts.insert(0, voice.model)

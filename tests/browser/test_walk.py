@@ -100,6 +100,22 @@ def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
     expect(row).to_have_count(0)
 
 
+def test_a_voice_is_made_without_a_preview(visit: Visit, example_m4a: Path) -> None:
+    page = visit()
+    upload(page, example_m4a)
+    clone(page, "  ")
+    expect(page.locator("#facts")).to_contain_text("without a preview")
+    expect(page.locator("#cloned audio, #cloned [data-testid=waveform-controls]")).to_have_count(0)
+    page.click("#again")
+    page.fill("#speak-text textarea", "Now it speaks.")
+    choose_turbo(page, "#speak-model")
+    page.click("#speak")
+    expect(page.locator("#take-done")).to_contain_text("Save")
+    go(page, "Clone")
+    clone(page, "And now with one.")
+    expect(page.locator("#cloned [data-testid=waveform-controls]")).to_be_visible()
+
+
 def test_from_the_microphone_to_a_voice(visit: Visit, microphone: Browser, tmp_path: Path) -> None:
     page = visit(within=microphone)
     choose_source(page, "Record")
