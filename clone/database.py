@@ -171,10 +171,42 @@ def _m005_calibrated_likeness(db: Connection) -> None:
         db.execute(text(f"ALTER TABLE voices ADD COLUMN {name} INTEGER"))
 
 
+def _m006_documents(db: Connection) -> None:
+    """What was said with a voice, by sentence."""
+    db.execute(
+        text("""
+        CREATE TABLE documents (
+            document_id VARCHAR(40) PRIMARY KEY,
+            owner VARCHAR(200) NOT NULL,
+            voice_id VARCHAR(200) NOT NULL,
+            text TEXT NOT NULL,
+            model VARCHAR(100) NOT NULL,
+            settings TEXT NOT NULL,
+            request_key VARCHAR(64) NOT NULL,
+            created_at VARCHAR(32) NOT NULL,
+            n_sentences INTEGER NOT NULL
+        )""")
+    )
+    db.execute(text("CREATE INDEX documents_by_owner ON documents (owner, created_at)"))
+    db.execute(text("CREATE INDEX documents_by_voice ON documents (voice_id)"))
+    db.execute(
+        text("""
+        CREATE TABLE sentences (
+            document_id VARCHAR(40) NOT NULL,
+            position INTEGER NOT NULL,
+            text TEXT NOT NULL,
+            duration_s DOUBLE PRECISION NOT NULL,
+            n_bytes BIGINT NOT NULL,
+            PRIMARY KEY (document_id, position)
+        )""")
+    )
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _m001_voices,
     _m002_expired_voices,
     _m003_tasks,
     _m004_notes_and_undo,
     _m005_calibrated_likeness,
+    _m006_documents,
 )

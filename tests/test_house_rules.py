@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "keys": FOUNDATION | {"store"},
     "rates": FOUNDATION,
     "tasks": FOUNDATION | {"store", "voice"},
+    "documents": FOUNDATION | {"audio", "orders", "store", "voice"},
     "recital": FOUNDATION | PARTS | {"orders", "examining"},
     "hosted": FOUNDATION | {"audio", "fetch", "novita", "orders", "publish"},
     "calls": FOUNDATION
@@ -127,7 +128,7 @@ ONLY = {
     "pypinyin": {"engine"},
     "fugashi": {"engine"},
     "ipadic": {"engine"},
-    "sqlalchemy": {"library", "database", "tasks"},
+    "sqlalchemy": {"library", "database", "tasks", "documents"},
     "fsspec": {"store"},
     "filelock": {"library", "database"},
     "platformdirs": {"settings"},

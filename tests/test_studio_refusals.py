@@ -66,7 +66,7 @@ def test_consent_is_asked_before_anything_is_read(studio: Studio, idle: None) ->
             "prompt_no_punctuation",
             "prompt_text",
         ),
-        ({"prompt_audio": Path("clip.wav"), "prompt_text": "123."}, "prompt_no_letter", "prompt_text"),
+        ({"prompt_audio": Path("clip.wav"), "prompt_text": "-."}, "prompt_no_letter", "prompt_text"),
         ({"text": "Der Zug an die Küste fährt um neun Uhr ab."}, "text_language", "text"),
     ],
 )

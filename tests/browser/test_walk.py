@@ -110,7 +110,7 @@ def test_a_voice_is_made_without_a_preview(visit: Visit, example_m4a: Path) -> N
     page.fill("#speak-text textarea", "Now it speaks.")
     choose_turbo(page, "#speak-model")
     page.click("#speak")
-    expect(page.locator("#take-done")).to_contain_text("Save")
+    expect(page.locator("#take-done")).to_contain_text("Download")
     go(page, "Clone")
     clone(page, "And now with one.")
     expect(page.locator("#cloned [data-testid=waveform-controls]")).to_be_visible()
