@@ -51,13 +51,15 @@ class Run:
 
     def follow(self) -> Generator[Updates, None, None]:
         """Yield all that is shown so far, then what changes, to the end."""
-        seen, n_seen = {}, 0
+        seen: Updates = {}
+        n_seen = 0
         with self._changed:
             self._followers += 1
         try:
             while True:
                 with self._changed:
-                    self._changed.wait_for(lambda: self._n_updates > n_seen or self._over)
+                    while self._n_updates == n_seen and not self._over:
+                        self._changed.wait()
                     shown, n_seen, over = dict(self._shown), self._n_updates, self._over
                 yield {slot: told for slot, told in shown.items() if slot not in seen or seen[slot] is not told}
                 if over:
