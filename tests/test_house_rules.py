@@ -51,10 +51,12 @@ MAY_IMPORT = {
     "tasks": FOUNDATION | {"store", "voice"},
     "recital": FOUNDATION | PARTS | {"orders", "examining"},
     "hosted": FOUNDATION | {"audio", "fetch", "novita", "orders", "publish"},
+    "journal": FOUNDATION | {"database", "store", "voice"},
     "calls": FOUNDATION
     | {
         "audio",
         "hosted",
+        "journal",
         "library",
         "novita",
         "orders",
@@ -99,6 +101,7 @@ MAY_IMPORT = {
 }
 # What Studio hands out: views may name the type or the limit, and call nothing beside it.
 HANDED_OUT = {
+    ("journal", "Entry"),
     ("library", "Voice"),
     ("voice", "Voice"),
     ("voice", "NAME_MAX_CHARS"),
@@ -127,9 +130,9 @@ ONLY = {
     "pypinyin": {"engine"},
     "fugashi": {"engine"},
     "ipadic": {"engine"},
-    "sqlalchemy": {"library", "database", "tasks"},
+    "sqlalchemy": {"library", "database", "journal", "tasks"},
     "fsspec": {"store"},
-    "filelock": {"library", "database"},
+    "filelock": {"library", "database", "journal"},
     "platformdirs": {"settings"},
     "av": {"audio"},
     "noisereduce": {"audio"},
