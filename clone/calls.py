@@ -278,8 +278,8 @@ class Calls:
         """Keep a voice that was just made, its id first of all; the entry stays while there is a preview to fetch."""
         assert made.voice, "of a clone"
         entry_id = made.entry_id
+        _tried(partial(self._journal.answered, entry_id, made.voice_id, made.preview_url))
         try:
-            self._journal.answered(entry_id, made.voice_id, made.preview_url)
             voice = replace(made.voice, voice_id=made.voice_id)
             kept = self._library.add(voice, files, partial(self._journal.kept, entry_id))
         except Exception as error:  # noqa: BLE001  whatever it is, the id that was paid for must not be lost with it
@@ -287,7 +287,7 @@ class Calls:
             raise MaybeDone(
                 f"The service made the voice {made.voice_id}, but it could not be kept here.",
                 code="not_kept",
-                advice="Note its voice_id. Asking again, or the next start, tries once more to keep it, for free.",
+                advice="Note its voice_id: with it, the voice can still be kept among yours, and that costs nothing.",
             ) from None
         if not made.preview_url:
             _tried(partial(self._journal.end, entry_id))

@@ -9,6 +9,7 @@ operating system releases when the holder dies, so two processes with one home n
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,11 @@ CLONE, KEEP, SPEECH = "clone", "keep", "speech"
 SENT, ANSWERED, KEPT = "sent", "answered", "kept"
 """Its end is not known; its voice is known, and not in the library yet; there, and its preview still to be fetched."""
 
+LOOKED_AT_FOR_S = 0.3
+"""Longer than somebody holds an entry who only looks whether anybody works on it."""
+
 _ROOT = "paid"
+_ENTRY_ID = re.compile(r"[0-9a-f]{24}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +99,21 @@ class Journal:
         return Entry(entry_id=entry_id, owner=owner, kind=kind, created_at=self._now(), voice_id=voice_id)
 
     @contextmanager
-    def alone(self, entry_id: str) -> Iterator[None]:
+    def alone(self, entry_id: str, within_s: float = LOOKED_AT_FOR_S) -> Iterator[None]:
         """Work on an entry, alone among all threads and processes.
+
+        Args:
+            entry_id: which; a browser may have sent anything.
+            within_s: how long to wait for somebody who has it.
 
         Raises:
             BusyError: ``same_request``, somebody works on it.
+            TimbreError: ``unknown_request``, it can't be one.
         """
+        if not _ENTRY_ID.fullmatch(entry_id):
+            raise _unknown()
         try:
-            with FileLock(self._lock(entry_id), timeout=0, mode=0o600):
+            with FileLock(self._lock(entry_id), timeout=within_s, mode=0o600):
                 yield
         except Timeout:
             raise BusyError(
@@ -123,11 +135,7 @@ class Journal:
         """
         found = self._select("entry_id = :id AND owner = :owner", id=entry_id, owner=owner)
         if not found:
-            raise TimbreError(
-                "There is no such request any more.",
-                code="unknown_request",
-                advice="It was kept or dismissed, or its time is over.",
-            )
+            raise _unknown()
         return found[0]
 
     def left(self, owner: str) -> list[Entry]:
@@ -154,9 +162,14 @@ class Journal:
         }
         names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
         over = {"id": entry.entry_id, "limit": stamp(self._now() - RETENTION)}
-        with self._writing.begin() as db:
-            db.execute(text("DELETE FROM paid_requests WHERE entry_id = :id AND created_at <= :limit"), over)
-            db.execute(text(f"INSERT INTO paid_requests ({names}) VALUES ({values})"), row)
+        try:
+            with self._writing.begin() as db:
+                db.execute(text("DELETE FROM paid_requests WHERE entry_id = :id AND created_at <= :limit"), over)
+                db.execute(text(f"INSERT INTO paid_requests ({names}) VALUES ({values})"), row)
+        except Exception:
+            if self.find(entry.entry_id) is None:
+                self._store.delete(f"{_ROOT}/{entry.entry_id}")
+            raise
 
     def answered(self, entry_id: str, voice_id: str, preview_url: str) -> None:
         """Write down the voice that was made: the first thing after the answer."""
@@ -192,7 +205,7 @@ class Journal:
 
     def _swept(self, entry_id: str) -> bool:
         try:
-            with self.alone(entry_id):
+            with self.alone(entry_id, 0):
                 entry = self.find(entry_id)  # it may have come meanwhile
                 if entry is None:
                     self.end(entry_id)
@@ -203,7 +216,7 @@ class Journal:
 
     def _is_idle(self, entry_id: str) -> bool:
         try:
-            with self.alone(entry_id):
+            with self.alone(entry_id, 0):
                 return self.find(entry_id) is not None
         except BusyError:
             return False
@@ -226,6 +239,14 @@ def sent_before(entry: Entry) -> MaybeDone:
         code="maybe_paid",
         advice="Look at voices and balance in the service's console, then keep or dismiss it among your voices. "
         "Until then it is not sent again.",
+    )
+
+
+def _unknown() -> TimbreError:
+    return TimbreError(
+        "There is no such request any more.",
+        code="unknown_request",
+        advice="It was kept or dismissed, or its time is over.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import threading
@@ -104,9 +105,11 @@ def test_killed_while_it_is_answered_it_is_not_sent_again_before_somebody_looked
             with pytest.raises(TimbreError) as refused:
                 studio.calls.keep_left(left.entry_id, OWNER, wrong)
             assert refused.value.code == "no_voice_id"
-        for entry_id, owner in ((left.entry_id, "somebody else"), ("../../x", OWNER), ("", OWNER)):
-            with pytest.raises(TimbreError):
+        files = files_in(home.parent)
+        for entry_id, owner in ((left.entry_id, "somebody else"), ("../../x", OWNER), ("", OWNER), ("x\0", OWNER)):
+            with pytest.raises(TimbreError, match="no such request"):
                 studio.calls.dismiss(entry_id, owner)
+        assert files_in(home.parent) == files
         assert service.n_paid() == 1
         if half:
             studio.calls.dismiss(left.entry_id, OWNER)
@@ -201,6 +204,9 @@ def test_two_processes_with_one_home_send_the_same_request_once(
     with closing(opened(service, home, backend)) as studio:
         assert studio.calls.left(OWNER) == []  # somebody works on it
         assert refusal(studio.clone(service.order())).code == "same_request"
+        for each in (home / "paid").glob("*.lock"):
+            with pytest.raises(BusyError):
+                studio.calls.dismiss(each.stem, OWNER)
     time.sleep(1.0)
     answer.set()
     assert {process.end() for process in processes} <= {VOICE_ID, "same_request"}
@@ -243,12 +249,33 @@ def test_a_refusal_can_be_sent_again_at_once(service: Service, home: Path, backe
         assert not list((home / "audio").rglob("reference*"))
 
 
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("full", ["add", "answered"])
+def test_a_journal_that_can_not_be_written_costs_no_voice(
+    service: Service, home: Path, backend: LocalBackend, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    with closing(opened(service, home, backend)) as studio:
+        monkeypatch.setattr(studio.calls._journal, full, no_space)
+        events = studio.clone(service.order())
+        if full == "add":  # nothing is sent that is not written down
+            with pytest.raises(OSError, match="No space left"):
+                list(events)
+            assert service.n_paid() == 0
+        else:
+            assert last(events).voice.voice_id == VOICE_ID
+            assert service.n_paid() == 1
+        assert studio.calls.left(OWNER) == []
+
+
 def test_what_is_answered_and_can_not_be_kept_is_kept_by_the_next_try(
     service: Service, home: Path, backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(opened(service, home, backend)) as studio:
         with monkeypatch.context() as full:
-            full.setattr(studio._library, "add", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+            full.setattr(studio._library, "add", no_space)
             error = refusal(studio.clone(service.order()))
         assert (error.code, VOICE_ID in error.message) == ("not_kept", True)
         assert last(studio.clone(service.order())).voice.voice_id == VOICE_ID
