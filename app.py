@@ -6,6 +6,10 @@ The page is put together from clone/ui and wired to one Studio; everything is se
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import threading
+import time
 from typing import Any
 
 from starlette.middleware import Middleware
@@ -32,6 +36,7 @@ from clone.ui.takes import MOUNT as TAKES
 from clone.ui.takes import Takes
 
 UPLOAD_LIMIT = "200mb"
+LOOK_S = 0.2
 QUEUE_LOOK_S = 0.05
 """How often Gradio looks into its queue; at its own 1 ms it takes 7 % of a core all day, and the engine's turns."""
 
@@ -84,8 +89,23 @@ def doorman(keys: Keys, limits: Limits) -> Authorize:
     return authorize
 
 
+def stopping() -> threading.Event:
+    """Return what SIGINT and SIGTERM set; the second one leaves at once."""
+    asked = threading.Event()
+
+    def stop(number: int, _: object) -> None:
+        if asked.is_set():
+            os._exit(128 + number)
+        asked.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return asked
+
+
 def main() -> None:
-    """Serve until stopped."""
+    """Serve until stopped; what goes on then ends or is told so, and what is paid for is kept."""
+    stop = stopping()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     for library in ("httpx", "mcp", "faster_whisper"):  # they have a line for every request
         logging.getLogger(library).setLevel(logging.WARNING)
@@ -107,11 +127,17 @@ def main() -> None:
         print(f"Timbre is at {demo.local_url}, its API at {demo.local_url}docs", flush=True)
         if key_file is not None:
             print(f"The API's key is in {key_file}", flush=True)
-        demo.block_thread()
+        while demo.is_running and not stop.wait(LOOK_S):
+            pass
     finally:
+        studio.drain()
+        time.sleep(LOOK_S)  # the last words are on their way
+        demo.close(verbose=False)
         background.close()
         studio.close()
 
 
 if __name__ == "__main__":
     main()
+    logging.shutdown()
+    os._exit(0)  # compiled code may still be at work, and a download in a thread that nobody waits for

@@ -7,7 +7,7 @@ import threading
 
 from clone.audio.encode import Encoder, whole
 from clone.audio.tags import Provenance
-from clone.errors import TimbreError
+from clone.errors import StoppingError, TimbreError
 from clone.orders import Passage, SpeakOrder
 from clone.studio import Studio
 from clone.t2a import AsyncSpeechRequest
@@ -65,6 +65,8 @@ class Background:
     def _do(self, task: Task) -> None:
         try:
             self._speak(task)
+        except StoppingError:  # it begins again at the next start
+            self._closed.set()
         except TimbreError as e:
             self._tasks.fail(task, str(e))
         except Exception:

@@ -171,7 +171,26 @@ def _m005_calibrated_likeness(db: Connection) -> None:
         db.execute(text(f"ALTER TABLE voices ADD COLUMN {name} INTEGER"))
 
 
-def _m006_documents(db: Connection) -> None:
+def _m006_paid_requests(db: Connection) -> None:
+    """What was sent to be paid for, until its end is known; its id is a hash of the request, so each is there once."""
+    db.execute(
+        text("""
+        CREATE TABLE paid_requests (
+            entry_id VARCHAR(64) PRIMARY KEY,
+            owner VARCHAR(200) NOT NULL,
+            kind VARCHAR(20) NOT NULL,
+            state VARCHAR(20) NOT NULL,
+            created_at VARCHAR(32) NOT NULL,
+            voice_id VARCHAR(200) NOT NULL,
+            voice TEXT NOT NULL,
+            preview_url TEXT NOT NULL,
+            n_bytes BIGINT NOT NULL
+        )""")
+    )
+    db.execute(text("CREATE INDEX paid_requests_by_owner ON paid_requests (owner, created_at)"))
+
+
+def _m007_documents(db: Connection) -> None:
     """What was said with a voice, by sentence."""
     db.execute(
         text("""
@@ -208,5 +227,6 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _m003_tasks,
     _m004_notes_and_undo,
     _m005_calibrated_likeness,
-    _m006_documents,
+    _m006_paid_requests,
+    _m007_documents,
 )

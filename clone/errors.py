@@ -16,6 +16,7 @@ TimbreError                 anything we say to a person
 ├── ApiKeyError             no bearer key, or none that is known here
 ├── TaskError               unknown task, somebody else's, or one whose time is over
 ├── WeightsError            a model's weights are missing or not what they should be
+├── StoppingError           the app is being stopped
 └── CancelledError          the person asked to stop
 
 Names in capitals are the hosted service's own (``reason``), numbers in ``service_code`` MiniMax's.
@@ -39,6 +40,7 @@ __all__ = [
     "PromptMismatch",
     "PublishError",
     "Refused",
+    "StoppingError",
     "TaskError",
     "TextError",
     "TimbreError",
@@ -66,6 +68,8 @@ class TimbreError(Exception):
     service_code: int | None = None
     trace_id = ""
     """How the hosted service names the request in its own records, when it told."""
+    may_be_paid = False
+    """Whether a request that costs money was sent, and may have been billed all the same."""
 
     def __init__(
         self,
@@ -180,6 +184,8 @@ class ApiKeyError(TimbreError):
 class MaybeDone(HostedError):
     """A request that costs money was sent, and its end is not known. Nothing may repeat it by itself."""
 
+    may_be_paid = True
+
 
 class TaskError(TimbreError):
     """There is no such task for this owner, or it is no longer kept."""
@@ -190,6 +196,13 @@ class TaskError(TimbreError):
 
 class WeightsError(TimbreError):
     """A model's weights can't be found or are not the file they should be."""
+
+    reason = "SERVICE_NOT_AVAILABLE"
+    status = 503
+
+
+class StoppingError(TimbreError):
+    """The app is being stopped: it takes no more work, and what goes on ends."""
 
     reason = "SERVICE_NOT_AVAILABLE"
     status = 503

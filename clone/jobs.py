@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from clone.errors import BusyError, CancelledError
+from clone.errors import BusyError, CancelledError, StoppingError, TimbreError
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,10 @@ REST_AFTER_S = 3.0
 REST_AFTER_JOBS = 10
 HEARTBEAT_S = 0.2
 """How often a waiting caller gets a word, and so the chance to leave."""
+ENDS_WITHIN_S = 5.0
+"""How long work that was asked to stop may go on, when everything ends."""
+TOLD_WITHIN_S = 1.0
+"""How long a queue that closes waits for callers to take the last word; one may have stopped listening."""
 
 
 class _Job:
@@ -94,6 +98,8 @@ class _Job:
         self.stage: Stage | None = None
         self.result: object = None
         self.error: BaseException | None = None
+        self.stopping: TimbreError | None = None
+        """What is said instead of “stopped” when it was not its owner who asked to stop."""
         self.news: SimpleQueue[object] = SimpleQueue()
         """Everything told, then None at the end."""
 
@@ -101,6 +107,8 @@ class _Job:
         try:
             self.stop.check()
             self.result = self.work(self._tell, self.stop)
+        except CancelledError as e:
+            self.error = self.stopping or e
         except BaseException as e:  # noqa: BLE001  whatever it is belongs to the caller, not to the worker
             self.error = e
         finally:
@@ -143,7 +151,10 @@ class Queue:
         self._turn = 0
         self._waiting: list[_Job] = []
         self._running: list[_Job] = []
+        self._followed: list[_Job] = []
         self._workers: list[threading.Thread] = []
+        self.closed = False
+        """Whether it takes no more work."""
 
     def run(self, owner: str, work: Work) -> Iterator[object]:
         """Do a piece of work in turn.
@@ -158,6 +169,7 @@ class Queue:
 
         Raises:
             BusyError: the queue is full, or the owner's quota is used up.
+            StoppingError: ``close`` was called, before or meanwhile.
         """
         job = self._enter(_Job(owner, work))
         try:
@@ -167,6 +179,38 @@ class Queue:
             yield job.result
         finally:
             self._leave(job)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being done."""
+        return bool(self._running)
+
+    def close(self, within_s: float = ENDS_WITHIN_S) -> bool:
+        """Take no more work, ask what goes on to stop, and wait until it has ended and its callers know it.
+
+        Args:
+            within_s: the longest to wait for its end.
+
+        Returns:
+            Whether everything has ended.
+        """
+        with self._changed:
+            if self.closed:
+                return not self._running
+            self.closed = True
+            waiting, running = list(self._waiting), list(self._running)
+            self._waiting.clear()
+            for job in (*waiting, *running):
+                job.stopping = _stopping()
+        for job in waiting:
+            job.error = job.stopping
+            job.news.put(None)
+        for job in running:
+            job.stop.ask()
+        with self._changed:
+            ended = self._changed.wait_for(lambda: not self._running, within_s)
+            self._changed.wait_for(lambda: not self._followed, TOLD_WITHIN_S)
+        return ended
 
     def _news(self, job: _Job) -> Iterator[object]:
         while True:
@@ -181,6 +225,8 @@ class Queue:
 
     def _enter(self, job: _Job) -> _Job:
         with self._changed:
+            if self.closed:
+                raise _stopping()
             owned = [other for other in (*self._waiting, *self._running) if other.owner == job.owner]
             mine = sum(other in self._waiting for other in owned)
             if mine >= self._max_waiting_per_owner:
@@ -202,6 +248,7 @@ class Queue:
                 )
             job.turn = max([self._turn, *(1 + mine.turn for mine in owned)])
             self._waiting.append(job)
+            self._followed.append(job)
             if len(self._workers) < self._n_workers:
                 self._workers.append(threading.Thread(target=self._work, name="timbre-worker", daemon=True))
                 self._workers[-1].start()
@@ -211,8 +258,10 @@ class Queue:
     def _leave(self, job: _Job) -> None:
         job.stop.ask()
         with self._changed:
+            self._followed.remove(job)
             if job in self._waiting:
                 self._waiting.remove(job)
+            self._changed.notify_all()
 
     def _position(self, job: _Job) -> int:
         with self._changed:
@@ -251,6 +300,14 @@ class Queue:
             self._running.append(job)
             self._turn = max(self._turn, job.turn)
             return job
+
+
+def _stopping() -> StoppingError:
+    return StoppingError(
+        "Timbre is being stopped.",
+        code="stopping",
+        advice="Ask again when it is back. What was already sent to the hosted service is still paid for.",
+    )
 
 
 def steps(tell: Tell, total: int) -> Callable[[str], None]:

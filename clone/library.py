@@ -92,8 +92,10 @@ class Library:
         """Let go of the database."""
         self._reading.dispose()
 
-    def add(self, voice: Voice, files: Mapping[str, bytes]) -> Voice:
+    def add(self, voice: Voice, files: Mapping[str, bytes], within: Callable[[Connection], Any] | None = None) -> Voice:
         """Keep a new voice: temporary for the contract's retention, unless ``permanent_at`` is set.
+
+        ``within`` is called in the same transaction, for what must be true together with it.
 
         Raises:
             VoiceError: ``voice_exists``, the id is taken.
@@ -117,6 +119,8 @@ class Library:
             values = ", ".join(f":{name}" for name in COLUMNS)
             db.execute(text(f"INSERT INTO voices ({names}) VALUES ({values})"), to_row(voice))
             db.execute(text("DELETE FROM expired_voices WHERE voice_id = :id"), {"id": voice.voice_id})
+            if within:
+                within(db)
         return voice
 
     def get(self, voice_id: str, owner: str) -> Voice:

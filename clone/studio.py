@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,12 @@ from clone.calls import Calls, files_of
 from clone.comparing import Comparison, compare, likeness, likeness_of_file
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import Heard, LocalBackend
-from clone.errors import BusyError
 from clone.examining import Bounds, Examination, Examining, Excerpt, Match, PromptPair, enhanced
 from clone.fetch import fetch
 from clone.hosted import clip_of
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work, steps
 from clone.library import Library
-from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_asked
+from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_asked, check_room, replayed
 from clone.receipt import new_voice, provenance_of, request_key
 from clone.recital import Event, Recital
 from clone.retention import Retention
@@ -62,9 +61,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-MAX_OWNER_BYTES = 1_000_000_000
-"""Disk that one owner's voices may take."""
-
 
 class Studio:
     """One per process; thread-safe. Call start() once, close() at the end."""
@@ -80,7 +76,7 @@ class Studio:
         self._workspace = Workspace(settings.home / "work")
         self._examining = Examining(self._backend, self._workspace, self._file)
         self.calls = Calls(settings, store, self._library, self._workspace)
-        self._retention = Retention(self._library, self.calls.publisher.sweep)
+        self._retention = Retention(self._library, self.calls.sweep)
         self._recital = Recital(self._backend, self._library, self._run)
         self.language_of = self._backend.language_of
 
@@ -92,21 +88,27 @@ class Studio:
     def start(self, *, warm: bool = True) -> None:
         """Tidy up after what was killed, enforce retention from now on, and warm the models, all beside the caller.
 
-        Args:
-            warm: load the models ahead of the first job; a command line that may need none does not.
+        ``warm`` loads the models ahead of the first job; a command line may need none.
         """
         self._workspace.sweep()
         self._library.reconcile()
         self._library.purge()
-        self.calls.publisher.sweep()
+        self.calls.resume()
         self._retention.start()
         if warm:
             threading.Thread(target=self._warm_up, name="timbre-warm", daemon=True).start()
 
+    def drain(self) -> None:
+        """Take no more work; end what goes on, but wait a while for the answers of what was sent and costs money."""
+        self._queue.close()
+        self.calls.close()
+
     def close(self) -> None:
-        """Stop the purge, delete what could still be brought back, take back what is lent, let go of the library."""
+        """Drain, stop the purge, delete what could still be brought back, give back what is lent and the library."""
+        self.drain()
         self._retention.close()
         self.calls.publisher.close()
+        self._workspace.close()
         self._library.close()
 
     def download(self, url: str, folder: Path, stop: Stop | None = None) -> Path:
@@ -153,8 +155,8 @@ class Studio:
             self.calls.hosted.check(order)
         elif order.options.text is not None:
             self._backend.check_text(order.options.text, order.language)
-        for event in self._run(order.owner, lambda tell, stop: self._clone(order, tell, stop), order.backend):
-            yield cast(Stage | Waiting | Cloned, event)
+        work = self._run(order.owner, lambda tell, stop: self._clone(order, tell, stop), order.backend)
+        yield from cast(Iterator[Stage | Waiting | Cloned], work)
 
     def request_code(self, order: CloneOrder, served_at: str = "") -> RequestCode:
         """Return an order to clone as curl, Python and JavaScript that run as they stand, but for the key.
@@ -193,8 +195,8 @@ class Studio:
             contract.check_text(order.text)
             self._backend.check_text(order.text, order.settings.language)
         speak = self.calls.speak if backend == NOVITA else self._recital.whole
-        for event in self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend):
-            yield cast(Stage | Waiting | Spoken, event)
+        work = self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend)
+        yield from cast(Iterator[Stage | Waiting | Spoken], work)
 
     def recite(self, order: SpeakOrder, *, in_turns: bool = False) -> Generator[Event, None, None]:
         """Say a text of any length that a voice may say at all, which makes the voice permanent.
@@ -206,8 +208,7 @@ class Studio:
         Yields:
             What is going on, as clone() does, and each Passage as soon as it is spoken.
 
-        Raises:
-            TimbreError: what refuses or fails, at its field.
+        Raises as clone() does.
         """
         return self._recital.in_turns(order) if in_turns else self._recital.at_once(order)
 
@@ -216,7 +217,7 @@ class Studio:
         self._recital.check(order)
 
     def folder(self) -> AbstractContextManager[Path]:
-        """Lend a private folder for files in passing; it goes on the way out, or after a kill at the next start."""
+        """Lend a private folder for files in passing; see Workspace.folder."""
         return self._workspace.folder()
 
     def tasks(self) -> Tasks:
@@ -234,13 +235,19 @@ class Studio:
     def keep(self, voice_id: str, owner: str, api_key: str | None = None) -> Voice:
         """Make a voice permanent; a hosted one by letting it say a word there, which costs what calls.keep_cost() says.
 
-        Raises:
-            TimbreError: as speak().
+        Raises as speak() does.
         """
+        return cast(Voice, [*self.keeping(voice_id, owner, api_key)][-1])
+
+    def keeping(self, voice_id: str, owner: str, api_key: str | None = None) -> Iterator[Stage | Waiting | Voice]:
+        """Do what keep() does; yields and raises as speak(), the last item is the Voice."""
         voice = self._library.get(voice_id, owner)
         if voice.backend != NOVITA or voice.permanent:
-            return self._library.keep(voice_id, owner)
-        return cast(Spoken, list(self.speak(self.calls.keep_order(voice_id, owner, api_key)))[-1]).voice
+            yield self._library.keep(voice_id, owner)
+        else:
+            self.calls.hosted.key(owner, api_key)
+            work = self._run(owner, partial(self.calls.keep, voice_id, owner, api_key), NOVITA)
+            yield from cast(Iterator[Stage | Waiting | Voice], work)
 
     def describe(self, voice_id: str, owner: str, *, name: str | None = None, note: str | None = None) -> Voice:
         """Give a voice another name or note; None leaves what it has.
@@ -329,7 +336,7 @@ class Studio:
                 )
                 voice = new_voice(order, recording, self._request_key(order, path, prompt_path))
                 measure = partial(likeness_of_file, self._backend, heard, order.options)
-                self._check_quota(order.owner, sum(map(len, files_of(clips).values())))
+                self._check_room(order.owner, files_of(clips))
                 return self.calls.clone((order, voice, measure), clips, folder, tell, stop)
             step("Learning the voice")
             heard = enhanced(heard, order.options, stop)
@@ -365,26 +372,19 @@ class Studio:
             voice = self._library.again(self._request_key(order, path, prompt_path), order.owner)
         except OSError:  # reading it says what is the matter
             return None
-        return None if voice is None else Cloned(voice, True)
+        return None if voice is None else replayed(voice)
 
     def _request_key(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> str:
         backend = self._settings.novita_base_url if order.backend == NOVITA else self._backend.name
         return request_key(order, path, prompt_path, backend)
 
     def _add(self, voice: Voice, files: dict[str, bytes]) -> Voice:
-        self._check_quota(voice.owner, sum(map(len, files.values())))
+        self._check_room(voice.owner, files)
         return self._library.add(voice, files)
 
-    def _check_quota(self, owner: str, n_bytes: int) -> None:
-        used = self._library.used_bytes(owner) + n_bytes
-        if used > MAX_OWNER_BYTES:
-            raise BusyError(
-                f"Your voices would take {used / 1e6:.0f} MB; at most {MAX_OWNER_BYTES / 1e6:.0f} MB are kept for you.",
-                code="quota_disk",
-                measured=used,
-                limit=MAX_OWNER_BYTES,
-                advice="Forget a voice that you no longer need.",
-            )
+    def _check_room(self, owner: str, files: Mapping[str, bytes]) -> None:
+        used = self._library.used_bytes(owner) + self.calls.left_bytes(owner)
+        check_room(used + sum(map(len, files.values())))
 
     def _file(self, audio: Path | str, folder: Path, field: str, stop: Stop) -> Path:
         if isinstance(audio, Path):

@@ -18,12 +18,24 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         make_private_folder(root)
         self._root = root
+        self._lent: set[str] = set()
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """Lend a folder that is removed, with everything in it, on the way out."""
-        with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=self._root) as folder:
-            yield Path(folder)
+        with tempfile.TemporaryDirectory(
+            prefix=f"{os.getpid()}-", dir=self._root, ignore_cleanup_errors=True
+        ) as folder:
+            self._lent.add(folder)
+            try:
+                yield Path(folder)
+            finally:
+                self._lent.discard(folder)
+
+    def close(self) -> None:
+        """Remove what is still lent, for the process ends."""
+        for folder in list(self._lent):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove what processes that are gone left behind."""

@@ -117,7 +117,7 @@ def test_commands_and_options_are_completed(tab: Tab) -> None:
         ["timbre", "clone", "a.mp3", "--pro"],
         ["timbre"],
     )
-    assert commands == ["clone", "speak", "check", "voices", "keep", "forget", "completion"]
+    assert commands == ["clone", "speak", "check", "voices", "keep", "pending", "forget", "completion"]
     assert (c, voices) == (["clone", "check", "completion"], ["voices"])
     assert set(all_options) == {
         *("--help", "--model", "--out", "--format", "--speed", "--pitch", "--volume", "--language", "--json"),

@@ -52,10 +52,12 @@ MAY_IMPORT = {
     "documents": FOUNDATION | {"audio", "orders", "store", "voice"},
     "recital": FOUNDATION | PARTS | {"orders", "examining"},
     "hosted": FOUNDATION | {"audio", "fetch", "novita", "orders", "publish"},
+    "journal": FOUNDATION | {"database", "store", "voice"},
     "calls": FOUNDATION
     | {
         "audio",
         "hosted",
+        "journal",
         "library",
         "novita",
         "orders",
@@ -100,6 +102,7 @@ MAY_IMPORT = {
 }
 # What Studio hands out: views may name the type or the limit, and call nothing beside it.
 HANDED_OUT = {
+    ("journal", "Entry"),
     ("library", "Voice"),
     ("voice", "Voice"),
     ("voice", "NAME_MAX_CHARS"),
@@ -128,9 +131,9 @@ ONLY = {
     "pypinyin": {"engine"},
     "fugashi": {"engine"},
     "ipadic": {"engine"},
-    "sqlalchemy": {"library", "database", "tasks", "documents"},
+    "sqlalchemy": {"library", "database", "documents", "journal", "tasks"},
     "fsspec": {"store"},
-    "filelock": {"library", "database"},
+    "filelock": {"library", "database", "journal"},
     "platformdirs": {"settings"},
     "av": {"audio"},
     "noisereduce": {"audio"},

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clone import examining
-from clone import studio as studio_module
+from clone import examining, orders
 from clone.contract import PROMPT_LIMIT_S, REFERENCE_MAX_S, TEXT_MAX_CHARS
 from clone.errors import AudioError, ConsentError, PromptMismatch, TimbreError
 from clone.jobs import Queue
@@ -202,7 +201,7 @@ def test_a_transcript_of_something_else(studio: Studio, settings: Settings, exam
 
 def test_the_disk_of_an_owner_is_bounded(studio: Studio, examples: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     first = last(studio.clone(order(examples[2]))).voice  # a wav: the biggest
-    monkeypatch.setattr(studio_module, "MAX_OWNER_BYTES", first.n_bytes + 1000)
+    monkeypatch.setattr(orders, "MAX_OWNER_BYTES", first.n_bytes + 1000)
     error = refusal(studio.clone(order(examples[1])))
     assert error.code == "quota_disk"
     assert error.measured > error.limit == first.n_bytes + 1000

@@ -21,6 +21,7 @@ from clone.cli.speaking import speak
 from clone.cli.terminal import Progress, print_json, print_table, someone_is_there, sure
 from clone.contract import CloneOptions, parse
 from clone.errors import Refused, TimbreError
+from clone.journal import Entry
 from clone.likeness import UNMEASURED, told
 from clone.orders import LOCAL_OWNER
 from clone.settings import NOVITA, Settings
@@ -45,11 +46,17 @@ def run(arguments: argparse.Namespace) -> None:
         "check": _check,
         "voices": _voices,
         "keep": _keep,
+        "pending": _pending,
         "forget": _forget,
     }
     with closing(Studio(Settings.from_environment())) as studio:
         studio.start(warm=False)  # retention holds for who only ever uses the command line, too
-        commands[arguments.command](studio, arguments)
+        try:
+            commands[arguments.command](studio, arguments)
+        except KeyboardInterrupt:
+            if studio.calls.busy:
+                print("Waiting for the answer to what is paid for; interrupt again to leave now.", file=sys.stderr)
+            raise
 
 
 def _clone(studio: Studio, arguments: argparse.Namespace) -> None:
@@ -168,6 +175,33 @@ def _voices(studio: Studio, arguments: argparse.Namespace) -> None:
         )
     else:
         print_table([(v.voice_id, v.model or "-", v.ends or "permanent", v.name) for v in voices])
+    if left := studio.calls.left(LOCAL_OWNER):
+        print(f"May have been paid: {len(left)}. See: python -m clone pending", file=sys.stderr)
+
+
+def _pending(studio: Studio, arguments: argparse.Namespace) -> None:
+    left = studio.calls.left(LOCAL_OWNER)
+    if not arguments.request:
+        if arguments.dismiss or arguments.keep is not None:
+            raise TimbreError("Say which request: its first characters in the list.")
+        print_table([(e.entry_id, e.kind, f"{e.created_at:%Y-%m-%d %H:%M} UTC", _of(e, studio)) for e in left])
+        return
+    found = [each.entry_id for each in left if each.entry_id.startswith(arguments.request)]
+    if len(found) != 1:
+        raise TimbreError(f"{len(found)} requests begin with “{arguments.request[:40]}”.")
+    if arguments.dismiss:
+        studio.calls.dismiss(found[0], LOCAL_OWNER)
+        print(f"{found[0]} may be sent again.")
+    elif arguments.keep is not None:
+        print(f"{studio.calls.keep_left(found[0], LOCAL_OWNER, arguments.keep).voice_id} is kept.")
+    else:
+        raise TimbreError("Look in the service's console whether it went through, then say --keep or --dismiss.")
+
+
+def _of(left: Entry, studio: Studio) -> str:
+    """Name what a request is of: the voice, which a clone has here already."""
+    there = {voice.voice_id: voice.name for voice in studio.voices(LOCAL_OWNER)}
+    return (left.voice.name if left.voice else there.get(left.voice_id)) or left.voice_id
 
 
 def _keep(studio: Studio, arguments: argparse.Namespace) -> None:

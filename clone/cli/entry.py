@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             from clone.cli.completion import run  # the engine's libraries take seconds, and nobody waits for a tab
         else:
             from clone.cli.commands import run
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # until here, __main__ just leaves
+        for number in (signal.SIGINT, signal.SIGTERM):  # until here, an interrupt just leaves; see __main__
+            signal.signal(number, signal.default_int_handler)
         run(arguments)
         sys.stdout.flush()
     except Refused as e:

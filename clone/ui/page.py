@@ -14,6 +14,7 @@ from clone.ui import api, fields, language, outcomes, panels, parts, words
 from clone.ui.cloning import Cloning
 from clone.ui.files import KEPT_FOR_S, LOOKED_AT_EVERY_S, VisitFiles, refuse_downloads, temporary_folder
 from clone.ui.hosting import BACKEND_KEY, Hosting
+from clone.ui.pending import Pending, pending_panel
 from clone.ui.running import Desk
 from clone.ui.sampling import Prompting, Sampling
 from clone.ui.speaking import Speaking, speak_panel
@@ -83,6 +84,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
             with gr.Tab(words.PLACES["speak"], id="speak") as speak_place:
                 spoken = speak_panel()
             with gr.Tab(words.PLACES["voices"], id="voices") as voices_place, fields.card():
+                left = pending_panel()
                 listed = voices_panel()
         cloning = Cloning(desk, (voice, closer, preview, run), (result, listed))
         _wire_voice(cloning, desk)
@@ -90,12 +92,16 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         _wire_backend(page, Hosting(desk, run.hosting, run.consent, on_loopback), cloning, backend)
         speaking = Speaking(desk, spoken)
         voices = Voices(desk, listed, speaking, result)
-        _wire_voices(page, voices, (token, run.hosting.key), places)
+        keeping = _wire_voices(voices, (token, run.hosting.key), places)
+        pending = Pending(desk, left, listed.listed)
+        keeping.then(pending.show, token, left.listed, **_QUICK)
+        left.listed.apply(pending.keep, token, pending.outputs(), **_QUICK)
+        left.listed.delete(pending.dismiss, token, pending.outputs(), **_QUICK)
+        gr.on([page.load, voices_place.select], voices.open, token, [token, listed.listed, left.listed], **_QUICK)
         again = result.again.click(speaking.offer, [token, result.voice_id], spoken.voice, **_QUICK)
         opened = again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
         _wire_speaking(speaking, (token, run.hosting.key), speak_place)
-        voices_place.select(voices.open, token, [token, listed.listed], **_QUICK)
         language.wire(preview.language, preview.text, studio, page, _QUICK)
         language.wire(spoken.language, spoken.text, studio, page, _QUICK)
         page.load(js=_DRAFTS_JS, outputs=[preview.text, spoken.text], **_IN_BROWSER)
@@ -217,9 +223,9 @@ def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.
     )
 
 
-def _wire_voices(page: gr.Blocks, voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places: gr.Tabs) -> None:
+def _wire_voices(voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places: gr.Tabs) -> Any:
+    """Return the event that keeps a voice and costs money."""
     p, (token, key) = voices.panel, who
-    page.load(voices.open, token, [token, p.listed], **_QUICK)
     p.listed.play(voices.play, token, voices.playable(), **_QUICK)
     picked = p.listed.select(voices.select, token, voices.selectable(), **_QUICK)
     opened = picked.then(lambda refusal: gr.skip() if refusal else gr.Tabs(selected="speak"), p.note, places, **_QUICK)
@@ -242,6 +248,7 @@ def _wire_voices(page: gr.Blocks, voices: Voices, who: tuple[gr.BrowserState, gr
         concurrency_limit=_RUNS_AT_ONCE,
     )
     _wire_end(keeping, voices.stop_keeping, p.keep_cancel)
+    return keeping
 
 
 def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], place: gr.Tab) -> None:

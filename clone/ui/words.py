@@ -342,6 +342,11 @@ LISTED = {
 }
 UNLESS_SPOKEN = ", unless you keep it or speak with it"
 UNNAMED = "Voice"
+PENDING, PENDING_ADVICE = "May have been paid", "Look at voices and balance in Novita's console, then say how it was."
+PENDING_OF = {"clone": "The clone of {}", "keep": "Keeping {} for good", "speech": "Speech with {}"}
+PENDING_ID, PENDING_KEEP, PENDING_DISMISS = "Its voice_id there", "It went through: keep it", "It did not: dismiss it"
+PENDING_SENT = "Sent on {:%d %B %Y, %H:%M} UTC; no answer came. Remembered until {:%d %B}."
+PENDING_KEPT, PENDING_DISMISSED = "It is kept.", "It is dismissed, and may be sent again."
 # Speak
 SPEAK_TITLE, SPEAK_BUTTON, SPOKEN = "Speak", "Speak", "Spoken"
 SPEAK_ADVICE = "Choose a voice and write what it says. You hear it from the first sentence on."
