@@ -23,7 +23,6 @@ from clone.calls import Calls, files_of
 from clone.comparing import Comparison, compare, likeness, likeness_of_file
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import Heard, LocalBackend
-from clone.errors import BusyError
 from clone.examining import Bounds, Examination, Examining, Excerpt, Match, PromptPair, enhanced
 from clone.fetch import fetch
 from clone.hosted import clip_of
@@ -35,7 +34,7 @@ from clone.recital import Event, Recital
 from clone.retention import Retention
 from clone.settings import LOCAL, NOVITA, Settings
 from clone.snippets import RequestCode
-from clone.store import Store, make_private_folder
+from clone.store import Store, make_home
 from clone.t2a import AS_IT_IS
 from clone.tasks import Tasks
 from clone.voice import Voice, check_name, check_note
@@ -62,15 +61,12 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-MAX_OWNER_BYTES = 1_000_000_000
-"""Disk that one owner's voices may take."""
-
 
 class Studio:
     """One per process; thread-safe. Call start() once, close() at the end."""
 
     def __init__(self, settings: Settings, backend: LocalBackend | None = None) -> None:
-        make_private_folder(settings.home)
+        make_home(settings.home)
         self._settings = settings
         store = Store(settings.store_url, settings.home / "copies")
         self._library = Library(settings, store)
@@ -223,8 +219,8 @@ class Studio:
         """Return the speech that is asked for by its link, or for later."""
         return Tasks(self._library.database, self._library.store)
 
-    def voices(self, owner: str) -> list[Voice]:
-        """Return an owner's voices, newest first."""
+    def voices(self, owner: str | None) -> list[Voice]:
+        """Return an owner's voices, newest first; for None, everybody's."""
         return self._library.voices(owner)
 
     def voice(self, voice_id: str, owner: str) -> Voice:
@@ -255,6 +251,16 @@ class Studio:
     def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None:
         """Delete a voice and everything that was kept of it, at once or, gone from sight at once, after ``undo_s``."""
         self._retention.forget(voice_id, owner, undo_s)
+
+    def forget_all(self, owner: str) -> int:
+        """Delete everything that is kept of an owner, voices and speech; return how many voices."""
+        n_gone = self._library.forget_all(owner)
+        self.tasks().forget(owner)
+        return n_gone
+
+    def check_library(self, within_s: float) -> None:
+        """Raise LibraryError unless the library can be had within a time, to be changed."""
+        self._library.check(within_s)
 
     def restore(self, voice_id: str, owner: str) -> Voice:
         """Bring back a voice that was forgotten less than its ``undo_s`` ago; see Library.restore."""
@@ -329,7 +335,7 @@ class Studio:
                 )
                 voice = new_voice(order, recording, self._request_key(order, path, prompt_path))
                 measure = partial(likeness_of_file, self._backend, heard, order.options)
-                self._check_quota(order.owner, sum(map(len, files_of(clips).values())))
+                self._library.check_room(order.owner, sum(map(len, files_of(clips).values())))
                 return self.calls.clone((order, voice, measure), clips, folder, tell, stop)
             step("Learning the voice")
             heard = enhanced(heard, order.options, stop)
@@ -370,19 +376,8 @@ class Studio:
         return request_key(order, path, prompt_path, backend)
 
     def _add(self, voice: Voice, files: dict[str, bytes]) -> Voice:
-        self._check_quota(voice.owner, sum(map(len, files.values())))
+        self._library.check_room(voice.owner, sum(map(len, files.values())))
         return self._library.add(voice, files)
-
-    def _check_quota(self, owner: str, n_bytes: int) -> None:
-        used = self._library.used_bytes(owner) + n_bytes
-        if used > MAX_OWNER_BYTES:
-            raise BusyError(
-                f"Your voices would take {used / 1e6:.0f} MB; at most {MAX_OWNER_BYTES / 1e6:.0f} MB are kept for you.",
-                code="quota_disk",
-                measured=used,
-                limit=MAX_OWNER_BYTES,
-                advice="Forget a voice that you no longer need.",
-            )
 
     def _file(self, audio: Path | str, folder: Path, field: str, stop: Stop) -> Path:
         if isinstance(audio, Path):

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clone import examining
-from clone import studio as studio_module
+from clone import examining, library
 from clone.contract import PROMPT_LIMIT_S, REFERENCE_MAX_S, TEXT_MAX_CHARS
 from clone.errors import AudioError, ConsentError, PromptMismatch, TimbreError
 from clone.jobs import Queue
@@ -43,7 +42,8 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_kept(studio: Studio, settings: Settings) -> bool:
-    return studio.voices("ann") == [] and files_in(settings.home / "work") == files_in(settings.home / "audio") == []
+    voices = settings.home / "audio" / "voices"
+    return studio.voices("ann") == [] and files_in(settings.home / "work") == files_in(voices) == []
 
 
 # before any work
@@ -202,7 +202,7 @@ def test_a_transcript_of_something_else(studio: Studio, settings: Settings, exam
 
 def test_the_disk_of_an_owner_is_bounded(studio: Studio, examples: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     first = last(studio.clone(order(examples[2]))).voice  # a wav: the biggest
-    monkeypatch.setattr(studio_module, "MAX_OWNER_BYTES", first.n_bytes + 1000)
+    monkeypatch.setattr(library, "MAX_OWNER_BYTES", first.n_bytes + 1000)
     error = refusal(studio.clone(order(examples[1])))
     assert error.code == "quota_disk"
     assert error.measured > error.limit == first.n_bytes + 1000
