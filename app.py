@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from typing import Any
@@ -15,8 +16,9 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
+from clone.errors import TimbreError, disk_full
 from clone.settings import Settings, prepare_gradio
-from clone.ui.files import temporary_folder, wipe
+from clone.ui.files import make_temporary_folder, temporary_folder
 
 SETTINGS = Settings.from_environment()
 prepare_gradio(temporary_folder(SETTINGS.home))
@@ -109,7 +111,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     for library in ("httpx", "mcp", "faster_whisper"):  # they have a line for every request
         logging.getLogger(library).setLevel(logging.WARNING)
-    wipe(temporary_folder(SETTINGS.home))
+    make_temporary_folder(SETTINGS.home)
     studio = Studio(SETTINGS)
     keys, key_file = load_keys(SETTINGS)
     limits = Limits()
@@ -120,7 +122,7 @@ def main() -> None:
     try:
         options = launch_options(SETTINGS, api)
         options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route), Mount(TAKES, takes.route)]
-        demo.launch(**options, prevent_thread_lock=True)
+        _launch(demo, options)
         demo._queue.sleep_when_free = demo._queue.progress_update_sleep_when_free = QUEUE_LOOK_S
         studio.start()
         background.start()
@@ -137,7 +139,26 @@ def main() -> None:
         studio.close()
 
 
+def _launch(demo: gr.Blocks, options: dict[str, Any]) -> None:
+    try:
+        demo.launch(**options, prevent_thread_lock=True)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise TimbreError(  # Gradio has looked for a port that is free
+            f"Port {options['server_port']} is taken, perhaps by a Timbre that runs already.",
+            code="port_taken",
+            measured=options["server_port"],
+            advice="End that, or set GRADIO_SERVER_PORT to another port.",
+        ) from None
+
+
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (TimbreError, OSError) as error:
+        if not (told := error if isinstance(error, TimbreError) else disk_full(error)):
+            raise
+        sys.exit(str(told))
     logging.shutdown()
     os._exit(0)  # compiled code may still be at work, and a download in a thread that nobody waits for

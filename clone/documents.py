@@ -1,7 +1,8 @@
 """What a voice has said, kept sentence by sentence: there again after a cancel, a reload or a restart.
 
-A document is a row and its sentences' rows; each sentence's file lies at ``documents/<document_id>/<position>.flac``
-and is written before its row, so that a kill costs one sentence at most. Documents go with their voice.
+A document is a row and its sentences' rows; each sentence's file lies at ``documents/<document_id>/<position>.flac``.
+The document's row comes first and goes last, so that no file is ever without one, whatever is killed when; a sentence's
+file is written before its row. Documents go with their voice.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ class Documents:
             raise TaskError("This speech is no longer kept.", code="unknown_document", advice="Say the text again.")
         return found[0]
 
-    def list(self, owner: str) -> list[Document]:
+    def of(self, owner: str) -> list[Document]:
         """Return an owner's documents in which something is spoken, newest first."""
         return [each for each in self._found("d.owner = :owner", owner=owner) if each.n_spoken]
 
@@ -167,7 +168,7 @@ class Documents:
         self._delete([self.get(document_id, owner).document_id])
 
     def purge(self) -> int:
-        """Delete what goes with voices that are gone, and files that a kill left; return how many documents went."""
+        """Delete what goes with voices that are gone; return how many documents went."""
         query = text(
             "SELECT document_id FROM documents d WHERE NOT EXISTS"
             " (SELECT 1 FROM voices v WHERE v.voice_id = d.voice_id AND v.owner = d.owner)"
@@ -175,11 +176,6 @@ class Documents:
         with self._reading.begin() as db:
             gone = list(db.execute(query).scalars())
         self._delete(gone)
-        folders = self._store.folders(_ROOT)  # before the rows: a document that begins meanwhile is among those
-        with self._reading.begin() as db:
-            known = set(db.execute(text("SELECT document_id FROM documents")).scalars())
-        for name in set(folders) - known:
-            self._store.delete(f"{_ROOT}/{name}")
         return len(gone)
 
     def _make_room(self, owner: str, newest: str) -> None:
@@ -192,12 +188,12 @@ class Documents:
         self._delete(gone)
 
     def _delete(self, document_ids: Sequence[str]) -> None:
+        for document_id in document_ids:
+            self._store.delete(f"{_ROOT}/{document_id}")
         with self._writing.begin() as db:
             for document_id in document_ids:
                 db.execute(text("DELETE FROM sentences WHERE document_id = :id"), {"id": document_id})
                 db.execute(text("DELETE FROM documents WHERE document_id = :id"), {"id": document_id})
-        for document_id in document_ids:
-            self._store.delete(f"{_ROOT}/{document_id}")
 
     def _found(self, where: str, **values: str) -> list[Document]:
         with self._reading.begin() as db:

@@ -16,14 +16,14 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingRes
 from starlette.exceptions import HTTPException
 
 from clone.api import answering
-from clone.api.asking import Follower, read_body
+from clone.api.asking import Follower, Health, read_body
 from clone.api.document import document
 from clone.api.reading import page
 from clone.audio.encode import Encoder, whole
 from clone.audio.tags import Provenance
 from clone.background import Background
 from clone.contract import MODELS, CloneOptions, CloneRequest
-from clone.errors import CancelledError, Refused, TimbreError
+from clone.errors import CancelledError, Refused, TimbreError, VoiceError
 from clone.keys import Keys, kept_secret
 from clone.links import ROUTE, Signer, link_route
 from clone.orders import CloneOrder, Passage, SpeakOrder
@@ -35,6 +35,9 @@ from clone.tasks import FAILED, SUCCEED, Task
 
 OURS = ("/v3", "/healthz", "/docs", "/openapi.json", ROUTE.rstrip("/"))
 """Paths that are the API's; everything else is the page's."""
+
+HEALTHY_WITHIN_S = 3.0
+"""How long the library's lock and its database may take, each, to be there."""
 
 _SANDBOX = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "Cache-Control": "no-store"}
 
@@ -80,6 +83,7 @@ class Api:
         self._signer = Signer(kept_secret(settings.home / "link_secret").encode())
         self._follower = Follower()
         self._limits = limits
+        self._health = Health(partial(studio.check_library, HEALTHY_WITHIN_S))
 
     def application(self) -> FastAPI:
         """Return the routes as one application."""
@@ -88,11 +92,13 @@ class Api:
         app.add_api_route("/v3/minimax-{model}", self.speak, methods=["POST"])
         app.add_api_route("/v3/async/minimax-{model}", self.speak_later, methods=["POST"])
         app.add_api_route("/v3/async/task-result", self.task_result, methods=["GET"])
+        app.add_api_route("/v3/voices/{voice_id:path}", self.forget, methods=["DELETE"])
         app.add_api_route("/healthz", self.health, methods=["GET"])
         app.add_api_route("/openapi.json", self.openapi, methods=["GET"])
         app.add_api_route("/docs", self.docs, methods=["GET"])
         app.mount(ROUTE.rstrip("/"), link_route(self._signer, self._linked))
         app.add_exception_handler(TimbreError, answering.refused)
+        app.add_exception_handler(OSError, answering.failed_by_disk)
         app.add_exception_handler(HTTPException, answering.not_found)
         app.add_exception_handler(Exception, answering.failed)
         return app
@@ -166,8 +172,18 @@ class Api:
             ]
         return JSONResponse({"task": told, "audios": audios})
 
+    async def forget(self, request: Request, voice_id: str) -> Response:
+        """Delete a voice of the key's holder, with all its recordings."""
+        owner = self._owner(request)
+        try:
+            await to_thread.run_sync(self._studio.forget, voice_id, owner)
+        except VoiceError as error:
+            return answering.no_voice(error)
+        return JSONResponse({"voice_id": voice_id})
+
     async def health(self) -> Response:
-        """Say that the server answers, and whether its models are loaded."""
+        """Say that the server answers and its library can be had, and whether its models are loaded."""
+        await self._health.check()
         return JSONResponse({"status": "ok", "ready": self._studio.ready})
 
     async def openapi(self, request: Request) -> Response:

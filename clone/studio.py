@@ -34,7 +34,7 @@ from clone.recital import Event, Recital
 from clone.retention import Retention
 from clone.settings import LOCAL, NOVITA, Settings
 from clone.snippets import RequestCode
-from clone.store import Store, make_private_folder
+from clone.store import Store, make_home
 from clone.t2a import AS_IT_IS
 from clone.tasks import Tasks
 from clone.voice import Voice, check_name, check_note
@@ -66,7 +66,7 @@ class Studio:
     """One per process; thread-safe. Call start() once, close() at the end."""
 
     def __init__(self, settings: Settings, backend: LocalBackend | None = None) -> None:
-        make_private_folder(settings.home)
+        make_home(settings.home)
         self._settings = settings
         store = Store(settings.store_url, settings.home / "copies")
         self._library = Library(settings, store)
@@ -224,8 +224,8 @@ class Studio:
         """Return the speech that is asked for by its link, or for later."""
         return Tasks(self._library.database, self._library.store)
 
-    def voices(self, owner: str) -> list[Voice]:
-        """Return an owner's voices, newest first."""
+    def voices(self, owner: str | None) -> list[Voice]:
+        """Return an owner's voices, newest first; for None, everybody's."""
         return self._library.voices(owner)
 
     def voice(self, voice_id: str, owner: str) -> Voice:
@@ -262,6 +262,16 @@ class Studio:
     def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None:
         """Delete a voice and everything that was kept of it, at once or, gone from sight at once, after ``undo_s``."""
         self._retention.forget(voice_id, owner, undo_s)
+
+    def forget_all(self, owner: str) -> int:
+        """Delete everything that is kept of an owner, voices and speech; return how many voices."""
+        n_gone = self._library.forget_all(owner)
+        self.tasks().forget(owner)
+        return n_gone
+
+    def check_library(self, within_s: float) -> None:
+        """Raise LibraryError unless the library can be had within a time, to be changed."""
+        self._library.check(within_s)
 
     def restore(self, voice_id: str, owner: str) -> Voice:
         """Bring back a voice that was forgotten less than its ``undo_s`` ago; see Library.restore."""

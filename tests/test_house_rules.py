@@ -37,7 +37,10 @@ MAY_IMPORT = {
     "prices": FOUNDATION,
     "voice": FOUNDATION,
     "database": FOUNDATION | {"store", "voice"},
-    "library": FOUNDATION | {"store", "voice", "database"},
+    "shelf": FOUNDATION | {"store", "voice", "database"},
+    "upkeep": FOUNDATION | {"shelf", "store", "voice", "database"},
+    "library": FOUNDATION | {"shelf", "store", "upkeep", "voice"},
+    "doctor": FOUNDATION | {"database", "library", "store", "upkeep", "voice"},
     "engine": FOUNDATION | {"audio", "fetch"},
     "reasons": FOUNDATION,
     "answers": FOUNDATION | {"reasons"},
@@ -94,9 +97,10 @@ MAY_IMPORT = {
     "background": FOUNDATION | {"studio", "orders", "tasks", "audio"},  # what was spoken is written as asked
     "api": FOUNDATION | {"rates", "audio"},
     "server": FOUNDATION | {"studio", "orders", "tasks", "background", "api", "keys", "links", "rates", "audio"},
-    "ui": FOUNDATION | {"studio"},
+    "ui": FOUNDATION | {"studio", "store", "workspace"},
     # What is piped on is encoded there as it is spoken; a shell's Tab asks the library alone, Studio takes seconds.
-    "cli": FOUNDATION | {"studio", "audio", "orders", "library", "store", "voice"},
+    # … and who puts the library right must be able to where Studio is refused.
+    "cli": FOUNDATION | {"studio", "audio", "orders", "library", "store", "voice", "doctor", "upkeep"},
     "__main__": {"cli"},
     "app": FOUNDATION | {"studio", "server", "background", "keys", "rates", "ui", "publish"},
 }
@@ -131,9 +135,9 @@ ONLY = {
     "pypinyin": {"engine"},
     "fugashi": {"engine"},
     "ipadic": {"engine"},
-    "sqlalchemy": {"library", "database", "documents", "journal", "tasks"},
+    "sqlalchemy": {"library", "database", "documents", "journal", "shelf", "tasks", "upkeep"},
     "fsspec": {"store"},
-    "filelock": {"library", "database", "journal"},
+    "filelock": {"journal", "shelf", "workspace"},
     "platformdirs": {"settings"},
     "av": {"audio"},
     "noisereduce": {"audio"},

@@ -12,11 +12,11 @@ import pytest
 
 from clone.contract import RETENTION
 from clone.errors import TextError
-from clone.library import EXPIRED_KNOWN_FOR, Library
+from clone.library import Library
 from clone.settings import Settings
-from clone.store import Store
+from clone.upkeep import EXPIRED_KNOWN_FOR
 from clone.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, check_name, check_note, folder_of
-from tests.voices import FILES, MOMENT, START, Clock, make_voice, open_library, refusal
+from tests.voices import FILES, MOMENT, START, Clock, make_voice, open_library, opened, refusal
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def library(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Ite
     if request.param == "remote":
         url = f"sqlite:///{tmp_path / 'elsewhere' / 'l.db'}"
         settings = replace(settings, database_url=url, store_url=f"memory://{uuid4().hex}")
-    library = Library(settings, Store(settings.store_url), clock)
+    library = opened(settings, clock)
     yield library
     library.close()
 

@@ -111,7 +111,7 @@ def test_a_clone_is_cancelled_in_any_stage(
     follow_to(news, stage)
     close(studio, news)
     wait_until_empty(settings.home / "work", SLACK_S)
-    assert files_in(settings.home / "audio") == []
+    assert files_in(settings.home / "audio" / "voices") == []
 
 
 def test_a_run_of_the_hd_network_is_cancelled(studio: Studio, settings: Settings, examples: list[Path]) -> None:
@@ -122,7 +122,7 @@ def test_a_run_of_the_hd_network_is_cancelled(studio: Studio, settings: Settings
     news.close()  # type: ignore[attr-defined]
     wait_until_empty(settings.home / "work", SLACK_S)
     assert studio.voices("ann") == []
-    assert files_in(settings.home / "audio") == []
+    assert files_in(settings.home / "audio" / "voices") == []
     after = time.monotonic()
     assert last(studio.clone(order(examples[1]))).voice.owner == "ann"
     assert time.monotonic() - after < 2 * SLACK_S

@@ -42,7 +42,8 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_kept(studio: Studio, settings: Settings) -> bool:
-    return studio.voices("ann") == [] and files_in(settings.home / "work") == files_in(settings.home / "audio") == []
+    voices = settings.home / "audio" / "voices"
+    return studio.voices("ann") == [] and files_in(settings.home / "work") == files_in(voices) == []
 
 
 # before any work

@@ -18,7 +18,7 @@ from clone.settings import Settings
 from clone.studio import Studio
 from clone.ui import language, listing, parts, words
 from clone.ui.examples import examples
-from clone.ui.files import VisitFiles, temporary_folder, wipe
+from clone.ui.files import VisitFiles, make_temporary_folder, temporary_folder
 from clone.ui.form import Form
 from clone.ui.running import Progress, explain
 from clone.ui.visitors import (
@@ -199,8 +199,8 @@ def test_what_was_not_expected_is_not_told(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_visits_files_go_with_it(home: Path) -> None:
+    make_temporary_folder(home)
     folder = temporary_folder(home)
-    wipe(folder)
     files = VisitFiles(folder)
     outside = home / "kept.wav"
     outside.write_bytes(b"kept")
@@ -219,8 +219,8 @@ def test_a_visits_files_go_with_it(home: Path) -> None:
 
 
 def test_only_what_is_about_a_voice_can_go(home: Path) -> None:
+    make_temporary_folder(home)
     folder = temporary_folder(home)
-    wipe(folder)
     files = VisitFiles(folder)
     one, two = files.new("visit", "timbre-one.wav"), files.new("visit", "timbre-two.wav")
     one.write_bytes(b"1")
@@ -245,13 +245,16 @@ def test_a_hosted_voice_may_have_a_slash_in_its_id(home: Path) -> None:
     assert not path.exists()
 
 
-def test_what_an_earlier_run_left_is_wiped(home: Path) -> None:
+def test_what_a_run_left_that_is_gone_is_removed_and_what_is_there_stays(home: Path) -> None:
+    make_temporary_folder(home)
     folder = temporary_folder(home)
-    wipe(folder)
-    (folder / "left.wav").write_bytes(b"left")
-    wipe(folder)
-    assert list(folder.iterdir()) == []
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    (folder / "mine.wav").write_bytes(b"mine")
+    (folder.parent / "0123456789abcdef").mkdir()
+    (folder.parent / "left.wav").write_bytes(b"left, by a version that had one folder for all")
+    make_temporary_folder(home)
+    assert [path.relative_to(folder.parent) for path in folder.parent.iterdir()] == [Path(folder.name)]
+    assert (folder / "mine.wav").exists()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent, home)} == {0o700}
 
 
 # the form

@@ -15,7 +15,7 @@ from clone.audio.read import read
 from clone.audio.stretch import Stretch
 from clone.cli import pipes
 from clone.cli.arguments import PIPE
-from clone.cli.choosing import voice_id
+from clone.cli.choosing import owner, voice_id
 from clone.cli.following import result
 from clone.cli.speaking import speak
 from clone.cli.terminal import Progress, print_json, print_table, someone_is_there, sure
@@ -162,19 +162,23 @@ def _examined(studio: Studio, given: str) -> Examination:
 
 
 def _voices(studio: Studio, arguments: argparse.Namespace) -> None:
-    voices = studio.voices(LOCAL_OWNER)
+    everybodys = studio.voices(None) if arguments.all or arguments.owner else []
+    voices = everybodys if arguments.all else studio.voices(owner(arguments.owner, everybodys))
+    whose = ("owner",) if arguments.all else ()
     if arguments.json:
         print_json(
             {
                 "voices": [
-                    {name: getattr(voice, name) for name in OF_A_VOICE}
+                    {name: getattr(voice, name) for name in (*OF_A_VOICE, *whose)}
                     | {"created_at": voice.created_at.isoformat(), "expires_at": voice.ends}
                     for voice in voices
                 ]
             }
         )
     else:
-        print_table([(v.voice_id, v.model or "-", v.ends or "permanent", v.name) for v in voices])
+        of_all = [(v.owner,) if whose else () for v in voices]
+        rows = [(v.voice_id, v.model or "-", v.ends or "permanent", v.name) for v in voices]
+        print_table([(*first, *row) for first, row in zip(of_all, rows, strict=True)])
     if left := studio.calls.left(LOCAL_OWNER):
         print(f"May have been paid: {len(left)}. See: python -m clone pending", file=sys.stderr)
 
@@ -215,14 +219,23 @@ def _keep(studio: Studio, arguments: argparse.Namespace) -> None:
 
 
 def _forget(studio: Studio, arguments: argparse.Namespace) -> None:
-    voices = studio.voices(LOCAL_OWNER)
-    if arguments.yes or someone_is_there():
+    asked = arguments.yes or someone_is_there()
+    everybodys = studio.voices(None) if arguments.owner else []
+    whose = owner(arguments.owner, everybodys, whole=not asked)
+    if arguments.owner and not arguments.voices:
+        sure(f"Remove all voices and recordings of {whose}?", arguments.yes)
+        print(f"{studio.forget_all(whose)} voices of {whose} and their recordings are gone.")
+        return
+    voices = studio.voices(whose)
+    if not arguments.voices:
+        raise TimbreError("Which voices? Give their voice_ids, or --owner for all of somebody's.")
+    if asked:
         chosen = list(dict.fromkeys(voice_id(given, voices) for given in arguments.voices))
         sure(f"Remove {_called(chosen, voices)} and all recordings of {_it(chosen)}?", arguments.yes)
     else:  # nobody is asked whether the right one was found, so nothing is looked for
         chosen = _whole_ids(arguments.voices, voices)
     for each in chosen:
-        studio.forget(each, LOCAL_OWNER)
+        studio.forget(each, whose)
         print(f"{each} and its recordings are gone.")
 
 

@@ -6,10 +6,18 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import gradio as gr
 from gradio import processing_utils
+from gradio.route_utils import GradioMultiPartParser
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+
+from clone.errors import disk_full
+from clone.store import make_private_folder
+from clone.workspace import presence, sweep
 
 KEPT_FOR_S = 3600
 """Age after which a file of a visit is removed even though the visitor is still there."""
@@ -18,15 +26,38 @@ _VISITS_LIMIT = 10_000
 
 
 def temporary_folder(home: Path) -> Path:
-    """Return the folder for files on their way through the page."""
-    return home / "page"
+    """Return this process's folder for files on their way through the page; nothing is made yet."""
+    return home / "page" / presence(home).name
 
 
-def wipe(folder: Path) -> None:
-    """Empty the folder: what an earlier run left belongs to nobody."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
+def make_temporary_folder(home: Path) -> None:
+    """Make this process's folder, and remove those of processes that are gone: what they left belongs to nobody."""
+    presence(home).claim()
+    folder = temporary_folder(home)
+    make_private_folder(folder)
+    sweep(folder.parent, presence(home))
+
+
+_parse = GradioMultiPartParser.parse
+
+
+async def _whole(parser: GradioMultiPartParser) -> FormData:
+    try:
+        return await _parse(parser)
+    except BaseException as error:
+        for file in parser._files_to_close_on_error:
+            with suppress(OSError):
+                file.close()
+            Path(file.name).unlink(missing_ok=True)
+        full = disk_full(error)
+        if full is None:
+            raise
+        raise HTTPException(full.status, str(full)) from None
+
+
+def drop_half_uploads() -> None:
+    """Have Gradio remove what it wrote of an upload that fails or breaks off, and say so where the disk is full."""
+    GradioMultiPartParser.parse = _whole  # type: ignore[method-assign, assignment]
 
 
 def refuse_downloads() -> None:

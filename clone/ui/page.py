@@ -12,7 +12,14 @@ from clone.settings import Settings
 from clone.studio import Studio
 from clone.ui import api, fields, language, outcomes, panels, parts, words
 from clone.ui.cloning import Cloning
-from clone.ui.files import KEPT_FOR_S, LOOKED_AT_EVERY_S, VisitFiles, refuse_downloads, temporary_folder
+from clone.ui.files import (
+    KEPT_FOR_S,
+    LOOKED_AT_EVERY_S,
+    VisitFiles,
+    drop_half_uploads,
+    refuse_downloads,
+    temporary_folder,
+)
 from clone.ui.hosting import BACKEND_KEY, Hosting
 from clone.ui.pending import Pending, pending_panel
 from clone.ui.running import Desk
@@ -63,6 +70,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         takes: where what is said here is found by its links.
     """
     refuse_downloads()
+    drop_half_uploads()
     on_loopback = is_loopback(settings.server_name) and not settings.public_url
     desk = Desk(studio, settings, VisitFiles(temporary_folder(settings.home)), takes)
     with gr.Blocks(title=words.TITLE, delete_cache=(LOOKED_AT_EVERY_S, KEPT_FOR_S), analytics_enabled=False) as page:

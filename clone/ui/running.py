@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 import gradio as gr
 
-from clone.errors import TimbreError
+from clone.errors import TimbreError, disk_full
 from clone.jobs import Stage, Stop
 from clone.settings import Settings
 from clone.studio import Studio, Waiting
@@ -91,8 +91,9 @@ def explain(error: Exception) -> TimbreError:
 
     The message of an unexpected exception may hold a path or what somebody typed: only its kind and place are kept.
     """
-    if isinstance(error, TimbreError):
-        return error
+    told = disk_full(error) or error
+    if isinstance(told, TimbreError):
+        return told
     places = "".join(traceback.format_tb(error.__traceback__))
     log.error("Unexpected %s\n%s", type(error).__name__, places)
     return TimbreError(words.UNEXPECTED, code="unexpected", advice=words.UNEXPECTED_ADVICE)

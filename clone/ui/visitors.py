@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clone.errors import TimbreError
 from clone.settings import Settings
+from clone.store import make_home
 from clone.ui import words
 
 LOCAL_OWNER = "local"
@@ -84,7 +85,7 @@ def browser_secret(home: Path) -> str:
     Kept in ``page_secret`` in the home folder, mode 600, made once.
     """
     path = home / "page_secret"
-    home.mkdir(parents=True, exist_ok=True)
+    make_home(home)
     draft = home / f".page_secret.{secrets.token_hex(8)}"
     if not path.is_file():
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
