@@ -100,6 +100,6 @@ def restore(settings: Settings) -> Findings:
 def _seen(library: Library) -> Findings:
     upkeep = library.upkeep
     upkeep.check_whole()
-    n_voices = len(library.voices(None))
+    n_voices = len(upkeep.voices())
     waits_s = upkeep.purge_waits_s()
     return Findings(OK, n_voices, upkeep.short(), upkeep.lost(), upkeep.kept_after_all(), purge_waits_s=waits_s)

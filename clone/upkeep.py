@@ -147,13 +147,13 @@ class Upkeep:
         restored: dict[str, Voice] = {}
         with self._shelf.locked():
             self._keep_lost()
-            for lost in reversed(self.lost()):  # of two with one name, the one that would have stayed longer
-                if lost.voice and lost.restorable and lost.folder not in restored:
-                    with self._shelf.changing() as db:
-                        self._shelf.insert(db, lost.voice)
-                        self._shelf.store.move(lost.place, f"{ROOT}/{lost.folder}")
-                    restored[lost.folder] = lost.voice
-            with self._shelf.changing() as db:
+            lost = self.lost()
+            with self._shelf.changing() as db:  # should it break off, what has come back is lost again, and found again
+                for each in reversed(lost):  # of two with one name, the one that would have stayed longer
+                    if each.voice and each.restorable and each.folder not in restored:
+                        self._shelf.insert(db, each.voice)
+                        self._shelf.store.move(each.place, f"{ROOT}/{each.folder}")
+                        restored[each.folder] = each.voice
                 for voice in self._kept_after_all(db):
                     restored[folder_of(voice.voice_id)] = self._shelf.update(db, voice)
         return list(restored.values())
@@ -172,10 +172,14 @@ class Upkeep:
             noted = self._shelf.noted(db, _WAITING)
         return None if noted is None else max(0.0, PUT_OFF_S - self._waited_s(json.loads(noted)))
 
+    def voices(self) -> dict[str, Voice]:
+        """Return every voice by its folder, expired and forgotten ones too."""
+        with self._shelf.reading.begin() as db:
+            return self._shelf.folders(db)
+
     def short(self) -> list[Voice]:
         """Return the voices some of whose files are missing, with those that are there."""
-        with self._shelf.reading.begin() as db:
-            voices = self._shelf.folders(db)
+        voices = self.voices()
         there = ((voice, with_files(self._shelf.store, voice, f"{ROOT}/{folder}")) for folder, voice in voices.items())
         return [left for voice, left in there if left.files != voice.files]
 
