@@ -37,6 +37,8 @@ MAX_CALLS = 4
 ANSWERS_COME_WITHIN_S = 15.0
 """How long the end of the app is put off by requests that were sent and cost money."""
 
+NO_PREVIEW = "The voice is made, but the service sent no preview, though a text and a model were sent."
+
 N_STEPS = 4
 """Of a hosted clone: reading, checking, cloning, keeping."""
 
@@ -139,7 +141,7 @@ class Calls:
             with suppress(CancelledError):  # it is paid for now, so it is kept even if somebody asked to stop
                 tell(Stage("Keeping the voice", 3, N_STEPS))
             if not made.preview_url:
-                return Cloned(kept, False)
+                return Cloned(kept, False, NO_PREVIEW if order.options.text is not None else "")
             note = self._add_preview(made, folder)
             alike = None if note or self._queue.closed else measure(folder / PREVIEW)
             return Cloned(self._compared(self._library.get(kept.voice_id, kept.owner), alike), False, note)
