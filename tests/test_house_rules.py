@@ -91,7 +91,7 @@ MAY_IMPORT = {
     "background": FOUNDATION | {"studio", "orders", "tasks", "audio"},  # what was spoken is written as asked
     "api": FOUNDATION | {"rates", "audio"},
     "server": FOUNDATION | {"studio", "orders", "tasks", "background", "api", "keys", "links", "rates", "audio"},
-    "ui": FOUNDATION | {"studio"},
+    "ui": FOUNDATION | {"studio", "keys"},  # keys: secrets that outlast a restart
     # What is piped on is encoded there as it is spoken; a shell's Tab asks the library alone, Studio takes seconds.
     "cli": FOUNDATION | {"studio", "audio", "orders", "library", "store", "voice"},
     "__main__": {"cli"},

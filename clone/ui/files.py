@@ -10,6 +10,7 @@ from pathlib import Path
 
 import gradio as gr
 from gradio import processing_utils
+from gradio.state_holder import SessionState
 
 KEPT_FOR_S = 3600
 """Age after which a file of a visit is removed even though the visitor is still there."""
@@ -40,6 +41,14 @@ def refuse_downloads() -> None:
 
     processing_utils.async_ssrf_protected_download = refuse
     processing_utils.async_ssrf_protected_get = refuse  # type: ignore[assignment]
+
+
+def forget_inputs() -> None:
+    """Keep Gradio from remembering, per session, what was typed, a key and the visitor's token too.
+
+    It does so only for links to a page as it is filled in, which it writes to disk for whoever names the session.
+    """
+    SessionState._update_value_in_config = lambda *_: None
 
 
 class VisitFiles:
