@@ -85,4 +85,4 @@ class Door:
 def _secret(scope: Scope) -> str:
     if scope["method"] != "GET" or scope["path"] != "/":
         return ""
-    return parse_qs(scope["query_string"].decode("latin-1")).get("owner", [""])[0]
+    return str(parse_qs(scope["query_string"].decode("latin-1")).get("owner", [""])[0])

@@ -7,10 +7,13 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio import processing_utils
 from gradio.state_holder import SessionState
+
+from clone.ui import words
 
 KEPT_FOR_S = 3600
 """Age after which a file of a visit is removed even though the visitor is still there."""
@@ -46,9 +49,16 @@ def refuse_downloads() -> None:
 def forget_inputs() -> None:
     """Keep Gradio from remembering, per session, what was typed, a key and the visitor's token too.
 
-    It does so only for links to a page as it is filled in, which it writes to disk for whoever names the session.
+    It does so only for links to a page as it is filled in, which it writes to disk for whoever names the session; and
+    it writes all of it into the log where something is missing, as from a page that was open when this was upgraded.
     """
-    SessionState._update_value_in_config = lambda *_: None
+
+    def check_number(_: gr.Blocks, event: Any, inputs: list[Any]) -> None:
+        if len(inputs) < len(event.inputs):
+            raise gr.Error(words.OLD_PAGE, print_exception=False)
+
+    SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
+    gr.Blocks.validate_inputs = check_number  # type: ignore[method-assign, assignment]
 
 
 class VisitFiles:

@@ -271,6 +271,7 @@ STARTING = "Starting"
 STOPPED = "Stopped. Everything you entered is still here."
 UNEXPECTED = "Something went wrong on our side."
 UNEXPECTED_ADVICE = "Nothing you entered is lost. Please try again."
+OLD_PAGE = "This page is older than what it asks. Please reload it and try again."
 NO_VISITOR = "This page has lost track of your visit."
 NO_VISITOR_ADVICE = "Please reload it and try again."
 
