@@ -49,7 +49,7 @@ help:  ## list what can be made
 
 .PHONY: run
 run: $(VENV)/.run  ## set up and start the app at http://127.0.0.1:7860 (GRADIO_SERVER_PORT changes the port)
-	@exec $(BIN)/python app.py
+	@exec $(BIN)/python app.py --open
 
 .PHONY: test
 test: $(VENV)/.dev chromium curl  ## set up and run all tests, the browser's too (TESTS="tests/test_cli.py -x" chooses)

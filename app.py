@@ -11,13 +11,17 @@ import signal
 import sys
 import threading
 import time
+import webbrowser
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
 from clone.errors import TimbreError, disk_full
-from clone.settings import Settings, prepare_gradio
+from clone.settings import Settings, has_screen, prepare_gradio
 from clone.ui.files import make_temporary_folder, temporary_folder
 
 SETTINGS = Settings.from_environment()
@@ -34,21 +38,26 @@ from clone.studio import Studio
 from clone.ui import page, theme
 from clone.ui.api import Authorize, refuse_everybody
 from clone.ui.cache import PageCache
+from clone.ui.door import Door, Link
 from clone.ui.takes import MOUNT as TAKES
 from clone.ui.takes import Takes
+from clone.ui.visitors import Owners
 
 UPLOAD_LIMIT = "200mb"
 LOOK_S = 0.2
+OPEN = "--open"
+"""Given by ``make run``: open the owner's address in a browser, where there is a screen."""
 QUEUE_LOOK_S = 0.05
 """How often Gradio looks into its queue; at its own 1 ms it takes 7 % of a core all day, and the engine's turns."""
 
 
-def launch_options(settings: Settings, api: server.App | None = None) -> dict[str, Any]:
+def launch_options(settings: Settings, api: server.App | None = None, link: Link | None = None) -> dict[str, Any]:
     """Return how the page is served: nothing of a visitor is kept, shown to others or sent anywhere else.
 
     Args:
         settings: where.
         api: what is served beside the page, on the same port.
+        link: makes a browser the owner's; one that nobody is told of where it is left out.
     """
     middleware = [Middleware(PageCache)]
     if api is not None:
@@ -69,7 +78,7 @@ def launch_options(settings: Settings, api: server.App | None = None) -> dict[st
         "share": False,
         "inbrowser": False,
         "quiet": True,
-        "app_kwargs": {"middleware": middleware},
+        "app_kwargs": {"middleware": middleware, "lifespan": _behind_door(settings, link)},
     }
 
 
@@ -78,6 +87,19 @@ def build(
 ) -> gr.Blocks:
     """Return the page of a studio; what is said on it is found in ``takes``."""
     return page.build(studio, settings, authorize, takes or Takes())
+
+
+def _behind_door(settings: Settings, link: Link | None) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    owners = Owners(settings)
+
+    @asynccontextmanager
+    async def lifespan(page: Starlette) -> AsyncIterator[None]:
+        # Gradio puts its CORS before all middleware that it is given; nothing is served yet.
+        assert page.middleware_stack is not None
+        page.middleware_stack = Door(page.middleware_stack, owners, link or Link(owners), server.is_ours)
+        yield
+
+    return lifespan
 
 
 def doorman(keys: Keys, limits: Limits) -> Authorize:
@@ -119,8 +141,9 @@ def main() -> None:
     demo = build(studio, SETTINGS, doorman(keys, limits), takes)
     background = Background(studio, studio.tasks())
     api = server.build(studio, SETTINGS, keys, background, limits)
+    link = Link(Owners(SETTINGS))
     try:
-        options = launch_options(SETTINGS, api)
+        options = launch_options(SETTINGS, api, link)
         options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route), Mount(TAKES, takes.route)]
         _launch(demo, options)
         demo._queue.sleep_when_free = demo._queue.progress_update_sleep_when_free = QUEUE_LOOK_S
@@ -129,6 +152,10 @@ def main() -> None:
         print(f"Timbre is at {demo.local_url}, its API at {demo.local_url}docs", flush=True)
         if key_file is not None:
             print(f"The API's key is in {key_file}", flush=True)
+        if link.address:
+            print(f"Its owner, in this browser, is whoever opens this first: {link.address}", flush=True)
+            if OPEN in sys.argv[1:] and has_screen():
+                webbrowser.open(link.address)
         while demo.is_running and not stop.wait(LOOK_S):
             pass
     finally:

@@ -45,6 +45,12 @@ Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 
+def is_ours(scope: Scope) -> bool:
+    """Tell whether a request is the API's."""
+    path = str(scope.get("path", ""))
+    return scope["type"] == "http" and any(path == own or path.startswith(f"{own}/") for own in OURS)
+
+
 class Beside:
     """ASGI middleware that hands the API its paths and the page all others.
 
@@ -59,9 +65,7 @@ class Beside:
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Serve a request by whom it is for."""
-        path = str(scope.get("path", ""))
-        ours = scope["type"] == "http" and any(path == own or path.startswith(f"{own}/") for own in OURS)
-        await (self._api if ours else self._page)(scope, receive, send)
+        await (self._api if is_ours(scope) else self._page)(scope, receive, send)
 
 
 def build(

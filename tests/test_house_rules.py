@@ -97,7 +97,7 @@ MAY_IMPORT = {
     "background": FOUNDATION | {"studio", "orders", "tasks", "audio"},  # what was spoken is written as asked
     "api": FOUNDATION | {"rates", "audio"},
     "server": FOUNDATION | {"studio", "orders", "tasks", "background", "api", "keys", "links", "rates", "audio"},
-    "ui": FOUNDATION | {"studio", "store", "workspace"},
+    "ui": FOUNDATION | {"studio", "store", "workspace", "keys"},  # keys: secrets that outlast a restart
     # What is piped on is encoded there as it is spoken; a shell's Tab asks the library alone, Studio takes seconds.
     # … and who puts the library right must be able to where Studio is refused.
     "cli": FOUNDATION | {"studio", "audio", "orders", "library", "store", "voice", "doctor", "upkeep"},

@@ -8,15 +8,18 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio import processing_utils
 from gradio.route_utils import GradioMultiPartParser
+from gradio.state_holder import SessionState
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from clone.errors import disk_full
 from clone.store import make_private_folder
+from clone.ui import words
 from clone.workspace import presence, sweep
 
 KEPT_FOR_S = 3600
@@ -71,6 +74,21 @@ def refuse_downloads() -> None:
 
     processing_utils.async_ssrf_protected_download = refuse
     processing_utils.async_ssrf_protected_get = refuse  # type: ignore[assignment]
+
+
+def forget_inputs() -> None:
+    """Keep Gradio from remembering, per session, what was typed, a key and the visitor's token too.
+
+    It does so only for links to a page as it is filled in, which it writes to disk for whoever names the session; and
+    it writes all of it into the log where something is missing, as from a page that was open when this was upgraded.
+    """
+
+    def check_number(_: gr.Blocks, event: Any, inputs: list[Any]) -> None:
+        if len(inputs) < len(event.inputs):
+            raise gr.Error(words.OLD_PAGE, print_exception=False)
+
+    SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
+    gr.Blocks.validate_inputs = check_number  # type: ignore[method-assign, assignment]
 
 
 class VisitFiles:

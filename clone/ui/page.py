@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from clone import contract
+from clone.keys import kept_secret
 from clone.settings import Settings
 from clone.studio import Studio
 from clone.ui import api, fields, language, outcomes, panels, parts, words
@@ -17,6 +18,7 @@ from clone.ui.files import (
     LOOKED_AT_EVERY_S,
     VisitFiles,
     drop_half_uploads,
+    forget_inputs,
     refuse_downloads,
     temporary_folder,
 )
@@ -26,7 +28,7 @@ from clone.ui.running import Desk
 from clone.ui.sampling import Prompting, Sampling
 from clone.ui.speaking import Speaking, speak_panel
 from clone.ui.takes import Takes
-from clone.ui.visitors import STORAGE_KEY, browser_secret, is_loopback
+from clone.ui.visitors import STORAGE_KEY, Owners, header_pairs
 from clone.ui.voices import Voices, voices_panel
 
 # The studio has its own queue; this only bounds how many visitors are told where they stand in it.
@@ -71,11 +73,11 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
     """
     refuse_downloads()
     drop_half_uploads()
-    on_loopback = is_loopback(settings.server_name) and not settings.public_url
-    desk = Desk(studio, settings, VisitFiles(temporary_folder(settings.home)), takes)
+    forget_inputs()
+    desk = Desk(studio, Owners(settings), VisitFiles(temporary_folder(settings.home)), takes)
     with gr.Blocks(title=words.TITLE, delete_cache=(LOOKED_AT_EVERY_S, KEPT_FOR_S), analytics_enabled=False) as page:
         api.wire(desk, authorize)  # first, while check, clone and speak are nobody's names
-        secret = browser_secret(settings.home)
+        secret = kept_secret(settings.home / "page_secret")  # the same after every restart
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=secret)
         backend = gr.BrowserState("", storage_key=BACKEND_KEY, secret=secret)
         gr.HTML(parts.header())
@@ -86,18 +88,18 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
                         voice, closer = panels.voice_panel()
                     with gr.Column(scale=5, min_width=340, elem_classes="tb-side"):
                         preview = panels.preview_panel()
-                        own_key = on_loopback and bool(settings.novita_api_key)
-                        run = panels.run_panel(on_loopback, own_key)
+                        run = panels.run_panel()
                 result = outcomes.result_panel()
             with gr.Tab(words.PLACES["speak"], id="speak") as speak_place:
                 spoken = speak_panel()
             with gr.Tab(words.PLACES["voices"], id="voices") as voices_place, fields.card():
                 left = pending_panel()
                 listed = voices_panel()
+        whose = fields.slot("whose")
         cloning = Cloning(desk, (voice, closer, preview, run), (result, listed))
         _wire_voice(cloning, desk)
         _wire_clone(cloning, token)
-        _wire_backend(page, Hosting(desk, run.hosting, run.consent, on_loopback), cloning, backend)
+        _wire_backend(page, Hosting(desk, run.hosting, run.consent), cloning, backend)
         speaking = Speaking(desk, spoken)
         voices = Voices(desk, listed, speaking, result)
         keeping = _wire_voices(voices, (token, run.hosting.key), places)
@@ -112,6 +114,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         _wire_speaking(speaking, (token, run.hosting.key), speak_place)
         language.wire(preview.language, preview.text, studio, page, _QUICK)
         language.wire(spoken.language, spoken.text, studio, page, _QUICK)
+        page.load(_greet(desk, bool(settings.novita_api_key)), None, [whose, run.hosting.key], **_QUICK)
         page.load(js=_DRAFTS_JS, outputs=[preview.text, spoken.text], **_IN_BROWSER)
         page.unload(_forget_files(desk))
     page.space_id = None  # else the browser of a Space's visitor would be sent to Google for letters
@@ -284,6 +287,18 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
     p.latest.change(js=_SHOW_TAKE_JS, **_IN_BROWSER)
     p.cancel.click(js=_SILENT_JS, **_IN_BROWSER)
     _wire_end(running, speaking.stop, p.cancel, p.speak)
+
+
+def _greet(desk: Desk, own_key: bool) -> Any:
+    """Return what tells the owner whose key is used, and who came by the owner's address without a cookie, how."""
+
+    def greet(request: gr.Request) -> tuple[str, Any]:
+        headers = header_pairs(request.headers)
+        if desk.owners.is_owner(headers):
+            return "", gr.update(info=words.KEY_HINT + words.KEY_OWN) if own_key else gr.skip()
+        return parts.whose() if desk.owners.is_direct(headers) else "", gr.skip()
+
+    return greet
 
 
 def _forget_files(desk: Desk) -> Any:

@@ -30,6 +30,11 @@ def header() -> str:
     return f'<header class="tb-head">{_MARK}<div><h1>{words.TITLE}</h1><p>{escape(words.TAGLINE)}</p></div></header>'
 
 
+def whose() -> str:
+    """Return the line that tells a visitor how to be the owner."""
+    return f'<p class="tb-said tb-facts">{words.WHOSE}</p>'
+
+
 def heading(number: int | None, title: str, advice: str = "") -> str:
     """Return a section's heading, with its number in the order of steps."""
     step = f'<span class="tb-step" aria-hidden="true">{number}</span>' if number else ""

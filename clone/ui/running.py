@@ -15,12 +15,11 @@ import gradio as gr
 
 from clone.errors import TimbreError, disk_full
 from clone.jobs import Stage, Stop
-from clone.settings import Settings
 from clone.studio import Studio, Waiting
 from clone.ui import parts, words
 from clone.ui.files import VisitFiles
 from clone.ui.takes import Takes, file_name
-from clone.ui.visitors import header_pairs, owner_of
+from clone.ui.visitors import Owners, header_pairs
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class Desk:
     """What the handlers work with."""
 
     studio: Studio
-    settings: Settings
+    owners: Owners
     files: VisitFiles
     takes: Takes
     stops: WeakValueDictionary[tuple[str | None, str], Stop] = field(default_factory=WeakValueDictionary)
@@ -38,7 +37,7 @@ class Desk:
 
     def owner(self, token: object, request: gr.Request) -> str:
         """Return whom a request speaks for."""
-        return owner_of(token, header_pairs(request.headers), self.settings)
+        return self.owners.of(token, header_pairs(request.headers))
 
     def begin(self, visit: str | None, kind: str) -> Stop:
         """Return what a run of this kind has to obey, for as long as it holds it."""

@@ -241,6 +241,7 @@ KEY = "Key for Novita"
 KEY_HINT = "Your own key, or one that the owner of this page gave you. It is used for this visit and stored nowhere."
 KEY_OWN = " Leave it empty to use the key this machine was started with."
 KEY_WHERE = "Choose Novita in the section Clone, and enter the key there."
+RECEIVER = "The recording goes to the machine that runs this page and to nobody else."
 RECEIVER_HOSTED = (
     "The recording goes to Novita, which has MiniMax clone it. It is also kept here, with the voice, and goes to "
     "nobody else."
@@ -255,11 +256,15 @@ STOPPED_PAID = "Stopped. If the request was already sent, it is still paid for."
 STOPPED_HOSTED = f"{STOPPED_PAID} Its voice then appears among your voices in a minute; look there first."
 
 
-def receiver(on_loopback: bool) -> str:
-    """Say who receives the recording."""
-    if on_loopback:
-        return "The recording goes to Timbre on this machine and to nobody else."
-    return "The recording goes to the machine that runs this page and to nobody else."
+# Whose visit it is
+WHOSE = (
+    "You are a visitor here, with voices of your own. This page's owner is whoever opens the address that make run "
+    "printed last."
+)
+FOREIGN = (
+    "This was asked for by a page of another address, and is refused. If this page stands behind a proxy, whoever runs "
+    "it has to set TIMBRE_PUBLIC_URL."
+)
 
 
 # Progress
@@ -267,6 +272,7 @@ STARTING = "Starting"
 STOPPED = "Stopped. Everything you entered is still here."
 UNEXPECTED = "Something went wrong on our side."
 UNEXPECTED_ADVICE = "Nothing you entered is lost. Please try again."
+OLD_PAGE = "This page is older than what it asks. Please reload it and try again."
 NO_VISITOR = "This page has lost track of your visit."
 NO_VISITOR_ADVICE = "Please reload it and try again."
 
