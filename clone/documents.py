@@ -33,7 +33,7 @@ MAX_OWNER_BYTES = 500_000_000
 
 _ROOT = "documents"
 _SUMMED = (
-    "SELECT d.*, COUNT(s.position) AS n_spoken, COALESCE(SUM(s.duration_s), 0) AS duration_s,"
+    "SELECT d.*, COALESCE(MAX(s.position) + 1, 0) AS n_spoken, COALESCE(SUM(s.duration_s), 0) AS duration_s,"
     " COALESCE(SUM(s.n_bytes), 0) AS n_bytes, MAX(v.name) AS voice_name"
     " FROM documents d JOIN voices v ON v.voice_id = d.voice_id AND v.owner = d.owner AND v.forgotten_until IS NULL"
     " LEFT JOIN sentences s ON s.document_id = d.document_id WHERE {}"
@@ -43,7 +43,10 @@ _SUMMED = (
 
 @dataclass(frozen=True)
 class Document:
-    """A text said by a voice; whole once ``n_spoken`` is ``n_sentences``. ``voice_name`` is what it is called now."""
+    """A text said by a voice, up to its sentence ``n_spoken``; ``voice_name`` is what the voice is called now.
+
+    A sentence with nothing in it to be read has no sound, and no file.
+    """
 
     document_id: str
     owner: str
@@ -154,14 +157,25 @@ class Documents:
         """Return an owner's documents in which something is spoken, newest first."""
         return [each for each in self._found("d.owner = :owner", owner=owner) if each.n_spoken]
 
-    def spoken(self, document: Document) -> Iterator[tuple[np.ndarray, int]]:
-        """Yield the sentences from the first to the first that is missing: float32 samples, mono, and Hz."""
-        for position in range(document.n_spoken):
+    def spoken(self, document: Document) -> Iterator[tuple[int, np.ndarray, int]]:
+        """Yield the sentences in order, up to one whose file is gone: position, float32 samples, mono, and Hz."""
+        query = text("SELECT position FROM sentences WHERE document_id = :id ORDER BY position")
+        with self._reading.begin() as db:
+            positions = db.execute(query, {"id": document.document_id}).scalars().all()
+        for position in positions:
             try:
                 sentence = read(self._store.path(_key(document.document_id, position)))
             except FileNotFoundError:
                 return
-            yield sentence.samples, sentence.sample_rate
+            yield position, sentence.samples, sentence.sample_rate
+
+    def finish(self, document: Document) -> Document:
+        """Note that there is nothing more to say; return the document as it is then."""
+        said = "(SELECT COALESCE(MAX(position) + 1, 0) FROM sentences WHERE document_id = :id)"
+        with self._writing.begin() as db:
+            change = f"UPDATE documents SET n_sentences = {said} WHERE document_id = :id"
+            db.execute(text(change), {"id": document.document_id})
+        return self.get(document.document_id, document.owner)
 
     def forget(self, document_id: str, owner: str) -> None:
         """Delete a document with its sentences; raises as ``get``."""

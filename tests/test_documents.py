@@ -56,8 +56,8 @@ def test_what_was_said_is_there_again_sentence_by_sentence(kept: Documents) -> N
     assert (document.voice_name, document.text, document.settings) == (make_voice().name, ORDER.text, ORDER.settings)
     assert document.duration_s == pytest.approx(0.3)
     sounds = list(kept.spoken(document))
-    assert [(len(samples), rate) for samples, rate in sounds] == [(2400, RATE), (4800, RATE)]
-    assert np.abs(sounds[1][0] - tone(0.2, RATE)).max() < 1 / 30_000
+    assert [(i, len(samples), rate) for i, samples, rate in sounds] == [(0, 2400, RATE), (1, 4800, RATE)]
+    assert np.abs(sounds[1][1] - tone(0.2, RATE)).max() < 1 / 30_000
     assert kept.of("ada") == [document]
     assert kept.of("bob") == []
     with pytest.raises(TaskError):
@@ -73,6 +73,14 @@ def test_the_same_request_goes_on_until_it_is_whole(kept: Documents, clock: Cloc
     assert say(kept, first, 2).whole
     clock.time += MOMENT
     assert kept.begin(ORDER, "engine 1", 3).document_id != first.document_id
+
+
+def test_a_sentence_without_sound_is_passed_over(kept: Documents) -> None:
+    document = say(kept, kept.begin(ORDER, "engine 1", 4), 0, 2)
+    assert (document.n_spoken, document.whole) == (3, False)
+    assert [i for i, _, _ in kept.spoken(document)] == [0, 2]
+    document = kept.finish(document)
+    assert (document.n_sentences, document.whole) == (3, True)
 
 
 def test_a_document_goes_with_its_voice(kept: Documents, library: Library, home: Path, clock: Clock) -> None:
