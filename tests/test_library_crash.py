@@ -103,6 +103,7 @@ def make_older(home: Path, version: int) -> None:
     """Take a database file back to an older schema."""
     with sqlite3.connect(home / "library.db") as db:
         db.execute("DROP INDEX IF EXISTS voices_by_forgetting")
+        db.execute("DROP TABLE paid_requests")
         for column in (column for later, added in ADDED.items() if later > version for column in added):
             db.execute(f"ALTER TABLE voices DROP COLUMN {column}")
         db.execute("UPDATE schema_version SET version = :version", {"version": version})
