@@ -306,7 +306,12 @@ class Calls:
 
     def _fetch_previews(self, entry_ids: list[str]) -> None:
         for entry_id in entry_ids:
-            _tried(partial(self._take_up, entry_id, fetch=True))
+            try:
+                self._take_up(entry_id, fetch=True)
+            except Exception:
+                if self._queue.closed:  # its folder went with the app; the next start fetches it
+                    return
+                log.exception("A preview could not be fetched just now")
 
     def _add_preview(self, made: Entry, folder: Path) -> str:
         """Fetch the preview of a voice that is kept; return what went wrong, "" when nothing did."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from clone import jobs
-from clone.errors import AudioError, BusyError, CancelledError
+from clone.errors import AudioError, BusyError, CancelledError, StoppingError
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting
 
 
@@ -276,3 +276,42 @@ def test_a_worker_that_always_has_work_rests_now_and_then(monkeypatch: pytest.Mo
     for i in range(7):
         list(queue.run("ann", lambda tell, stop, i=i: done.append(i)))
     assert rested == [3, 6]
+
+
+# the end
+
+
+def test_a_queue_that_closes_tells_who_works_and_who_waits_and_takes_no_more() -> None:
+    queue, work, waiting = Queue(), Held(), Held()
+    first, second = begin(queue, "ann", work), queue.run("bob", waiting)
+    assert isinstance(next(second), Waiting)
+    ended: list[bool] = []
+    closing = threading.Thread(target=lambda: ended.append(queue.close(10)))
+    closing.start()
+    for news in (first, second):
+        with pytest.raises(StoppingError) as told:
+            list(news)
+        assert (told.value.code, told.value.status) == ("stopping", 503)
+    closing.join(20)
+    assert ended == [True]
+    assert work.stopped.is_set()
+    assert not waiting.begun.is_set()
+    with pytest.raises(StoppingError):
+        next(queue.run("eve", Held()))
+    assert queue.close()
+
+
+def test_what_can_not_be_stopped_in_time_is_waited_for_and_its_result_is_handed_over() -> None:
+    queue, go = Queue(), threading.Event()
+
+    def paid(tell: Tell, stop: Stop) -> str:
+        tell(Stage("Paying", 0, 1))
+        go.wait(30)
+        return "paid for"
+
+    news = queue.run("ann", paid)
+    while next(news) != Stage("Paying", 0, 1):
+        pass
+    assert not queue.close(0.05)
+    go.set()
+    assert list(news)[-1] == "paid for"
