@@ -184,13 +184,32 @@ def ends_with_punctuation(text: str) -> bool:
     return bool(bare) and unicodedata.category(bare[-1]) in {"Po", "Pd"} and bare[-1] not in _NOT_ENDING
 
 
-def check_prompt_text(prompt_text: str) -> str:
-    """Refuse a transcript that says nothing or does not end with punctuation; return it stripped.
+def check_prompt_length(prompt_text: str) -> str:
+    """Refuse a transcript longer than anything that can be said in a prompt clip; return it stripped.
 
     Raises:
-        PromptError: ``prompt_no_letter`` or ``prompt_no_punctuation``.
+        PromptError: ``prompt_text_too_long``, measured and limit in characters.
     """
     text = prompt_text.strip()
+    if len(text) > TEXT_MAX_CHARS:
+        raise PromptError(
+            f"The transcript has {len(text):,} characters; at most {TEXT_MAX_CHARS:,} are accepted.",
+            code="prompt_text_too_long",
+            field="prompt_text",
+            measured=len(text),
+            limit=TEXT_MAX_CHARS,
+            advice="Type only what is said in the clip.",
+        )
+    return text
+
+
+def check_prompt_text(prompt_text: str) -> str:
+    """Refuse a transcript that says nothing, too much, or does not end with punctuation; return it stripped.
+
+    Raises:
+        PromptError: ``prompt_no_letter``, ``prompt_text_too_long`` or ``prompt_no_punctuation``.
+    """
+    text = check_prompt_length(prompt_text)
     if not any(c.isalnum() for c in text):
         raise PromptError(
             "The transcript has no words.",

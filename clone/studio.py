@@ -14,21 +14,22 @@ from pathlib import Path
 from typing import cast
 
 from clone import card, contract, intake
-from clone.audio import preflight
 from clone.audio.encode import FileWriter
 from clone.audio.finding import Report
-from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
+from clone.audio.read import MAX_INTAKE_BYTES
 from clone.audio.write import accepted, file_bytes, mp3_bytes
 from clone.calls import Calls, files_of
 from clone.comparing import Comparison, compare, likeness, likeness_of_file
 from clone.engine.conversion import SAMPLE_RATE
-from clone.engine.local import Heard, LocalBackend
-from clone.examining import Bounds, Examination, Examining, Excerpt, Match, PromptPair, enhanced
+from clone.engine.local import LocalBackend
+from clone.engine.matching import Match
+from clone.examining import Bounds, Examination, Examining, Excerpt, enhanced
 from clone.fetch import fetch
 from clone.hosted import clip_of
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work, steps
 from clone.library import Library
 from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_asked, check_room, replayed
+from clone.prompts import PromptPair, Prompts
 from clone.receipt import new_voice, provenance_of, request_key
 from clone.recital import Event, Recital
 from clone.retention import Retention
@@ -75,6 +76,7 @@ class Studio:
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
         self._examining = Examining(self._backend, self._workspace, self._file)
+        self._prompts = Prompts(self._backend, self._examining)
         self.calls = Calls(settings, store, self._library, self._workspace)
         self._retention = Retention(self._library, self.calls.sweep)
         self._recital = Recital(self._backend, self._library, self._run)
@@ -128,12 +130,16 @@ class Studio:
         return self._examining.hear(audio, bounds, noise, volume)
 
     def prompt_pair(self, audio: Path | str, bounds: Bounds | None = None) -> PromptPair:
-        """Cut a clean sentence out of a recording and write down what is said; see Examining.prompt_pair."""
-        return self._examining.prompt_pair(audio, bounds)
+        """Cut a clean sentence out of a recording and write down what is said; see Prompts.pair."""
+        return self._prompts.pair(audio, bounds)
 
-    def match(self, prompt_audio: Path, text: str | None, heard: str | None = None) -> Match:
-        """Compare a prompt clip with its transcript, or write one; see Examining.match."""
-        return self._examining.match(prompt_audio, text, heard)
+    def match(self, prompt_audio: Path, text: str | None) -> Match:
+        """Compare a prompt clip with its transcript, or write one; see Prompts.match."""
+        return self._prompts.match(prompt_audio, text)
+
+    def check_prompt(self, prompt_audio: Path, text: str, accuracy: float) -> None:
+        """Refuse at once a transcript that is known not to match its clip; see Prompts.check_known."""
+        self._prompts.check_known(prompt_audio, text, accuracy)
 
     def clone(self, order: CloneOrder) -> Iterator[Stage | Waiting | Cloned]:
         """Clone a voice; with a text and a model, speak its preview.
@@ -155,6 +161,8 @@ class Studio:
             self.calls.hosted.check(order)
         elif order.options.text is not None:
             self._backend.check_text(order.options.text, order.language)
+        if isinstance(order.prompt_audio, Path):
+            self.check_prompt(order.prompt_audio, order.prompt_text or "", order.options.accuracy)
         work = self._run(order.owner, lambda tell, stop: self._clone(order, tell, stop), order.backend)
         yield from cast(Iterator[Stage | Waiting | Cloned], work)
 
@@ -337,7 +345,7 @@ class Studio:
             step("Checking the recording")
             report, heard, (kept, suffix) = intake.judged(self._backend, recording, original, stop)
             report.raise_if_refused()
-            clip, prompt = self._prompt(order, prompt_path, stop) if prompt_path else (None, None)
+            clip, prompt = self._prompts.checked(order, prompt_path, stop) if prompt_path else (None, None)
             if hosted:
                 prompt_clip = accepted(clip, prompt_path, stop) if clip and prompt_path else None
                 clips = (
@@ -362,18 +370,6 @@ class Studio:
                 files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
         stop.check()
         return Cloned(self._add(voice, files), False)
-
-    def _prompt(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, Heard]:
-        recording = read(path, field="prompt_audio", stop=stop)
-        if order.as_sent:
-            contract.check_format(recording.format, "prompt_audio")
-        contract.check_prompt_duration(recording.duration_s)
-        text = contract.check_prompt_text(order.prompt_text or "")
-        heard = self._backend.listen(recording.samples, recording.sample_rate)
-        preflight.check_prompt(recording, text, heard.spans)
-        stop.check()
-        self._backend.check_prompt(heard, text, order.options.accuracy)
-        return recording, heard
 
     def _replay(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> Cloned | None:
         if not path.is_file() or (prompt_path and not prompt_path.is_file()):

@@ -75,6 +75,7 @@ MAY_IMPORT = {
     "receipt": FOUNDATION | {"audio", "engine", "orders", "voice"},
     "examining": FOUNDATION | {"audio", "engine", "workspace"},
     "comparing": FOUNDATION | {"audio", "engine", "examining"},
+    "prompts": FOUNDATION | {"audio", "engine", "examining", "orders"},
     "card": FOUNDATION | {"audio", "receipt", "voice"},
     "intake": FOUNDATION | {"audio", "engine", "examining", "hosted", "orders"},
     "studio": FOUNDATION
@@ -91,6 +92,7 @@ MAY_IMPORT = {
         "retention",
         "card",
         "comparing",
+        "prompts",
         "intake",
         "snippets",
     },

@@ -79,20 +79,21 @@ def check(recording: Recording, n_bytes_to_clone: int, speech_spans: Spans) -> R
     return Report(tuple(findings))
 
 
-def complete(report: Report, voices: np.ndarray, language: tuple[str, float] | None) -> Report:
+def complete(report: Report, voices: np.ndarray, language: tuple[str, float] | None, name: str = "") -> Report:
     """Add what only the models can tell.
 
     Args:
         report: check()'s.
         voices: unit speaker embeddings of 0.8 s windows every 0.4 s of the speech, float32, shape (n_windows, 256).
         language: ISO 639-1 code and how sure it is; None when nobody spoke.
+        name: what people call the language.
 
     Returns:
         The report with ``speakers`` (cosine of its two most different halves) and ``language`` (code).
     """
     more = [_speakers(voices)]
     if language is not None and language[1] >= LANGUAGE_SURE:
-        more.append(Finding("language", "info", language[0], None, f"The language heard is “{language[0]}”."))
+        more.append(Finding("language", "info", language[0], None, f"The language heard is {name}."))
     return Report((*report.findings, *more))
 
 

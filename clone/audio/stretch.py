@@ -127,8 +127,8 @@ def cut(recording: Recording, start_s: float, end_s: float) -> Recording:
     return Recording(samples, recording.sample_rate, "wav", 44 + 2 * len(samples), key)
 
 
-def sentence(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans) -> tuple[float, float] | None:
-    """Return a clean sentence, or what pauses make look like one, for a prompt clip.
+def between_pauses(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans) -> list[tuple[float, float]]:
+    """Return what may be clean sentences, for a prompt clip: speech of such a length with a pause on either side.
 
     Args:
         samples: float32, shape (n_samples,), mono.
@@ -137,7 +137,8 @@ def sentence(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Span
         clipped: (start, end) of clipping in seconds.
 
     Returns:
-        (start, end) in seconds, within SENTENCE_S and the contract's limit; None where there is none.
+        (start, end) in seconds, within SENTENCE_S and the contract's limit, the best first. At the very edges of a
+        recording there is no pause: nobody knows what was said before.
     """
     duration_s = len(samples) / sample_rate
     power = frame_power(samples, sample_rate)
@@ -149,16 +150,11 @@ def sentence(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Span
             end_s = speech[last][1]
             if end_s - start_s > SENTENCE_S[1]:
                 break
-            apart = (first == 0 or start_s - starts[first] >= SENTENCE_PAUSE_S) and (
-                last == len(speech) - 1 or ends[last] - end_s >= SENTENCE_PAUSE_S
-            )
+            apart = min(start_s - starts[first], ends[last] - end_s) >= SENTENCE_PAUSE_S
             if end_s - start_s >= SENTENCE_S[0] and apart and not _within(clipped, start_s, end_s):
                 near = abs(end_s - start_s - SENTENCE_WANTED_S)
                 found.append((min(_snr_db(power, start_s, end_s), 40.0) - 4 * near, start_s, end_s))
-    if not found:
-        return None
-    _, start_s, end_s = max(found)
-    return max(0.0, start_s - EDGE_S / 2), min(duration_s, end_s + EDGE_S / 2)
+    return [(start_s - EDGE_S / 2, end_s + EDGE_S / 2) for _, start_s, end_s in sorted(found, reverse=True)]
 
 
 class _Variety:
