@@ -48,7 +48,7 @@ help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
 
 .PHONY: run
-run: $(VENV)/.run  ## set up and start the app at http://127.0.0.1:7860 (GRADIO_SERVER_PORT changes the port)
+run: $(VENV)/.run  ## set up, start the app at http://127.0.0.1:7860 (GRADIO_SERVER_PORT: the port), and open it
 	@exec $(BIN)/python app.py --open
 
 .PHONY: test

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.browser.driving import STARTS_WITHIN_S, App
+from tests.running import STARTS_WITHIN_S, App
 from tests.serving import files
 
 

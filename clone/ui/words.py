@@ -241,7 +241,7 @@ KEY = "Key for Novita"
 KEY_HINT = "Your own key, or one that the owner of this page gave you. It is used for this visit and stored nowhere."
 KEY_OWN = " Leave it empty to use the key this machine was started with."
 KEY_WHERE = "Choose Novita in the section Clone, and enter the key there."
-RECEIVER = "The recording goes to the machine that runs this page and to nobody else."
+RECEIVER = "The recording goes to this page's own machine and to nobody else."
 RECEIVER_HOSTED = (
     "The recording goes to Novita, which has MiniMax clone it. It is also kept here, with the voice, and goes to "
     "nobody else."
