@@ -32,6 +32,8 @@ from clone.ui.takes import MOUNT as TAKES
 from clone.ui.takes import Takes
 
 UPLOAD_LIMIT = "200mb"
+MAX_THREADS = 100
+"""Handlers at work at once, nearly all of which wait: for downloads, for their turn in the studio's queue."""
 QUEUE_LOOK_S = 0.05
 """How often Gradio looks into its queue; at its own 1 ms it takes 7 % of a core all day, and the engine's turns."""
 
@@ -56,6 +58,7 @@ def launch_options(settings: Settings, api: server.App | None = None) -> dict[st
         "footer_links": [],
         "run_history": False,  # it would keep recordings in the browser
         "max_file_size": UPLOAD_LIMIT,
+        "max_threads": MAX_THREADS,
         "show_error": False,
         "pwa": False,
         "mcp_server": True,

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from clone.audio.decode import MAX_INTAKE_S
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.contract import ClonePrompt, CloneRequest
 from clone.errors import BusyError, HostedError, KeyRefused, TimbreError
@@ -188,7 +189,7 @@ class Hosted:
             if isinstance(sound, str):
                 return self._bring(sound, folder, stop)
             (folder / PREVIEW).write_bytes(sound)
-            return read(folder / PREVIEW, stop=stop)
+            return read(folder / PREVIEW, stop=stop, most_s=MAX_INTAKE_S)
         except (HostedError, ValueError) as error:  # what refuses is a ValueError
             raise HostedError(
                 "The service spoke, but its sound could not be had.",
@@ -214,4 +215,4 @@ class Hosted:
             url, folder, allow_private=allow_private, max_bytes=MAX_INTAKE_BYTES, timeout_s=DOWNLOAD_S, stop=stop
         )
         path.replace(folder / PREVIEW)
-        return read(folder / PREVIEW, stop=stop)
+        return read(folder / PREVIEW, stop=stop, most_s=MAX_INTAKE_S)

@@ -9,27 +9,26 @@ import logging
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 from clone import card, contract, intake
-from clone.audio import preflight
 from clone.audio.encode import FileWriter
 from clone.audio.finding import Report
-from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.audio.write import accepted, file_bytes, mp3_bytes
 from clone.calls import Calls, files_of
 from clone.comparing import Comparison, compare, likeness, likeness_of_file
+from clone.downloads import Downloads
 from clone.engine.conversion import SAMPLE_RATE
-from clone.engine.local import Heard, LocalBackend
+from clone.engine.local import LocalBackend
 from clone.errors import BusyError
 from clone.examining import Bounds, Examination, Examining, Excerpt, Match, PromptPair, enhanced
-from clone.fetch import fetch
 from clone.hosted import clip_of
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work, steps
 from clone.library import Library
-from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_asked
+from clone.orders import LOCAL_OWNER, Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_asked
 from clone.receipt import new_voice, provenance_of, request_key
 from clone.recital import Event, Recital
 from clone.retention import Retention
@@ -78,8 +77,9 @@ class Studio:
         self._queue = Queue(rest=self._backend.rest)
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
-        self._examining = Examining(self._backend, self._workspace, self._file)
+        self._examining = Examining(self._backend)
         self.calls = Calls(settings, store, self._library, self._workspace)
+        self._downloads = Downloads(self.calls.publisher.copy, settings.allow_private_urls)
         self._retention = Retention(self._library, self.calls.publisher.sweep)
         self._recital = Recital(self._backend, self._library, self._run)
         self.language_of = self._backend.language_of
@@ -109,23 +109,32 @@ class Studio:
         self.calls.publisher.close()
         self._library.close()
 
-    def download(self, url: str, folder: Path, stop: Stop | None = None) -> Path:
-        """Get a recording into a folder; raises FetchError, or CancelledError once ``stop`` was asked."""
-        return self._file(url, folder, "audio", stop or Stop())
+    def download(self, url: str, folder: Path, owner: str, stop: Stop | None = None) -> Path:
+        """Get a recording into a folder; see Downloads.path."""
+        return self._downloads.path(owner, url, folder, stop)
 
     def check(self, audio: Path | str) -> Report:
         """Say whether a recording can be cloned, why not, and what would make it better; raises as examine()."""
         return list(self.examine(audio))[-1].report
 
-    def examine(self, audio: Path | str) -> Iterator[Examination]:
-        """Look at a recording: report, picture and best stretch, as they come; see Examining.examine."""
-        return self._examining.examine(audio)
+    def examine(
+        self, audio: Path | str, *, owner: str = LOCAL_OWNER, stop: Stop | None = None
+    ) -> Iterator[Examination]:
+        """Look at a recording: report, picture and best stretch, as they come; see Examining.examine.
 
-    def hear(self, audio: Path | str, bounds: Bounds | None, *, noise: bool = False, volume: bool = False) -> Excerpt:
+        Args:
+            audio: the recording; what a link leads to is downloaded first.
+            owner: who asks.
+            stop: obeyed while it is downloaded and read.
+        """
+        with self._workspace.folder() as folder:
+            yield from self._examining.examine(self._downloads.path(owner, audio, folder, stop), stop)
+
+    def hear(self, audio: Path, bounds: Bounds | None, *, noise: bool = False, volume: bool = False) -> Excerpt:
         """Return a part of a recording as it would be learned from; see Examining.hear."""
         return self._examining.hear(audio, bounds, noise, volume)
 
-    def prompt_pair(self, audio: Path | str, bounds: Bounds | None = None) -> PromptPair:
+    def prompt_pair(self, audio: Path, bounds: Bounds | None = None) -> PromptPair:
         """Cut a clean sentence out of a recording and write down what is said; see Examining.prompt_pair."""
         return self._examining.prompt_pair(audio, bounds)
 
@@ -153,8 +162,11 @@ class Studio:
             self.calls.hosted.check(order)
         elif order.options.text is not None:
             self._backend.check_text(order.options.text, order.language)
-        for event in self._run(order.owner, lambda tell, stop: self._clone(order, tell, stop), order.backend):
-            yield cast(Stage | Waiting | Cloned, event)
+        with self._workspace.folder() as folder:
+            given = {"audio": order.audio} | ({"prompt_audio": order.prompt_audio} if order.prompt_audio else {})
+            files = yield from self._downloads.run(order.owner, given, folder)
+            for event in self._run(order.owner, partial(self._clone, order, files), order.backend):
+                yield cast(Stage | Waiting | Cloned, event)
 
     def request_code(self, order: CloneOrder, served_at: str = "") -> RequestCode:
         """Return an order to clone as curl, Python and JavaScript that run as they stand, but for the key.
@@ -174,9 +186,11 @@ class Studio:
             self.calls.publisher.check()
         elif order.backend == LOCAL and order.options.text is not None:
             self._backend.check_text(order.options.text, order.language)
-        with self._examining.place() as folder:
-            path = partial(self._file, order.audio, folder, "audio", Stop())
-            clips = intake.clips(self._backend, order, path)
+        with self._workspace.folder() as folder:
+            if order.stretch is not None:
+                order = replace(order, audio=self._downloads.path(order.owner, order.audio, folder))
+            with self._examining.place():
+                clips = intake.clips(self._backend, order)
         return self.calls.request_code(order, clips, served_at or f"http://127.0.0.1:{self._settings.server_port}")
 
     def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
@@ -304,15 +318,14 @@ class Studio:
     def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
         return self.calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)
 
-    def _clone(self, order: CloneOrder, tell: Tell, stop: Stop) -> Cloned:
+    def _clone(self, order: CloneOrder, files_given: dict[str, Path], tell: Tell, stop: Stop) -> Cloned:
         hosted = order.backend == NOVITA
         text = None if hosted else order.options.text
         script = [] if text is None else self._backend.script(text, order.language)
         step = steps(tell, 4 + len(script))
         with self._workspace.folder() as folder:
             step("Reading the recording")
-            path = self._file(order.audio, folder, "audio", stop)
-            prompt_path = self._file(order.prompt_audio, folder, "prompt_audio", stop) if order.prompt_audio else None
+            path, prompt_path = files_given["audio"], files_given.get("prompt_audio")
             stored = self._replay(order, path, prompt_path)
             if stored is not None:
                 return stored
@@ -320,7 +333,7 @@ class Studio:
             step("Checking the recording")
             report, heard, (kept, suffix) = intake.judged(self._backend, recording, original, stop)
             report.raise_if_refused()
-            clip, prompt = self._prompt(order, prompt_path, stop) if prompt_path else (None, None)
+            clip, prompt = intake.prompt(self._backend, order, prompt_path, stop) if prompt_path else (None, None)
             if hosted:
                 prompt_clip = accepted(clip, prompt_path, stop) if clip and prompt_path else None
                 clips = (
@@ -345,18 +358,6 @@ class Studio:
                 files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
         stop.check()
         return Cloned(self._add(voice, files), False)
-
-    def _prompt(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, Heard]:
-        recording = read(path, field="prompt_audio", stop=stop)
-        if order.as_sent:
-            contract.check_format(recording.format, "prompt_audio")
-        contract.check_prompt_duration(recording.duration_s)
-        text = contract.check_prompt_text(order.prompt_text or "")
-        heard = self._backend.listen(recording.samples, recording.sample_rate)
-        preflight.check_prompt(recording, text, heard.spans)
-        stop.check()
-        self._backend.check_prompt(heard, text, order.options.accuracy)
-        return recording, heard
 
     def _replay(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> Cloned | None:
         if not path.is_file() or (prompt_path and not prompt_path.is_file()):
@@ -385,13 +386,6 @@ class Studio:
                 limit=MAX_OWNER_BYTES,
                 advice="Forget a voice that you no longer need.",
             )
-
-    def _file(self, audio: Path | str, folder: Path, field: str, stop: Stop) -> Path:
-        if isinstance(audio, Path):
-            return audio
-        own = self.calls.publisher.copy(audio, folder, field)
-        private = self._settings.allow_private_urls
-        return own or fetch(audio, folder, allow_private=private, max_bytes=MAX_INTAKE_BYTES, field=field, stop=stop)
 
     def _warm_up(self) -> None:
         try:

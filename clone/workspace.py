@@ -22,7 +22,9 @@ class Workspace:
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """Lend a folder that is removed, with everything in it, on the way out."""
-        with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=self._root) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix=f"{os.getpid()}-", dir=self._root, ignore_cleanup_errors=True
+        ) as folder:  # a download that was ended just now may still write into it
             yield Path(folder)
 
     def sweep(self) -> None:
