@@ -47,6 +47,8 @@ UPLOAD_LIMIT = "200mb"
 LOOK_S = 0.2
 OPEN = "--open"
 """Given by ``make run``: open the owner's address in a browser, where there is a screen."""
+MAX_THREADS = 100
+"""Handlers at work at once, nearly all of which wait: for downloads, for their turn in the studio's queue."""
 QUEUE_LOOK_S = 0.05
 """How often Gradio looks into its queue; at its own 1 ms it takes 7 % of a core all day, and the engine's turns."""
 
@@ -72,6 +74,7 @@ def launch_options(settings: Settings, api: server.App | None = None, link: Link
         "footer_links": [],
         "run_history": False,  # it would keep recordings in the browser
         "max_file_size": UPLOAD_LIMIT,
+        "max_threads": MAX_THREADS,
         "show_error": False,
         "pwa": False,
         "mcp_server": True,

@@ -6,7 +6,7 @@ Nothing here costs anything, keeps anything or goes anywhere.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +16,13 @@ import numpy as np
 from clone import contract
 from clone.audio import enhance, picture, preflight, stretch
 from clone.audio.finding import Report
-from clone.audio.preflight import EXAMINED_S
 from clone.audio.quality import clipped_spans
 from clone.audio.read import Recording, read
-from clone.audio.write import accepted
+from clone.audio.write import accepted, stays
 from clone.contract import CloneOptions
 from clone.engine.local import VOICE_WINDOW_S, Heard, LocalBackend
 from clone.errors import AudioError, BusyError
 from clone.jobs import Stop
-from clone.workspace import Workspace
 
 MAX_CHECKS = 2
 CHECK_WAIT_S = 10.0
@@ -33,8 +31,6 @@ MAX_EXCERPT_S = 60.0
 """Longest part given back to be heard."""
 
 Bounds = tuple[float, float]
-Lend = Callable[[Path | str, Path, str, Stop], Path]
-"""Gives the file of a path or URL: (audio, folder, field, stop)."""
 
 
 @dataclass(frozen=True)
@@ -65,31 +61,29 @@ class Examining:
 
     Args:
         backend: hears speech, voices and words.
-        workspace: lends folders.
-        lend: gives the file of a path or URL.
     """
 
-    def __init__(self, backend: LocalBackend, workspace: Workspace, lend: Lend) -> None:
+    def __init__(self, backend: LocalBackend) -> None:
         self._backend = backend
-        self._workspace = workspace
-        self.lend = lend
         self._places = threading.BoundedSemaphore(MAX_CHECKS)
 
-    def examine(self, audio: Path | str) -> Iterator[Examination]:
+    def examine(self, path: Path, stop: Stop | None = None) -> Iterator[Examination]:
         """Look at a recording.
+
+        Args:
+            path: its file.
+            stop: obeyed while it is read.
 
         Yields:
             What limits, level, clipping and noise are like, as soon as that is known; then everything.
 
         Raises:
             AudioError: it can't be read at all.
-            FetchError: its URL can't be downloaded.
             BusyError: too many are being looked at.
         """
-        with self.place() as folder:
-            path = self.lend(audio, folder, "audio", Stop())
-            recording = read(path)
-            heard = self._backend.listen(first(recording), recording.sample_rate)
+        with self.place():
+            recording = read(path, stop=stop)
+            heard = self._backend.listen(recording.samples, recording.sample_rate)
             clipped = clipped_spans(heard.samples, heard.sample_rate)
             report = preflight.check(recording, _bytes_to_clone(recording, path), heard.spans)
             drawn = picture.draw(heard.samples, heard.sample_rate, heard.spans, clipped)
@@ -103,7 +97,7 @@ class Examining:
                 best = stretch.best_stretch(heard.samples, heard.sample_rate, heard.spans, clipped, who)
             yield Examination(report, drawn, best, complete=True)
 
-    def hear(self, audio: Path | str, bounds: Bounds | None, noise: bool, volume: bool) -> Excerpt:
+    def hear(self, audio: Path, bounds: Bounds | None, noise: bool, volume: bool) -> Excerpt:
         """Return a part of a recording as it would be learned from.
 
         Args:
@@ -115,9 +109,8 @@ class Examining:
         Raises:
             As examine(); AudioError ``bad_stretch``.
         """
-        with self.place() as folder:
-            recording = read(self.lend(audio, folder, "audio", Stop()))
-            part = recording if bounds is None else part_of(recording, bounds)
+        with self.place():
+            part = part_at(audio, bounds)
             samples = part.samples[: int(MAX_EXCERPT_S * part.sample_rate)]
             heard = self._backend.listen(samples, part.sample_rate)
             quiet = enhanced(heard, CloneOptions(need_noise_reduction=noise))
@@ -126,8 +119,8 @@ class Examining:
             return Excerpt(even.samples, part.sample_rate, gain_db, _pauses_db(quiet) - _pauses_db(heard))
 
     @contextmanager
-    def place(self) -> Iterator[Path]:
-        """Lend a folder for a look at a recording, to a few at a time.
+    def place(self) -> Iterator[None]:
+        """Let a few at a time look at a recording.
 
         Raises:
             BusyError: ``queue_full``.
@@ -135,8 +128,7 @@ class Examining:
         if not self._places.acquire(timeout=CHECK_WAIT_S):
             raise BusyError("Many recordings are being checked.", code="queue_full", advice="Try again in a moment.")
         try:
-            with self._workspace.folder() as folder:
-                yield folder
+            yield
         finally:
             self._places.release()
 
@@ -180,13 +172,13 @@ def _undistorted(voices: np.ndarray, at_s: np.ndarray, clipped: Sequence[Bounds]
     return voices[clear]
 
 
-def first(recording: Recording) -> np.ndarray:
-    """Return as much of a recording as is looked at."""
-    return recording.samples[: int(EXAMINED_S * recording.sample_rate)]
+def part_at(path: Path, bounds: Bounds | None) -> Recording:
+    """Return what is looked at of a recording: its part, or its beginning; raises as read() and part_of()."""
+    return read(path) if bounds is None else part_of(read(path, begins_s=bounds[0]), bounds)
 
 
 def _bytes_to_clone(recording: Recording, path: Path) -> int:
-    if recording.duration_s > contract.REFERENCE_MAX_S:  # refused for that; converting an hour would take long
+    if stays(recording) or recording.duration_s > contract.REFERENCE_MAX_S:  # an hour is refused: why convert it
         return recording.n_bytes
     return len(accepted(recording, path)[0])
 

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from clone.audio.decode import MAX_INTAKE_S
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.contract import ClonePrompt, CloneRequest, CloneResponse
 from clone.errors import HostedError, KeyRefused
@@ -173,7 +174,7 @@ class Hosted:
             if isinstance(sound, str):
                 return self._bring(sound, folder, stop)
             (folder / PREVIEW).write_bytes(sound)
-            return read(folder / PREVIEW)  # it is here, and paid for
+            return read(folder / PREVIEW, most_s=MAX_INTAKE_S)  # it is here, and paid for
         except (HostedError, ValueError) as error:  # what refuses is a ValueError
             raise HostedError(
                 "The service spoke, but its sound could not be had.",
@@ -199,4 +200,4 @@ class Hosted:
             url, folder, allow_private=allow_private, max_bytes=MAX_INTAKE_BYTES, timeout_s=DOWNLOAD_S, stop=stop
         )
         path.replace(folder / PREVIEW)
-        return read(folder / PREVIEW, stop=stop)
+        return read(folder / PREVIEW, stop=stop, most_s=MAX_INTAKE_S)

@@ -20,7 +20,7 @@ from clone.engine.local import Heard, LocalBackend
 from clone.engine.matching import Match, check_match, compare
 from clone.engine.recognizer import LANGUAGE_S, Word
 from clone.errors import AudioError
-from clone.examining import Bounds, Examining, first, part_of
+from clone.examining import Bounds, Examining
 from clone.jobs import Stop
 from clone.orders import CloneOrder
 
@@ -63,7 +63,7 @@ class Prompts:
         self._known: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
 
-    def pair(self, audio: Path | str, bounds: Bounds | None) -> PromptPair:
+    def pair(self, audio: Path, bounds: Bounds | None) -> PromptPair:
         """Cut a clean, whole sentence out of a recording and write down what is said in it.
 
         Args:
@@ -73,10 +73,9 @@ class Prompts:
         Raises:
             As Examining.examine(); AudioError ``no_sentence``.
         """
-        with self._examining.place() as folder:
-            recording = read(self._examining.lend(audio, folder, "audio", Stop()))
-            part = recording if bounds is None else part_of(recording, bounds)
-            found = self._sentence(self._backend.listen(first(part), part.sample_rate))
+        with self._examining.place():
+            part = part_at(audio, bounds)
+            found = self._sentence(self._backend.listen(part.samples, part.sample_rate))
             if found is None:
                 raise AudioError(
                     f"No clean, whole sentence of {stretch.SENTENCE_S[0]:.0f} to {contract.PROMPT_LIMIT_S:.0f} s was "

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -16,19 +17,18 @@ from typing import cast
 from clone import card, contract, intake
 from clone.audio.encode import FileWriter
 from clone.audio.finding import Report
-from clone.audio.read import MAX_INTAKE_BYTES
 from clone.audio.write import accepted, file_bytes, mp3_bytes
 from clone.calls import Calls, files_of
 from clone.comparing import Comparison, compare, likeness, likeness_of_file
+from clone.downloads import Downloads
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import LocalBackend
 from clone.engine.matching import Match
 from clone.examining import Bounds, Examination, Examining, Excerpt, enhanced
-from clone.fetch import fetch
 from clone.hosted import clip_of
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work, steps
 from clone.library import Library
-from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_asked, check_room, replayed
+from clone.orders import LOCAL_OWNER, Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_asked, check_room, replayed
 from clone.prompts import PromptPair, Prompts
 from clone.receipt import new_voice, provenance_of, request_key
 from clone.recital import Event, Recital
@@ -75,9 +75,10 @@ class Studio:
         self._queue = Queue(rest=self._backend.rest)
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
-        self._examining = Examining(self._backend, self._workspace, self._file)
+        self._examining = Examining(self._backend)
         self._prompts = Prompts(self._backend, self._examining)
         self.calls = Calls(settings, store, self._library, self._workspace)
+        self._downloads = Downloads(self.calls.publisher.copy, settings.allow_private_urls)
         self._retention = Retention(self._library, self.calls.sweep)
         self._recital = Recital(self._backend, self._library, self._run)
         self.language_of = self._backend.language_of
@@ -113,23 +114,32 @@ class Studio:
         self._workspace.close()
         self._library.close()
 
-    def download(self, url: str, folder: Path, stop: Stop | None = None) -> Path:
-        """Get a recording into a folder; raises FetchError, or CancelledError once ``stop`` was asked."""
-        return self._file(url, folder, "audio", stop or Stop())
+    def download(self, url: str, folder: Path, owner: str, stop: Stop | None = None) -> Path:
+        """Get a recording into a folder; see Downloads.path."""
+        return self._downloads.path(owner, url, folder, stop)
 
     def check(self, audio: Path | str) -> Report:
         """Say whether a recording can be cloned, why not, and what would make it better; raises as examine()."""
         return list(self.examine(audio))[-1].report
 
-    def examine(self, audio: Path | str) -> Iterator[Examination]:
-        """Look at a recording: report, picture and best stretch, as they come; see Examining.examine."""
-        return self._examining.examine(audio)
+    def examine(
+        self, audio: Path | str, *, owner: str = LOCAL_OWNER, stop: Stop | None = None
+    ) -> Iterator[Examination]:
+        """Look at a recording: report, picture and best stretch, as they come; see Examining.examine.
 
-    def hear(self, audio: Path | str, bounds: Bounds | None, *, noise: bool = False, volume: bool = False) -> Excerpt:
+        Args:
+            audio: the recording; what a link leads to is downloaded first.
+            owner: who asks.
+            stop: obeyed while it is downloaded and read.
+        """
+        with self._workspace.folder() as folder:
+            yield from self._examining.examine(self._downloads.path(owner, audio, folder, stop), stop)
+
+    def hear(self, audio: Path, bounds: Bounds | None, *, noise: bool = False, volume: bool = False) -> Excerpt:
         """Return a part of a recording as it would be learned from; see Examining.hear."""
         return self._examining.hear(audio, bounds, noise, volume)
 
-    def prompt_pair(self, audio: Path | str, bounds: Bounds | None = None) -> PromptPair:
+    def prompt_pair(self, audio: Path, bounds: Bounds | None = None) -> PromptPair:
         """Cut a clean sentence out of a recording and write down what is said; see Prompts.pair."""
         return self._prompts.pair(audio, bounds)
 
@@ -163,8 +173,11 @@ class Studio:
             self._backend.check_text(order.options.text, order.language)
         if isinstance(order.prompt_audio, Path):
             self.check_prompt(order.prompt_audio, order.prompt_text or "", order.options.accuracy)
-        work = self._run(order.owner, lambda tell, stop: self._clone(order, tell, stop), order.backend)
-        yield from cast(Iterator[Stage | Waiting | Cloned], work)
+        with self._workspace.folder() as folder:
+            given = {"audio": order.audio} | ({"prompt_audio": order.prompt_audio} if order.prompt_audio else {})
+            files = yield from self._downloads.run(order.owner, given, folder)
+            work = self._run(order.owner, partial(self._clone, order, files), order.backend)
+            yield from cast(Iterator[Stage | Waiting | Cloned], work)
 
     def request_code(self, order: CloneOrder, served_at: str = "") -> RequestCode:
         """Return an order to clone as curl, Python and JavaScript that run as they stand, but for the key.
@@ -184,9 +197,11 @@ class Studio:
             self.calls.publisher.check()
         elif order.backend == LOCAL and order.options.text is not None:
             self._backend.check_text(order.options.text, order.language)
-        with self._examining.place() as folder:
-            path = partial(self._file, order.audio, folder, "audio", Stop())
-            clips = intake.clips(self._backend, order, path)
+        with self._workspace.folder() as folder:
+            if order.stretch is not None:
+                order = replace(order, audio=self._downloads.path(order.owner, order.audio, folder))
+            with self._examining.place():
+                clips = intake.clips(self._backend, order)
         return self.calls.request_code(order, clips, served_at or f"http://127.0.0.1:{self._settings.server_port}")
 
     def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
@@ -329,15 +344,14 @@ class Studio:
     def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
         return self.calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)
 
-    def _clone(self, order: CloneOrder, tell: Tell, stop: Stop) -> Cloned:
+    def _clone(self, order: CloneOrder, files_given: dict[str, Path], tell: Tell, stop: Stop) -> Cloned:
         hosted = order.backend == NOVITA
         text = None if hosted else order.options.text
         script = [] if text is None else self._backend.script(text, order.language)
         step = steps(tell, 4 + len(script))
         with self._workspace.folder() as folder:
             step("Reading the recording")
-            path = self._file(order.audio, folder, "audio", stop)
-            prompt_path = self._file(order.prompt_audio, folder, "prompt_audio", stop) if order.prompt_audio else None
+            path, prompt_path = files_given["audio"], files_given.get("prompt_audio")
             stored = self._replay(order, path, prompt_path)
             if stored is not None:
                 return stored
@@ -391,13 +405,6 @@ class Studio:
     def _check_room(self, owner: str, files: Mapping[str, bytes]) -> None:
         used = self._library.used_bytes(owner) + self.calls.left_bytes(owner)
         check_room(used + sum(map(len, files.values())))
-
-    def _file(self, audio: Path | str, folder: Path, field: str, stop: Stop) -> Path:
-        if isinstance(audio, Path):
-            return audio
-        own = self.calls.publisher.copy(audio, folder, field)
-        private = self._settings.allow_private_urls
-        return own or fetch(audio, folder, allow_private=private, max_bytes=MAX_INTAKE_BYTES, field=field, stop=stop)
 
     def _warm_up(self) -> None:
         try:

@@ -133,7 +133,7 @@ def test_a_download_is_cancelled(settings: Settings, backend: LocalBackend) -> N
     threading.Thread(target=server.serve_forever, daemon=True).start()
     studio = Studio(replace(settings, allow_private_urls=True), backend)
     news = studio.clone(order(f"http://127.0.0.1:{server.server_address[1]}/endless.mp3"))
-    follow_to(news, "Reading")
+    follow_to(news, "Downloading")
     for _ in range(3):
         next(news)
     close(studio, news)

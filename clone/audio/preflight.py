@@ -14,7 +14,7 @@ from clone import contract
 from clone.audio import quality
 from clone.audio.enhance import LOUDNESS_BLOCK_S, integrated_loudness, true_peak_dbtp
 from clone.audio.finding import Finding, Report
-from clone.audio.read import Recording
+from clone.audio.read import MAX_KEPT_S, Recording
 from clone.errors import AudioError, PromptError
 
 SILENCE_PEAK_DBFS = -60.0
@@ -26,7 +26,7 @@ SPEECH_MIN_S = 1.0
 PROMPT_SPEECH_MIN_S = 0.25
 """Speech that must be in a prompt clip: one short word."""
 
-EXAMINED_S = 900.0
+EXAMINED_S = MAX_KEPT_S
 """How much of a very long recording is looked at: a quarter of an hour holds a good minute, and takes seconds."""
 
 # Chosen on 19 recordings of six speakers (bench/faults.py): clean speech lies on one side, the fault on the other.

@@ -10,7 +10,7 @@ import numpy as np
 
 from clone import contract
 from clone.audio.preflight import speech_s
-from clone.audio.quality import FRAME_S, frame_power
+from clone.audio.quality import FRAME_S, frame_power, framed
 from clone.audio.read import Recording
 
 Spans = Sequence[tuple[float, float]]
@@ -121,10 +121,11 @@ def best_stretch(
 
 def cut(recording: Recording, start_s: float, end_s: float) -> Recording:
     """Return a part of a recording as a recording of its own, as a 16-bit wav would hold it."""
-    start, end = round(start_s * recording.sample_rate), round(end_s * recording.sample_rate)
+    rate = recording.sample_rate
+    start, end, before = (round(at_s * rate) for at_s in (start_s, end_s, recording.begins_s))
     key = hashlib.sha256(f"{recording.sha256} {start} {end}".encode()).hexdigest()
-    samples = recording.samples[start:end]
-    return Recording(samples, recording.sample_rate, "wav", 44 + 2 * len(samples), key)
+    samples = recording.samples[start - before : end - before]
+    return Recording(samples, rate, "wav", 44 + 2 * (end - start), key, whole_s=(end - start) / rate)
 
 
 def between_pauses(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans) -> list[tuple[float, float]]:
@@ -165,12 +166,14 @@ class _Variety:
 
     def __init__(self, samples: np.ndarray, sample_rate: int, pieces: list[_Piece]) -> None:
         n = round(FRAME_S * sample_rate)
-        frames = samples[: len(samples) // n * n].reshape(-1, n)
-        power = np.abs(np.fft.rfft(frames * np.hanning(n).astype(np.float32), axis=1)) ** 2
-        edges = np.unique(
-            np.geomspace(2, power.shape[1] * min(1.0, 16_000 / sample_rate), VARIETY_BANDS + 1).astype(int)
-        )
-        bands = np.log(np.add.reduceat(power, edges[:-1], axis=1) + 1e-9)
+        top = (n // 2 + 1) * min(1.0, 16_000 / sample_rate)
+        edges = np.unique(np.geomspace(2, top, VARIETY_BANDS + 1).astype(int))
+        window = np.hanning(n).astype(np.float32)
+        parts = [np.zeros((0, len(edges) - 1), np.float32)]
+        for frames in framed(samples, n):
+            power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
+            parts.append(np.log(np.add.reduceat(power, edges[:-1], axis=1) + 1e-9))
+        bands = np.concatenate(parts)
         sums = [(0, np.zeros(bands.shape[1]), np.zeros((bands.shape[1],) * 2))]
         for piece in pieces:
             x = bands[round(piece.start_s / FRAME_S) : round(piece.end_s / FRAME_S)].astype(np.float64)

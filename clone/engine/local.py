@@ -157,9 +157,11 @@ class LocalBackend:
         samples = resample(heard.samples, heard.sample_rate, HEARD_RATE)
         bounds = [(int(start * HEARD_RATE), int(end * HEARD_RATE)) for start, end in heard.spans]
         vectors = self._get(SpeakerEncoder).windows(np.concatenate([samples[start:end] for start, end in bounds]))
-        where = np.concatenate([np.arange(start, end) for start, end in bounds])
-        at = np.arange(len(vectors)) * int(speaker.STRIDE_FRAMES * speaker.N_HOP)
-        return vectors, where[np.minimum(at, len(where) - 1)] / HEARD_RATE
+        starts, ends = np.array(bounds).T
+        before = np.concatenate([[0], np.cumsum(ends - starts)])  # samples of speech before each span, and in all
+        at = np.minimum(np.arange(len(vectors)) * int(speaker.STRIDE_FRAMES * speaker.N_HOP), before[-1] - 1)
+        span = np.searchsorted(before, at, side="right") - 1
+        return vectors, (starts[span] + at - before[span]) / HEARD_RATE
 
     def learn(self, reference: Heard, prompt: Heard | None, stop: Stop | None = None) -> Profile:
         """Learn a voice.

@@ -16,6 +16,7 @@ prepare_openmp()
 from faster_whisper import WhisperModel
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
+from clone import contract
 from clone.engine import weights
 from clone.engine.sessions import N_THREADS
 from clone.jobs import Stop
@@ -50,6 +51,9 @@ NAMES = {
     "yue": "Cantonese", "zh": "Chinese",
 }  # fmt: skip
 """The languages it tells apart, by the codes it calls them."""
+
+_VAD_AT_ONCE = int(contract.REFERENCE_MAX_S) * SAMPLE_RATE
+"""Samples in which speech is looked for at once: all that can be cloned. What is longer would take much memory."""
 
 _VAD = VadOptions(min_silence_duration_ms=300, speech_pad_ms=60, min_speech_duration_ms=100)
 
@@ -161,5 +165,11 @@ def speech_spans(samples: np.ndarray) -> list[tuple[float, float]]:
     Returns:
         (start, end) in seconds, in order.
     """
-    found = get_speech_timestamps(samples, _VAD, SAMPLE_RATE)
-    return [(span["start"] / SAMPLE_RATE, span["end"] / SAMPLE_RATE) for span in found]
+    spans: list[tuple[float, float]] = []
+    for begin in range(0, len(samples), _VAD_AT_ONCE):
+        for span in get_speech_timestamps(samples[begin : begin + _VAD_AT_ONCE], _VAD, SAMPLE_RATE):
+            start_s, end_s = (begin + span["start"]) / SAMPLE_RATE, (begin + span["end"]) / SAMPLE_RATE
+            if spans and start_s <= spans[-1][1]:  # somebody goes on speaking from one part into the next
+                start_s = spans.pop()[0]
+            spans.append((start_s, end_s))
+    return spans

@@ -37,6 +37,7 @@ Authorize = Callable[[str | None, str], str]
 
 AT_ONCE = 8
 """Calls under way at once: each holds one of the threads that the page's visitors need too."""
+AT_ONCE_PER_OWNER = AT_ONCE // 2
 
 _MODEL = cast(contract.Model, words.MODEL_START)
 _TOLD = ("code", "severity", "measured", "limit", "message", "advice")
@@ -78,7 +79,9 @@ class Endpoints:
     def __init__(self, desk: Desk, authorize: Authorize) -> None:
         self._desk = desk
         self._authorize = authorize
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._running: list[str] = []
+        """The owner of each call under way."""
+        self._lock = threading.Lock()
 
     def check(self, request: gr.Request, recording: str) -> str:
         """Say whether a voice can be cloned from a recording, what is wrong with it, and which part of it is best.
@@ -90,9 +93,9 @@ class Endpoints:
         Returns:
             JSON: findings (severity refuse, warn, info or ok, with advice) and the best stretch, in seconds.
         """
-        with self._call(request, "check"), self._lent(recording, "audio") as audio:
+        with self._call(request, "check") as owner, self._lent(recording, "audio") as audio:
             try:
-                seen = list(self._desk.studio.examine(audio))[-1]
+                seen = list(self._desk.studio.examine(audio, owner=owner))[-1]
             except AudioError as e:  # what can't be read at all has this one finding
                 refusal = vars(e) | {"severity": "refuse"}
                 return _json(findings=[{name: refusal[name] for name in _TOLD}], stretch=None)
@@ -211,12 +214,15 @@ class Endpoints:
         """Let a call in and lend its owner; whatever goes wrong, its caller is told in our words and no others."""
         try:
             owner = self._authorize(request.headers.get("authorization"), work)
-            if not self._places.acquire(blocking=False):
-                raise BusyError("Many calls are under way.", code="queue_full", advice="Try again in a moment.")
+            with self._lock:
+                if len(self._running) >= AT_ONCE or self._running.count(owner) >= AT_ONCE_PER_OWNER:
+                    raise BusyError("Many calls are under way.", code="queue_full", advice="Try again in a moment.")
+                self._running.append(owner)
             try:
                 yield owner
             finally:
-                self._places.release()
+                with self._lock:
+                    self._running.remove(owner)
         except Exception as error:  # noqa: BLE001  a caller is never shown a traceback
             raise Told(str(explain(error)), print_exception=False) from None
 

@@ -162,8 +162,8 @@ class VisitFiles:
             download: gets it into a folder and returns its path.
             anew: download it whatever is known.
         """
-        known_url, known = self._fetched.get(visit or "", ("", None))
-        if not anew and known_url == url and known is not None and known.is_file():
+        known = None if anew else self.known(visit, url)
+        if known is not None:
             return known
         path = download(self._new_folder())
         self.remember(visit, path)
@@ -173,6 +173,11 @@ class VisitFiles:
                     self._fetched.pop(next(iter(self._fetched)))
                 self._fetched[visit] = (url, path)
         return path
+
+    def known(self, visit: str | None, url: str) -> Path | None:
+        """Return the file behind a URL that this visit has seen, if it is still there."""
+        known_url, known = self._fetched.get(visit or "", ("", None))
+        return known if known_url == url and known is not None and known.is_file() else None
 
     def _new_folder(self, about: str = "") -> Path:
         folder = self._folder / f"{secrets.token_hex(16)}{_in_one_piece(about)}"

@@ -32,8 +32,10 @@ from clone.ui.visitors import STORAGE_KEY, Owners, header_pairs
 from clone.ui.voices import Voices, voices_panel
 
 # The studio has its own queue; this only bounds how many visitors are told where they stand in it.
-_RUNS_AT_ONCE = 12
+_RUNS_AT_ONCE = 32
 _CHECKS_AT_ONCE = 4
+_DOWNLOADS_AT_ONCE = 24
+"""Of links, beside the checks; the studio bounds them for each visitor and in all."""
 _QUICK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
 _SLOW: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "concurrency_limit": 4}
 _IN_BROWSER: dict[str, Any] = {"fn": None, "api_visibility": "private", "show_progress": "hidden", "queue": False}
@@ -127,24 +129,29 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
     sampling = Sampling(desk, sample, voice.note)
     voice.source.change(js=_SHOW_SOURCE_JS, inputs=voice.source, outputs=list(voice.by_source), **_IN_BROWSER)
     preview.text.change(js=_COUNT_JS, inputs=preview.text, outputs=preview.counter, **_IN_BROWSER)
-    gr.on(
-        [
-            voice.source.change,
-            voice.recorded.change,
-            voice.uploaded.change,
-            voice.example.change,
-            voice.link.submit,
-            voice.link_button.click,
-        ],
-        sampling.check,
+    looked_at: dict[str, Any] = {
+        "fn": sampling.check,
+        "inputs": cloning.given(),
+        "outputs": sampling.outputs(),
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "concurrency_id": "check",
+        "concurrency_limit": _CHECKS_AT_ONCE,
+    }
+    files = [voice.recorded.change, voice.uploaded.change, voice.example.change]
+    gr.on(files, trigger_mode="always_last", **looked_at)
+    fetched = gr.on(
+        [voice.source.change, voice.link.submit, voice.link_button.click],
+        sampling.fetch,
         cloning.given(),
         sampling.outputs(),
         api_visibility="private",
         show_progress="hidden",
         trigger_mode="always_last",
-        concurrency_id="check",
-        concurrency_limit=_CHECKS_AT_ONCE,
+        concurrency_id="download",
+        concurrency_limit=_DOWNLOADS_AT_ONCE,
     )
+    fetched.then(**looked_at)
     another = [
         voice.source.change,
         voice.recorded.change,
@@ -303,6 +310,6 @@ def _greet(desk: Desk, own_key: bool) -> Any:
 
 def _forget_files(desk: Desk) -> Any:
     def leave(request: gr.Request) -> None:
-        desk.files.forget(request.session_hash)
+        desk.leave(request.session_hash)
 
     return leave

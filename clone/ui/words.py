@@ -55,6 +55,7 @@ METER = {
 }
 READY = "Ready to clone."
 CHECKING = "Checking the recording"
+DOWNLOADING = "Downloading the recording"
 RECORDING_GONE = "The recording is no longer here."
 RECORDING_GONE_ADVICE = "Recordings are removed after a while. Please add it again."
 NO_RECORDING = {
