@@ -12,11 +12,10 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
@@ -28,6 +27,7 @@ SETTINGS = Settings.from_environment()
 prepare_gradio(temporary_folder(SETTINGS.home))
 
 import gradio as gr
+from gradio import routes
 
 from clone import server
 from clone.background import Background
@@ -39,6 +39,8 @@ from clone.ui import page, theme
 from clone.ui.api import Authorize, refuse_everybody
 from clone.ui.cache import PageCache
 from clone.ui.door import Door, Link
+from clone.ui.gate import Gate, is_keyed
+from clone.ui.sessions import SESSIONS_LIMIT, sweeping
 from clone.ui.takes import MOUNT as TAKES
 from clone.ui.takes import Takes
 from clone.ui.visitors import Owners
@@ -61,9 +63,11 @@ def launch_options(settings: Settings, api: server.App | None = None, link: Link
         api: what is served beside the page, on the same port.
         link: makes a browser the owner's; one that nobody is told of where it is left out.
     """
-    middleware = [Middleware(PageCache)]
-    if api is not None:
-        middleware.insert(0, Middleware(server.Beside, api=api))
+    folder = temporary_folder(settings.home)
+    ours = () if api is None else (*server.OURS, MOUNT)
+    known = {"public_url": settings.public_url, "on_space": settings.on_space}
+    gate = Middleware(Gate, folder=folder, beside=ours, own=(TAKES,), **known)
+    beside = [] if api is None else [Middleware(server.Beside, api=api)]
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,
@@ -78,10 +82,15 @@ def launch_options(settings: Settings, api: server.App | None = None, link: Link
         "show_error": False,
         "pwa": False,
         "mcp_server": True,
+        "enable_monitoring": False,
+        "state_session_capacity": SESSIONS_LIMIT,
         "share": False,
         "inbrowser": False,
         "quiet": True,
-        "app_kwargs": {"middleware": middleware, "lifespan": _behind_door(settings, link)},
+        "app_kwargs": {
+            "middleware": [gate, *beside, Middleware(PageCache)],
+            "lifespan": _lifespan(settings, link, sweeping(folder)),
+        },
     }
 
 
@@ -92,17 +101,24 @@ def build(
     return page.build(studio, settings, authorize, takes or Takes())
 
 
-def _behind_door(settings: Settings, link: Link | None) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, link: Link | None, inner: Callable[[routes.App], AbstractAsyncContextManager[None]]
+) -> Callable[[routes.App], AbstractAsyncContextManager[None]]:
+    """Return a lifespan that puts the door before everything; Gradio puts its CORS before all other middleware."""
     owners = Owners(settings)
 
     @asynccontextmanager
-    async def lifespan(page: Starlette) -> AsyncIterator[None]:
-        # Gradio puts its CORS before all middleware that it is given; nothing is served yet.
+    async def lifespan(page: routes.App) -> AsyncIterator[None]:
         assert page.middleware_stack is not None
-        page.middleware_stack = Door(page.middleware_stack, owners, link or Link(owners), server.is_ours)
-        yield
+        page.middleware_stack = Door(page.middleware_stack, owners, link or Link(owners), _takes_a_key)
+        async with inner(page):
+            yield
 
     return lifespan
+
+
+def _takes_a_key(scope: MutableMapping[str, Any]) -> bool:
+    return server.is_ours(scope) or is_keyed(scope)
 
 
 def doorman(keys: Keys, limits: Limits) -> Authorize:
@@ -149,6 +165,7 @@ def main() -> None:
         options = launch_options(SETTINGS, api, link)
         options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route), Mount(TAKES, takes.route)]
         _launch(demo, options)
+        server.bound(demo.server)
         demo._queue.sleep_when_free = demo._queue.progress_update_sleep_when_free = QUEUE_LOOK_S
         studio.start()
         background.start()

@@ -25,6 +25,9 @@ REFERENCE_MAX_BYTES = 20_000_000
 PROMPT_LIMIT_S = 8.0
 """A prompt clip must be shorter than this; exactly this long is too long."""
 
+PROMPT_TEXT_MAX_CHARS = 500
+"""Nobody says more in that time; the contract leaves it open. Ours, as comparing two texts takes their product."""
+
 TEXT_MAX_CHARS = 2000
 SPEECH_LIMIT_CHARS = 10_000
 """A text for T2A's synchronous routes must be shorter than this; longer ones go to the asynchronous ones …"""
@@ -191,13 +194,13 @@ def check_prompt_length(prompt_text: str) -> str:
         PromptError: ``prompt_text_too_long``, measured and limit in characters.
     """
     text = prompt_text.strip()
-    if len(text) > TEXT_MAX_CHARS:
+    if len(text) > PROMPT_TEXT_MAX_CHARS:
         raise PromptError(
-            f"The transcript has {len(text):,} characters; at most {TEXT_MAX_CHARS:,} are accepted.",
+            f"The transcript has {len(text):,} characters; at most {PROMPT_TEXT_MAX_CHARS:,} are accepted.",
             code="prompt_text_too_long",
             field="prompt_text",
             measured=len(text),
-            limit=TEXT_MAX_CHARS,
+            limit=PROMPT_TEXT_MAX_CHARS,
             advice="Type only what is said in the clip.",
         )
     return text

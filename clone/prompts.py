@@ -20,7 +20,7 @@ from clone.engine.local import Heard, LocalBackend
 from clone.engine.matching import Match, check_match, compare
 from clone.engine.recognizer import LANGUAGE_S, Word
 from clone.errors import AudioError
-from clone.examining import Bounds, Examining
+from clone.examining import Bounds, Examining, part_at
 from clone.jobs import Stop
 from clone.orders import CloneOrder
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,8 @@ from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
+from uvicorn import Server
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from clone.api import answering
 from clone.api.asking import Follower, Health, read_body
@@ -38,6 +41,10 @@ OURS = ("/v3", "/healthz", "/docs", "/openapi.json", ROUTE.rstrip("/"))
 
 HEALTHY_WITHIN_S = 3.0
 """How long the library's lock and its database may take, each, to be there."""
+HEAD_WITHIN_S = 10.0
+"""How long a connection may be open with no request on it that has a whole head."""
+CONNECTIONS_LIMIT = 800
+"""Each takes a file descriptor, of which a process commonly has 1,024."""
 
 _SANDBOX = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "Cache-Control": "no-store"}
 
@@ -261,6 +268,49 @@ class Api:
     def _linked(self, key: str) -> Path | None:
         parts = key.split("/")
         return self._tasks.path(parts[1]) if len(parts) == 3 and parts[0] == "speech" else None
+
+
+def bound(served: Server) -> None:
+    """Bound how many connections a server holds, and how long it waits on them for a request.
+
+    uvicorn itself waits for a head for ever, and every byte ends its wait for the next one.
+    """
+    served.config.http_protocol_class = _Connection
+
+
+class _Connection(H11Protocol):
+    _asked_by_s: float
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+        if len(self.connections) > CONNECTIONS_LIMIT:
+            idle = [each for each in self.connections if isinstance(each, _Connection) and each._is_idle()]
+            min(idle, key=lambda each: each._asked_by_s).transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        self._wait()
+        super().on_response_complete()
+
+    def _wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._asked_by_s = self.loop.time() + HEAD_WITHIN_S
+        self._timer = self.loop.call_at(self._asked_by_s, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        if self._is_idle():
+            self.transport.abort()
+
+    def _is_idle(self) -> bool:
+        done = self.cycle is None or self.cycle.response_complete
+        return done and not self.transport.is_closing()
 
 
 def _check_path(model: str) -> None:

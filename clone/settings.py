@@ -36,6 +36,7 @@ class Settings:
         server_port: port to bind (GRADIO_SERVER_PORT).
         api_keys: keys that the owner gives out: bearer keys of the served API, and on the page a way to use the
             owner's hosted account; never shown (TIMBRE_API_KEYS, comma-separated).
+        on_space: whether this is a Space, so the page stands in a frame of Hugging Face's (SPACE_ID).
     """
 
     home: Path
@@ -48,6 +49,7 @@ class Settings:
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     server_name: str = "127.0.0.1"
     server_port: int = 7860
+    on_space: bool = False
 
     @classmethod
     def at(cls, home: Path, **changes: object) -> Settings:
@@ -75,6 +77,7 @@ class Settings:
             "novita_api_key": given.get("NOVITA_API_KEY", "").strip(),
             "novita_base_url": (given.get("NOVITA_BASE_URL") or cls.novita_base_url).strip().rstrip("/"),
             "server_name": given.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else cls.server_name),
+            "on_space": on_space,
             "server_port": _port(given["GRADIO_SERVER_PORT"]) if "GRADIO_SERVER_PORT" in given else cls.server_port,
         }
         keys = (key.strip() for key in given.get("TIMBRE_API_KEYS", "").split(","))

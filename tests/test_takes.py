@@ -54,7 +54,7 @@ def recorder(folder: Path, kind: str) -> Recorder:
 @pytest.mark.parametrize("kind", ["mp3", "wav", "flac"])
 def test_a_take_is_heard_while_it_grows_and_is_a_file_at_the_end(tmp_path: Path, kind: str) -> None:
     takes, recording = Takes(), recorder(tmp_path, kind)
-    key = takes.begin(recording)
+    key = takes.begin(recording, "visit")
     recording.add(tone(1.0, RATE))
     heard: dict[str, Any] = {}
     listener = threading.Thread(target=lambda: heard.update(asked(takes, f"{MOUNT}/{key}/live.mp3")))
@@ -79,7 +79,7 @@ def test_a_take_is_heard_while_it_grows_and_is_a_file_at_the_end(tmp_path: Path,
 def test_nothing_else_is_answered(tmp_path: Path) -> None:
     takes, recording = Takes(), recorder(tmp_path, "wav")
     (tmp_path / "other.wav").write_bytes(b"other")
-    key = takes.begin(recording)
+    key = takes.begin(recording, "visit")
     recording.add(tone(1.0, RATE))
     recording.end()
     for path in (f"{MOUNT}/{key}x/live.mp3", f"{MOUNT}/{key}/other.wav", f"{MOUNT}/{key}/../other.wav", MOUNT, "/"):
@@ -91,7 +91,7 @@ def test_nothing_else_is_answered(tmp_path: Path) -> None:
 
 def test_a_take_that_was_broken_off_ends(tmp_path: Path) -> None:
     takes, recording = Takes(), recorder(tmp_path, "mp3")
-    key = takes.begin(recording)
+    key = takes.begin(recording, "visit")
     recording.add(tone(1.0, RATE))
     threading.Timer(0.2, recording.end).start()
     assert asked(takes, f"{MOUNT}/{key}/live.mp3")["status"] == 200
@@ -100,7 +100,7 @@ def test_a_take_that_was_broken_off_ends(tmp_path: Path) -> None:
 def test_a_page_that_is_lent_is_saved_not_shown(tmp_path: Path) -> None:
     takes = Takes()
     (tmp_path / "card.html").write_text("<p>A card")
-    answer = asked(takes, takes.lend(tmp_path / "card.html"))
+    answer = asked(takes, takes.lend(tmp_path / "card.html", "visit"))
     assert answer["body"] == b"<p>A card"
     assert answer["headers"]["content-disposition"] == "attachment"
     assert answer["headers"]["content-type"] == "application/octet-stream"

@@ -159,7 +159,7 @@ class Endpoints:
                 options=contract.parse(contract.CloneOptions, asked),
                 consent=consent is True,
                 prompt_audio=prompt,
-                prompt_text=_said(prompt_text, "prompt_text", contract.TEXT_MAX_CHARS) or None,
+                prompt_text=_said(prompt_text, "prompt_text", contract.PROMPT_TEXT_MAX_CHARS) or None,
                 name=_said(name, "name", NAME_MAX_CHARS),
                 stretch=_part(start_s, end_s),
                 language=check_language(_said(language, "language", contract.TEXT_MAX_CHARS)),

@@ -151,14 +151,14 @@ class Cloning:
             owner = self._desk.owner(token, request)
             found = studio.compare(voice_id, owner)
             sources = [studio.audio(voice_id, owner, kind) for kind in ("reference", "preview")]
+            one, other = (
+                self._desk.takes.lend(self._desk.files.copy(visit, source, f"{voice_id}-{i}{source.suffix}"), visit)
+                for i, source in enumerate(sources)
+            )
         except VoiceError:  # it has no preview, or is gone: then there is nothing to compare
             return {result.compare: "", result.said: ""}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return {result.said: parts.refusal(explain(error))}
-        one, other = (
-            self._desk.takes.lend(self._desk.files.copy(visit, source, f"{voice_id}-{i}{source.suffix}"))
-            for i, source in enumerate(sources)
-        )
         return {result.compare: parts.compare((one, other), found), result.said: parts.said(found.match)}
 
     def share(self, request: gr.Request, token: str, voice_id: str | None) -> str:

@@ -1,31 +1,139 @@
-"""Audio files on their way through the page: below the home folder, per visit, and never for long."""
+"""Audio files on their way through the page: below the home folder, per visit, never for long, and not without end."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import processing_utils
+from gradio import processing_utils, route_utils
 from gradio.route_utils import GradioMultiPartParser
 from gradio.state_holder import SessionState
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
-from clone.errors import disk_full
+from clone import workspace
+from clone.errors import BusyError, disk_full
 from clone.store import make_private_folder
 from clone.ui import words
-from clone.workspace import presence, sweep
+from clone.workspace import presence
 
 KEPT_FOR_S = 3600
 """Age after which a file of a visit is removed even though the visitor is still there."""
-LOOKED_AT_EVERY_S = 300
+BROKEN_OFF_S = 600
+"""Age after which an upload that was broken off is removed."""
+ROOM_BYTES = 4_000_000_000
+"""What the files of all visits may take together."""
+UPLOADS_BYTES = 3_000_000_000
+"""Where uploads end: what the page makes has room even then."""
+SPARE_BYTES = 500_000_000
+"""What stays free on the disk for everything else."""
+FILE_MIN_BYTES = 64_000
+"""What the smallest file counts as: tiny ones take folders, and time to look at."""
+UPLOAD_MAX_FILES = 8
+MEDIA = {
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".mp4": "audio/mp4",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".aac": "audio/aac",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".webm": "audio/webm",
+}
+"""What is served to be played, and as what; any other file is only saved."""
+
+_MEASURED_FOR_S = 2.0
 _VISITS_LIMIT = 10_000
+
+
+class NoRoom(BusyError):
+    """The files of all visits take all the room there is."""
+
+    status = 507
+
+
+class Room:
+    """What is left for files of visits; measured on the disk, so it is known after a crash too.
+
+    Args:
+        folder: the temporary folder.
+        limit_bytes: what its files may take together.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int = ROOM_BYTES) -> None:
+        self._folder = folder
+        self._limit_bytes = limit_bytes
+        self._lock = threading.Lock()
+        self._used_bytes = 0
+        self._measured_s = -_MEASURED_FOR_S
+
+    def check(self) -> None:
+        """Refuse a file when there is no room for any.
+
+        Raises:
+            NoRoom: ``no_room``.
+        """
+        with self._lock:
+            if time.monotonic() - self._measured_s > _MEASURED_FOR_S:
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._used_bytes = sum(max(each.st_size, FILE_MIN_BYTES) for _, each in _files(self._folder))
+                if shutil.disk_usage(self._folder).free < SPARE_BYTES:
+                    self._used_bytes = self._limit_bytes
+                self._measured_s = time.monotonic()
+        self.add(0)
+
+    def add(self, n_bytes: int) -> None:
+        """Count what has just come.
+
+        Raises:
+            NoRoom: ``no_room``.
+        """
+        self._used_bytes += n_bytes
+        if self._used_bytes >= self._limit_bytes:
+            raise NoRoom(
+                "There is no room left for more files here.",
+                code="no_room",
+                limit=self._limit_bytes,
+                advice="Files are removed after an hour: try again later.",
+                retry_after_s=BROKEN_OFF_S,
+            )
+
+
+def sweep(folder: Path, now_s: float | None = None) -> None:
+    """Remove what is too old, whoever left it, and the folders that held it; ``now_s`` is in seconds since 1970."""
+    now_s = time.time() if now_s is None else now_s
+    for path, told in list(_files(folder)):
+        # Uploads lie beside the folders until they are whole.
+        kept_for_s = BROKEN_OFF_S if path.parent == folder else KEPT_FOR_S
+        if now_s - max(told.st_mtime, told.st_ctime) > kept_for_s:
+            path.unlink(missing_ok=True)
+    for each in list(folder.iterdir()) if folder.is_dir() else []:
+        try:
+            if each.is_dir() and now_s - each.stat().st_mtime > KEPT_FOR_S:
+                each.rmdir()
+        except OSError:  # there is something in it
+            continue
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield what lies in a folder and below; what goes meanwhile is gone."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            try:
+                yield path, path.lstat()
+            except OSError:
+                continue
 
 
 def temporary_folder(home: Path) -> Path:
@@ -38,7 +146,12 @@ def make_temporary_folder(home: Path) -> None:
     presence(home).claim()
     folder = temporary_folder(home)
     make_private_folder(folder)
-    sweep(folder.parent, presence(home))
+    workspace.sweep(folder.parent, presence(home))
+
+
+def wipe(folder: Path) -> None:
+    """Remove the folder with all that is in it: the process ends."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 _parse = GradioMultiPartParser.parse
@@ -91,6 +204,16 @@ def forget_inputs() -> None:
     gr.Blocks.validate_inputs = check_number  # type: ignore[method-assign, assignment]
 
 
+def refuse_fields() -> None:
+    """Keep Gradio from holding in memory what is sent beside the files of an upload, and from taking any number."""
+
+    class Parser(route_utils.GradioMultiPartParser):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options | {"max_files": UPLOAD_MAX_FILES, "max_fields": 0})
+
+    route_utils.GradioMultiPartParser = Parser  # type: ignore[misc]
+
+
 class VisitFiles:
     """Which files belong to which visit, so that they go when the visitor goes.
 
@@ -100,6 +223,7 @@ class VisitFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
+        self._room = Room(self._folder)
         self._lock = threading.Lock()
         self._files: dict[str, set[Path]] = {}
         self._fetched: dict[str, tuple[str, Path]] = {}
@@ -148,6 +272,9 @@ class VisitFiles:
             visit: whose.
             name: what it is saved under, by whoever gets it.
             about: the voice it goes with, where its name does not say so.
+
+        Raises:
+            NoRoom: there is none for it.
         """
         path = self._new_folder(about) / _in_one_piece(name)
         self.remember(visit, path)
@@ -180,6 +307,7 @@ class VisitFiles:
         return known if known_url == url and known is not None and known.is_file() else None
 
     def _new_folder(self, about: str = "") -> Path:
+        self._room.check()
         folder = self._folder / f"{secrets.token_hex(16)}{_in_one_piece(about)}"
         folder.mkdir(parents=True, mode=0o700)
         return folder

@@ -14,18 +14,18 @@ from clone.studio import Studio
 from clone.ui import api, fields, language, outcomes, panels, parts, words
 from clone.ui.cloning import Cloning
 from clone.ui.files import (
-    KEPT_FOR_S,
-    LOOKED_AT_EVERY_S,
     VisitFiles,
     drop_half_uploads,
     forget_inputs,
     refuse_downloads,
+    refuse_fields,
     temporary_folder,
 )
 from clone.ui.hosting import BACKEND_KEY, Hosting
 from clone.ui.pending import Pending, pending_panel
 from clone.ui.running import Desk
 from clone.ui.sampling import Prompting, Sampling
+from clone.ui.sessions import QUEUE_LIMIT, keep_sessions_small
 from clone.ui.speaking import Speaking, speak_panel
 from clone.ui.takes import Takes
 from clone.ui.visitors import STORAGE_KEY, Owners, header_pairs
@@ -76,8 +76,10 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
     refuse_downloads()
     drop_half_uploads()
     forget_inputs()
+    refuse_fields()
+    keep_sessions_small()
     desk = Desk(studio, Owners(settings), VisitFiles(temporary_folder(settings.home)), takes)
-    with gr.Blocks(title=words.TITLE, delete_cache=(LOOKED_AT_EVERY_S, KEPT_FOR_S), analytics_enabled=False) as page:
+    with gr.Blocks(title=words.TITLE, analytics_enabled=False) as page:
         api.wire(desk, authorize)  # first, while check, clone and speak are nobody's names
         secret = kept_secret(settings.home / "page_secret")  # the same after every restart
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=secret)
@@ -119,6 +121,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         page.load(_greet(desk, bool(settings.novita_api_key)), None, [whose, run.hosting.key], **_QUICK)
         page.load(js=_DRAFTS_JS, outputs=[preview.text, spoken.text], **_IN_BROWSER)
         page.unload(_forget_files(desk))
+    page.queue(max_size=QUEUE_LIMIT)
     page.space_id = None  # else the browser of a Space's visitor would be sent to Google for letters
     return page  # type: ignore[no-any-return]
 

@@ -127,8 +127,10 @@ def share(desk: Desk, request: gr.Request, token: str, voice_id: str) -> str:
     try:
         owner = desk.owner(token, request)
         data, name = desk.studio.card(voice_id, owner), desk.studio.voice(voice_id, owner).name or words.UNNAMED
+        path = desk.files.new(request.session_hash, f"timbre-{voice_id}.html")
+        path.write_bytes(data)
     except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
         return parts.refusal(explain(error))
-    path = desk.files.new(request.session_hash, f"timbre-{voice_id}.html")
-    path.write_bytes(data)
-    return parts.file_link(desk.takes.lend(path), file_name("html", name), words.SAVE_CARD.format(name))
+    return parts.file_link(
+        desk.takes.lend(path, request.session_hash), file_name("html", name), words.SAVE_CARD.format(name)
+    )

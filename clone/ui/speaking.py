@@ -166,7 +166,7 @@ class Speaking:
                         continue
                     if recorder is None:
                         recorder = begin()
-                        take = replace(take, key=self._desk.takes.begin(recorder))
+                        take = replace(take, key=self._desk.takes.begin(recorder, request.session_hash))
                     recorder.add(event.samples)
                     if not take.duration_s:
                         take = replace(take, duration_s=len(event.samples) / event.sample_rate)

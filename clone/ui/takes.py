@@ -6,7 +6,6 @@ import asyncio
 import re
 import secrets
 import threading
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 
 from clone.studio import FileWriter
 from clone.ui import words
+from clone.ui.files import MEDIA
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -24,13 +24,14 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MOUNT = "/takes"
-TAKES_LIMIT = 500
-"""Takes of all visits that are known by their link; older ones are forgotten first."""
+VISIT_LIMIT = 150
+"""Links of one visit: the takes that it is shown, and what it saves beside; its older ones are forgotten first."""
+TAKES_LIMIT = 10_000
+"""Links of all visits."""
 
 _LOOK_S = 0.03
 _NAMED_MAX_CHARS = 40
 _CHUNK_BYTES = 65_536
-_MEDIA = {".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".wav": "audio/wav", ".flac": "audio/flac"}
 _HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -102,20 +103,23 @@ class Takes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._recorders: OrderedDict[str, Recorder] = OrderedDict()
+        self._recorders: dict[str, Recorder] = {}
+        self._visits: dict[str, str | None] = {}
 
-    def begin(self, recorder: Recorder) -> str:
-        """Take a recorder in; return the key of its links."""
+    def begin(self, recorder: Recorder, visit: str | None) -> str:
+        """Take a visit's recorder in; return the key of its links."""
         key = secrets.token_urlsafe(32)
         with self._lock:
-            self._recorders[key] = recorder
-            if len(self._recorders) > TAKES_LIMIT:
-                self._recorders.popitem(last=False)
+            own = [each for each, whose in self._visits.items() if whose == visit]
+            over = own[: max(0, len(own) + 1 - VISIT_LIMIT)]
+            for each in over or list(self._visits)[: max(0, len(self._visits) + 1 - TAKES_LIMIT)]:
+                del self._recorders[each], self._visits[each]
+            self._recorders[key], self._visits[key] = recorder, visit
         return key
 
-    def lend(self, path: Path) -> str:
-        """Return the link of a finished file."""
-        return f"{MOUNT}/{self.begin(_Done(path))}/{path.name}"
+    def lend(self, path: Path, visit: str | None) -> str:
+        """Return the link of a visit's finished file."""
+        return f"{MOUNT}/{self.begin(_Done(path), visit)}/{path.name}"
 
     async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer GET and HEAD of takes, and Range once they are done; mount it at ``MOUNT``."""
@@ -132,10 +136,10 @@ class Takes:
             return PlainTextResponse("Not Found", 404, _HEADERS)
         if recorder.done.is_set():
             # A page among them, somebody's card, is for keeping: never shown as a page of this address.
-            saved = {"Content-Disposition": "attachment"} if path.suffix not in _MEDIA else {}
-            media = _MEDIA.get(path.suffix, "application/octet-stream")
+            saved = {"Content-Disposition": "attachment"} if path.suffix not in MEDIA else {}
+            media = MEDIA.get(path.suffix, "application/octet-stream")
             return FileResponse(path, headers=_HEADERS | saved, media_type=media)
-        return StreamingResponse(_growing(path, recorder.done), headers=_HEADERS, media_type=_MEDIA[path.suffix])
+        return StreamingResponse(_growing(path, recorder.done), headers=_HEADERS, media_type=MEDIA[path.suffix])
 
 
 async def _growing(path: Path, done: threading.Event) -> AsyncIterator[bytes]:
