@@ -48,8 +48,8 @@ help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
 
 .PHONY: run
-run: $(VENV)/.run  ## set up and start the app at http://127.0.0.1:7860 (GRADIO_SERVER_PORT changes the port)
-	@exec $(BIN)/python app.py
+run: $(VENV)/.run  ## set up, start the app at http://127.0.0.1:7860 (GRADIO_SERVER_PORT: the port), and open it
+	@exec $(BIN)/python app.py --open
 
 .PHONY: test
 test: $(VENV)/.dev chromium curl  ## set up and run all tests, the browser's too (TESTS="tests/test_cli.py -x" chooses)

@@ -6,18 +6,28 @@ The page is put together from clone/ui and wired to one Studio; everything is se
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from clone.settings import Settings, prepare_gradio
-from clone.ui.files import temporary_folder, wipe
+from clone.errors import TimbreError, disk_full
+from clone.settings import Settings, has_screen, prepare_gradio
+from clone.ui.files import make_temporary_folder, temporary_folder
 
 SETTINGS = Settings.from_environment()
 prepare_gradio(temporary_folder(SETTINGS.home))
 
 import gradio as gr
+from gradio import routes
 
 from clone import server
 from clone.background import Background
@@ -28,22 +38,30 @@ from clone.studio import Studio
 from clone.ui import page, theme
 from clone.ui.api import Authorize, refuse_everybody
 from clone.ui.cache import PageCache
-from clone.ui.gate import Gate
+from clone.ui.door import Door, Link
+from clone.ui.gate import Gate, is_keyed
 from clone.ui.sessions import SESSIONS_LIMIT, sweeping
 from clone.ui.takes import MOUNT as TAKES
 from clone.ui.takes import Takes
+from clone.ui.visitors import Owners
 
 UPLOAD_LIMIT = "200mb"
+LOOK_S = 0.2
+OPEN = "--open"
+"""Given by ``make run``: open the owner's address in a browser, where there is a screen."""
+MAX_THREADS = 100
+"""Handlers at work at once, nearly all of which wait: for downloads, for their turn in the studio's queue."""
 QUEUE_LOOK_S = 0.05
 """How often Gradio looks into its queue; at its own 1 ms it takes 7 % of a core all day, and the engine's turns."""
 
 
-def launch_options(settings: Settings, api: server.App | None = None) -> dict[str, Any]:
+def launch_options(settings: Settings, api: server.App | None = None, link: Link | None = None) -> dict[str, Any]:
     """Return how the page is served: nothing of a visitor is kept, shown to others or sent anywhere else.
 
     Args:
         settings: where.
         api: what is served beside the page, on the same port.
+        link: makes a browser the owner's; one that nobody is told of where it is left out.
     """
     folder = temporary_folder(settings.home)
     ours = () if api is None else (*server.OURS, MOUNT)
@@ -60,6 +78,7 @@ def launch_options(settings: Settings, api: server.App | None = None) -> dict[st
         "footer_links": [],
         "run_history": False,  # it would keep recordings in the browser
         "max_file_size": UPLOAD_LIMIT,
+        "max_threads": MAX_THREADS,
         "show_error": False,
         "pwa": False,
         "mcp_server": True,
@@ -68,7 +87,10 @@ def launch_options(settings: Settings, api: server.App | None = None) -> dict[st
         "share": False,
         "inbrowser": False,
         "quiet": True,
-        "app_kwargs": {"middleware": [gate, *beside, Middleware(PageCache)], "lifespan": sweeping(folder)},
+        "app_kwargs": {
+            "middleware": [gate, *beside, Middleware(PageCache)],
+            "lifespan": _lifespan(settings, link, sweeping(folder)),
+        },
     }
 
 
@@ -77,6 +99,26 @@ def build(
 ) -> gr.Blocks:
     """Return the page of a studio; what is said on it is found in ``takes``."""
     return page.build(studio, settings, authorize, takes or Takes())
+
+
+def _lifespan(
+    settings: Settings, link: Link | None, inner: Callable[[routes.App], AbstractAsyncContextManager[None]]
+) -> Callable[[routes.App], AbstractAsyncContextManager[None]]:
+    """Return a lifespan that puts the door before everything; Gradio puts its CORS before all other middleware."""
+    owners = Owners(settings)
+
+    @asynccontextmanager
+    async def lifespan(page: routes.App) -> AsyncIterator[None]:
+        assert page.middleware_stack is not None
+        page.middleware_stack = Door(page.middleware_stack, owners, link or Link(owners), _takes_a_key)
+        async with inner(page):
+            yield
+
+    return lifespan
+
+
+def _takes_a_key(scope: MutableMapping[str, Any]) -> bool:
+    return server.is_ours(scope) or is_keyed(scope)
 
 
 def doorman(keys: Keys, limits: Limits) -> Authorize:
@@ -90,12 +132,27 @@ def doorman(keys: Keys, limits: Limits) -> Authorize:
     return authorize
 
 
+def stopping() -> threading.Event:
+    """Return what SIGINT and SIGTERM set; the second one leaves at once."""
+    asked = threading.Event()
+
+    def stop(number: int, _: object) -> None:
+        if asked.is_set():
+            os._exit(128 + number)
+        asked.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return asked
+
+
 def main() -> None:
-    """Serve until stopped."""
+    """Serve until stopped; what goes on then ends or is told so, and what is paid for is kept."""
+    stop = stopping()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     for library in ("httpx", "mcp", "faster_whisper"):  # they have a line for every request
         logging.getLogger(library).setLevel(logging.WARNING)
-    wipe(temporary_folder(SETTINGS.home))
+    make_temporary_folder(SETTINGS.home)
     studio = Studio(SETTINGS)
     keys, key_file = load_keys(SETTINGS)
     limits = Limits()
@@ -103,10 +160,11 @@ def main() -> None:
     demo = build(studio, SETTINGS, doorman(keys, limits), takes)
     background = Background(studio, studio.tasks())
     api = server.build(studio, SETTINGS, keys, background, limits)
+    link = Link(Owners(SETTINGS))
     try:
-        options = launch_options(SETTINGS, api)
+        options = launch_options(SETTINGS, api, link)
         options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route), Mount(TAKES, takes.route)]
-        demo.launch(**options, prevent_thread_lock=True)
+        _launch(demo, options)
         server.bound(demo.server)
         demo._queue.sleep_when_free = demo._queue.progress_update_sleep_when_free = QUEUE_LOOK_S
         studio.start()
@@ -114,11 +172,40 @@ def main() -> None:
         print(f"Timbre is at {demo.local_url}, its API at {demo.local_url}docs", flush=True)
         if key_file is not None:
             print(f"The API's key is in {key_file}", flush=True)
-        demo.block_thread()
+        if link.address:
+            print(f"Its owner, in this browser, is whoever opens this first: {link.address}", flush=True)
+            if OPEN in sys.argv[1:] and has_screen():
+                webbrowser.open(link.address)
+        while demo.is_running and not stop.wait(LOOK_S):
+            pass
     finally:
+        studio.drain()
+        time.sleep(LOOK_S)  # the last words are on their way
+        demo.close(verbose=False)
         background.close()
         studio.close()
 
 
+def _launch(demo: gr.Blocks, options: dict[str, Any]) -> None:
+    try:
+        demo.launch(**options, prevent_thread_lock=True)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise TimbreError(  # Gradio has looked for a port that is free
+            f"Port {options['server_port']} is taken, perhaps by a Timbre that runs already.",
+            code="port_taken",
+            measured=options["server_port"],
+            advice="End that, or set GRADIO_SERVER_PORT to another port.",
+        ) from None
+
+
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (TimbreError, OSError) as error:
+        if not (told := error if isinstance(error, TimbreError) else disk_full(error)):
+            raise
+        sys.exit(str(told))
+    logging.shutdown()
+    os._exit(0)  # compiled code may still be at work, and a download in a thread that nobody waits for

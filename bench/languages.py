@@ -18,7 +18,7 @@ from clone.audio.read import read
 from clone.engine import chinese, japanese, languages
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import Heard, LocalBackend
-from clone.engine.matching import normalised
+from clone.engine.spelling import bare
 from clone.settings import Settings
 from clone.t2a import LANGUAGES
 
@@ -115,15 +115,15 @@ ONE_SOUND = str.maketrans("صثطحھهذضظئيیكعآںٹڈڑ", "سستہہ�
 
 
 def _syllables(text: str) -> list[str]:
-    return lazy_pinyin(chinese.with_numbers(normalised(text).replace(" ", "")))
+    return lazy_pinyin(chinese.with_numbers(bare(text).replace(" ", "")))
 
 
 def _kana(text: str) -> list[str]:
-    return list(japanese.reading(normalised(text).replace(" ", "")))
+    return list(japanese.reading(bare(text).replace(" ", "")))
 
 
 def _words(text: str) -> list[str]:
-    return normalised(text).split()
+    return bare(text).split()
 
 
 def _urdu(text: str) -> list[str]:

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 SHOWN_MAX_CHARS = 200
 LOGGED_MAX_CHARS = 4000
 MAYBE_DONE_ADVICE = (
-    "It may have gone through all the same: look at the balance in the service's console before you ask again, "
-    "for asking again may cost again."
+    "It may have gone through all the same, so it is not sent again: look at voices and balance in the service's "
+    "console, then keep or dismiss it among your voices."
 )
 RETRY_AFTER_S = 60
 """When to come back, where a 429 does not say: the documented limits are per minute."""

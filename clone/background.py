@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from clone.audio.encode import Encoder, whole
 from clone.audio.tags import Provenance
-from clone.errors import TimbreError
+from clone.errors import DiskFull, LibraryError, StoppingError, TimbreError, disk_full
 from clone.orders import Passage, SpeakOrder
 from clone.studio import Studio
 from clone.t2a import AsyncSpeechRequest
@@ -18,6 +20,8 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
 PURGE_EVERY = 60
 """Looks at the queue between two purges."""
+
+_UNFORESEEN = "Something went wrong on this side. Ask for it again."
 
 
 class Background:
@@ -64,14 +68,39 @@ class Background:
 
     def _do(self, task: Task) -> None:
         try:
-            self._speak(task)
+            data = self._spoken(task)
+        except StoppingError:  # it begins again at the next start
+            self._closed.set()
+        except LibraryError as e:  # others hold the library: the task waits its turn again
+            log.warning("Task %s begins again: %s", task.task_id, e.code)
+            self._note(partial(self._tasks.put_back, task))
         except TimbreError as e:
-            self._tasks.fail(task, str(e))
-        except Exception:
+            self._note(partial(self._tasks.fail, task, str(e)))
+        except Exception as e:
             log.exception("Task %s failed", task.task_id)
-            self._tasks.fail(task, "Something went wrong on this side. Ask for it again.")
+            self._note(partial(self._tasks.fail, task, str(disk_full(e) or _UNFORESEEN)))
+        else:
+            if data is not None:
+                self._keep(task, *data)
 
-    def _speak(self, task: Task) -> None:
+    def _keep(self, task: Task, data: bytes, suffix: str) -> None:
+        try:
+            self._note(partial(self._tasks.finish, task, data, suffix))
+        except DiskFull as e:
+            self._note(partial(self._tasks.fail, task, str(e)))
+
+    def _note(self, change: Callable[[], None]) -> None:
+        """Make a change of the tasks as soon as the library can be had; what a close comes before begins again."""
+        while not self._closed.is_set():
+            try:
+                change()
+                return
+            except LibraryError as e:
+                log.warning("A task's end can't be written down yet: %s", e.code)
+                self._closed.wait(LOOK_EVERY_S)
+
+    def _spoken(self, task: Task) -> tuple[bytes, str] | None:
+        """Return a task's file and what its name ends in; None when this process is about to end."""
         asked = AsyncSpeechRequest.model_validate_json(task.request)
         order = SpeakOrder(task.owner, asked.voice_setting.voice_id, asked.text, task.model, asked.settings)
         encoder, pieces, made = None, [], Provenance(order.voice_id, order.model)
@@ -79,7 +108,7 @@ class Background:
         try:
             for event in events:
                 if self._closed.is_set():
-                    return
+                    return None
                 if isinstance(event, Passage):
                     encoder = encoder or Encoder(asked.audio_setting, event.sample_rate, made)
                     pieces.append(encoder.add(event.samples))
@@ -87,4 +116,4 @@ class Background:
             events.close()
         assert encoder is not None, "a text without a sentence is refused"
         pieces.append(encoder.end())
-        self._tasks.finish(task, whole(pieces, asked.audio_setting, made), asked.audio_setting.format)
+        return whole(pieces, asked.audio_setting, made), asked.audio_setting.format

@@ -11,10 +11,10 @@ import numpy as np
 from clone.audio.enhance import LOUDNESS_BLOCK_S, integrated_loudness
 from clone.audio.read import Recording, read
 from clone.contract import CloneOptions
+from clone.engine import matching
 from clone.engine.local import Heard, LocalBackend
-from clone.engine.matching import match, words_heard
 from clone.engine.profile import Profile
-from clone.examining import Match, enhanced
+from clone.examining import enhanced
 from clone.jobs import Stop
 from clone.likeness import Likeness
 
@@ -28,7 +28,7 @@ MOST_DB = 30.0
 class Comparison:
     """What a preview says against its text, and by how much each recording is turned down, dB ≤ 0, to sound as loud."""
 
-    match: Match
+    match: matching.Match
     original_db: float
     clone_db: float
 
@@ -52,7 +52,7 @@ def compare(backend: LocalBackend, original: Path, preview: Path, text: str, lan
     one, other = _loudness(read(original)), _loudness(said)
     quieter = min(one, other)
     return Comparison(
-        Match(heard, match(text, heard), words_heard(text, heard)),
+        matching.compare(text, heard),
         max(quieter - one, -MOST_DB),
         max(quieter - other, -MOST_DB),
     )

@@ -6,6 +6,7 @@ and API take their limits from here; no number of the contract stands anywhere e
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Mapping
 from datetime import timedelta
@@ -113,6 +114,29 @@ def check_size(n_bytes: int) -> None:
         )
 
 
+def check_format(kind: str, field: str = "audio") -> None:
+    """Refuse a file that is neither mp3, m4a nor wav by its content.
+
+    Args:
+        kind: as the reader names it.
+        field: ``audio``, or ``prompt_audio`` for a prompt clip.
+
+    Raises:
+        AudioError: ``bad_format``; PromptError for a prompt clip.
+    """
+    if kind not in AUDIO_FORMATS:
+        error, what = (PromptError, "prompt clip") if field == "prompt_audio" else (AudioError, "recording")
+        accepted = ", ".join(AUDIO_FORMATS)
+        raise error(
+            f"The {what} is in the format {kind}; {accepted} are accepted.",
+            code="bad_format",
+            field=field,
+            measured=kind,
+            limit=accepted,
+            advice="Save it in one of these formats and try again.",
+        )
+
+
 def check_prompt_duration(duration_s: float) -> None:
     """Refuse a prompt clip of 8 s or more.
 
@@ -164,31 +188,32 @@ def ends_with_punctuation(text: str) -> bool:
 
 
 def check_prompt_length(prompt_text: str) -> str:
-    """Refuse a transcript that is longer than anything said in a prompt clip; return it unchanged.
+    """Refuse a transcript longer than anything that can be said in a prompt clip; return it stripped.
 
     Raises:
         PromptError: ``prompt_text_too_long``, measured and limit in characters.
     """
-    if len(prompt_text) > PROMPT_TEXT_MAX_CHARS:
+    text = prompt_text.strip()
+    if len(text) > PROMPT_TEXT_MAX_CHARS:
         raise PromptError(
-            f"The transcript has {len(prompt_text):,} characters; at most {PROMPT_TEXT_MAX_CHARS:,} are accepted.",
+            f"The transcript has {len(text):,} characters; at most {PROMPT_TEXT_MAX_CHARS:,} are accepted.",
             code="prompt_text_too_long",
             field="prompt_text",
-            measured=len(prompt_text),
+            measured=len(text),
             limit=PROMPT_TEXT_MAX_CHARS,
-            advice="Type exactly what is said in the clip, and nothing else.",
+            advice="Type only what is said in the clip.",
         )
-    return prompt_text
+    return text
 
 
 def check_prompt_text(prompt_text: str) -> str:
-    """Refuse a transcript that is too long, says nothing or does not end with punctuation; return it stripped.
+    """Refuse a transcript that says nothing, too much, or does not end with punctuation; return it stripped.
 
     Raises:
-        PromptError: ``prompt_text_too_long``, ``prompt_no_letter`` or ``prompt_no_punctuation``.
+        PromptError: ``prompt_no_letter``, ``prompt_text_too_long`` or ``prompt_no_punctuation``.
     """
-    text = check_prompt_length(prompt_text.strip())
-    if not any(c.isalpha() for c in text):
+    text = check_prompt_length(prompt_text)
+    if not any(c.isalnum() for c in text):
         raise PromptError(
             "The transcript has no words.",
             code="prompt_no_letter",
@@ -209,7 +234,7 @@ def check_prompt_text(prompt_text: str) -> str:
 
 
 def check_text(text: str, max_chars: int = TEXT_MAX_CHARS) -> str:
-    """Refuse a text to speak that is too long or has no letter in it; return it unchanged.
+    """Refuse a text to speak that is too long or has no letter or digit in it; return it unchanged.
 
     Raises:
         TextError: ``text_too_long`` (measured and limit in characters) or ``text_no_letter``.
@@ -224,9 +249,9 @@ def check_text(text: str, max_chars: int = TEXT_MAX_CHARS) -> str:
             limit=max_chars,
             advice=f"Shorten it by {excess:,} character{'' if excess == 1 else 's'}.",
         )
-    if not any(c.isalpha() for c in text):
+    if not any(c.isalnum() for c in text):
         raise TextError(
-            "The text has no letter in it, so there is nothing to say.",
+            "The text has no letter or digit in it, so there is nothing to say.",
             code="text_no_letter",
             field="text",
             measured=0,
@@ -267,11 +292,30 @@ def _beyond(value: float, limit: float) -> str:
     return f"{value:.{decimals}f}"
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+def _nullable(schema: dict[str, Any]) -> None:
+    """Say in a JSON schema that an optional field may be null."""
+    for name, field in schema.get("properties", {}).items():
+        kinds = field.get("anyOf", [])
+        if name not in schema.get("required", ()) and {"type": "null"} not in kinds:
+            told = {key: field.pop(key) for key in ("title", "description", "default") if key in field}
+            schema["properties"][name] = {"anyOf": [*(kinds or [field]), {"type": "null"}], **told}
 
 
-class ClonePrompt(_Body):
+class RequestModel(BaseModel):
+    """A body, or a part of one: frozen, and null says the same as leaving an optional field out."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, json_schema_extra=_nullable)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: value for name, value in values.items() if value is not None or name not in optional}
+
+
+class ClonePrompt(RequestModel):
     """``clone_prompt``: a short clip and what is said in it; both parts or none."""
 
     prompt_audio_url: str = Field(min_length=1)
@@ -280,7 +324,7 @@ class ClonePrompt(_Body):
     _text = field_validator("prompt_text")(check_prompt_text)
 
 
-class CloneOptions(_Body):
+class CloneOptions(RequestModel):
     """Everything a clone is asked for besides the recordings themselves."""
 
     text: str | None = None
@@ -318,11 +362,15 @@ class CloneRequest(CloneOptions):
     clone_prompt: ClonePrompt | None = None
 
 
-class CloneResponse(_Body):
-    """Its answer; ``demo_audio_url`` only when both text and model were given."""
+class CloneResponse(BaseModel):
+    """Its answer; ``demo_audio_url`` only when both text and model were given.
+
+    ``expires_at`` is answered by this server alone, beyond the contract: a temporary voice's end in UTC.
+    """
 
     voice_id: str
     demo_audio_url: str | None = None
+    expires_at: str | None = None
 
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -383,6 +431,6 @@ def _accuracy_refusal(kind: str, shown: str) -> Refused:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
     return f"“{value[:40]}”" if isinstance(value, str) else str(value)[:40]

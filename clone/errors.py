@@ -15,7 +15,10 @@ TimbreError                 anything we say to a person
 │   └── MaybeDone           a paid request broke off after it was sent: it may have gone through
 ├── ApiKeyError             no bearer key, or none that is known here
 ├── TaskError               unknown task, somebody else's, or one whose time is over
+├── LibraryError            the library is held by somebody else, damaged, or does not fit the store
+├── DiskFull                the disk has no room left
 ├── WeightsError            a model's weights are missing or not what they should be
+├── StoppingError           the app is being stopped
 └── CancelledError          the person asked to stop
 
 Names in capitals are the hosted service's own (``reason``), numbers in ``service_code`` MiniMax's.
@@ -23,6 +26,7 @@ Names in capitals are the hosted service's own (``reason``), numbers in ``servic
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 __all__ = [
@@ -31,19 +35,23 @@ __all__ = [
     "BusyError",
     "CancelledError",
     "ConsentError",
+    "DiskFull",
     "FetchError",
     "HostedError",
     "KeyRefused",
+    "LibraryError",
     "MaybeDone",
     "PromptError",
     "PromptMismatch",
     "PublishError",
     "Refused",
+    "StoppingError",
     "TaskError",
     "TextError",
     "TimbreError",
     "VoiceError",
     "WeightsError",
+    "disk_full",
 ]
 
 
@@ -66,6 +74,8 @@ class TimbreError(Exception):
     service_code: int | None = None
     trace_id = ""
     """How the hosted service names the request in its own records, when it told."""
+    may_be_paid = False
+    """Whether a request that costs money was sent, and may have been billed all the same."""
 
     def __init__(
         self,
@@ -180,6 +190,8 @@ class ApiKeyError(TimbreError):
 class MaybeDone(HostedError):
     """A request that costs money was sent, and its end is not known. Nothing may repeat it by itself."""
 
+    may_be_paid = True
+
 
 class TaskError(TimbreError):
     """There is no such task for this owner, or it is no longer kept."""
@@ -188,8 +200,35 @@ class TaskError(TimbreError):
     status = 404
 
 
+class LibraryError(TimbreError):
+    """The library can't be had: ``library_busy``, which passes, or what somebody has to put right."""
+
+    reason = "SERVICE_NOT_AVAILABLE"
+    status = 503
+
+
+class DiskFull(TimbreError):
+    """The disk has no room left, or no more may be used of it."""
+
+    status = 507
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The disk that Timbre keeps its files on is full; nothing of this was kept.",
+            code="disk_full",
+            advice="Make room there, or forget voices that are no longer needed, and try again.",
+        )
+
+
 class WeightsError(TimbreError):
     """A model's weights can't be found or are not the file they should be."""
+
+    reason = "SERVICE_NOT_AVAILABLE"
+    status = 503
+
+
+class StoppingError(TimbreError):
+    """The app is being stopped: it takes no more work, and what goes on ends."""
 
     reason = "SERVICE_NOT_AVAILABLE"
     status = 503
@@ -200,3 +239,9 @@ class CancelledError(TimbreError):
 
     reason = "TASK_FAILED"
     status = 499
+
+
+def disk_full(error: BaseException) -> DiskFull | None:
+    """Return what a person is told of an error that comes of a full disk; None for any other."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return DiskFull() if full else None

@@ -1,4 +1,4 @@
-"""What a person is shown of a recording before it is cloned: report, picture, best stretch, prompt pair, excerpts.
+"""What a person is shown of a recording before it is cloned: report, picture, best stretch, excerpts.
 
 Nothing here costs anything, keeps anything or goes anywhere.
 """
@@ -6,7 +6,7 @@ Nothing here costs anything, keeps anything or goes anywhere.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,13 @@ import numpy as np
 from clone import contract
 from clone.audio import enhance, picture, preflight, stretch
 from clone.audio.finding import Report
-from clone.audio.preflight import EXAMINED_S
 from clone.audio.quality import clipped_spans
 from clone.audio.read import Recording, read
-from clone.audio.write import accepted
+from clone.audio.write import accepted, stays
 from clone.contract import CloneOptions
 from clone.engine.local import VOICE_WINDOW_S, Heard, LocalBackend
-from clone.engine.matching import match, words_heard
 from clone.errors import AudioError, BusyError
 from clone.jobs import Stop
-from clone.workspace import Workspace
 
 MAX_CHECKS = 2
 CHECK_WAIT_S = 10.0
@@ -34,8 +31,6 @@ MAX_EXCERPT_S = 60.0
 """Longest part given back to be heard."""
 
 Bounds = tuple[float, float]
-Lend = Callable[[Path | str, Path, str, Stop], Path]
-"""Gives the file of a path or URL: (audio, folder, field, stop)."""
 
 
 @dataclass(frozen=True)
@@ -61,54 +56,34 @@ class Excerpt:
     noise_db: float = 0.0
 
 
-@dataclass(frozen=True)
-class PromptPair:
-    """A sentence cut from a recording, float32, shape (n_samples,), mono, and what was heard in it."""
-
-    samples: np.ndarray
-    sample_rate: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Match:
-    """A transcript against what is heard: ``score`` from 0 to 1, and each word of the transcript with whether it is."""
-
-    heard: str
-    score: float
-    words: tuple[tuple[str, bool], ...]
-
-
 class Examining:
     """Looks at recordings for every visitor; thread-safe, a few at a time.
 
     Args:
         backend: hears speech, voices and words.
-        workspace: lends folders.
-        lend: gives the file of a path or URL.
     """
 
-    def __init__(self, backend: LocalBackend, workspace: Workspace, lend: Lend) -> None:
+    def __init__(self, backend: LocalBackend) -> None:
         self._backend = backend
-        self._workspace = workspace
-        self._lend = lend
         self._places = threading.BoundedSemaphore(MAX_CHECKS)
 
-    def examine(self, audio: Path | str) -> Iterator[Examination]:
+    def examine(self, path: Path, stop: Stop | None = None) -> Iterator[Examination]:
         """Look at a recording.
+
+        Args:
+            path: its file.
+            stop: obeyed while it is read.
 
         Yields:
             What limits, level, clipping and noise are like, as soon as that is known; then everything.
 
         Raises:
             AudioError: it can't be read at all.
-            FetchError: its URL can't be downloaded.
             BusyError: too many are being looked at.
         """
-        with self.place() as folder:
-            path = self._lend(audio, folder, "audio", Stop())
-            recording = read(path)
-            heard = self._backend.listen(_first(recording), recording.sample_rate)
+        with self.place():
+            recording = read(path, stop=stop)
+            heard = self._backend.listen(recording.samples, recording.sample_rate)
             clipped = clipped_spans(heard.samples, heard.sample_rate)
             report = preflight.check(recording, _bytes_to_clone(recording, path), heard.spans)
             drawn = picture.draw(heard.samples, heard.sample_rate, heard.spans, clipped)
@@ -116,11 +91,13 @@ class Examining:
             best = None
             if heard.spans:
                 who = self._backend.voices(heard)
-                report = preflight.complete(report, _undistorted(*who, clipped), self._backend.language(heard))
+                language = self._backend.language(heard)
+                name = self._backend.language_name(language[0])
+                report = preflight.complete(report, _undistorted(*who, clipped), language, name)
                 best = stretch.best_stretch(heard.samples, heard.sample_rate, heard.spans, clipped, who)
             yield Examination(report, drawn, best, complete=True)
 
-    def hear(self, audio: Path | str, bounds: Bounds | None, noise: bool, volume: bool) -> Excerpt:
+    def hear(self, audio: Path, bounds: Bounds | None, noise: bool, volume: bool) -> Excerpt:
         """Return a part of a recording as it would be learned from.
 
         Args:
@@ -132,9 +109,8 @@ class Examining:
         Raises:
             As examine(); AudioError ``bad_stretch``.
         """
-        with self.place() as folder:
-            recording = read(self._lend(audio, folder, "audio", Stop()))
-            part = recording if bounds is None else part_of(recording, bounds)
+        with self.place():
+            part = part_at(audio, bounds)
             samples = part.samples[: int(MAX_EXCERPT_S * part.sample_rate)]
             heard = self._backend.listen(samples, part.sample_rate)
             quiet = enhanced(heard, CloneOptions(need_noise_reduction=noise))
@@ -142,55 +118,9 @@ class Examining:
             gain_db = _level_db(even.samples) - _level_db(quiet.samples)
             return Excerpt(even.samples, part.sample_rate, gain_db, _pauses_db(quiet) - _pauses_db(heard))
 
-    def prompt_pair(self, audio: Path | str, bounds: Bounds | None) -> PromptPair:
-        """Cut a clean sentence out of a recording and write down what is said in it.
-
-        Args:
-            audio: the recording.
-            bounds: the part of it that will be cloned; None for all of it.
-
-        Raises:
-            As examine(); AudioError ``no_sentence``.
-        """
-        with self.place() as folder:
-            recording = read(self._lend(audio, folder, "audio", Stop()))
-            part = recording if bounds is None else part_of(recording, bounds)
-            heard = self._backend.listen(_first(part), part.sample_rate)
-            clipped = clipped_spans(heard.samples, heard.sample_rate)
-            found = stretch.sentence(heard.samples, heard.sample_rate, heard.spans, clipped)
-            if found is None:
-                raise AudioError(
-                    f"No clean sentence of 3 to {contract.PROMPT_LIMIT_S:.0f} s was found in the recording.",
-                    code="no_sentence",
-                    field="prompt_audio",
-                    advice="Record one sentence, with a short pause before and after it.",
-                )
-            cut = stretch.cut(part, *found)
-            text = self._backend.transcribe(Heard(cut.samples, cut.sample_rate, []), self._backend.language(heard))
-            return PromptPair(cut.samples, cut.sample_rate, _ended(text))
-
-    def match(self, prompt_audio: Path, text: str | None, heard: str | None = None) -> Match:
-        """Compare a prompt clip with its transcript; without one, say what is heard in it.
-
-        Args:
-            prompt_audio: the clip.
-            text: its transcript, if there is one.
-            heard: what was heard in it before; None to listen.
-
-        Raises:
-            As examine(), at the field ``prompt_audio``; PromptError: the clip or its transcript is too long.
-        """
-        contract.check_prompt_length(text or "")
-        if heard is None:
-            with self.place():
-                recording = read(prompt_audio, field="prompt_audio")
-                contract.check_prompt_duration(recording.duration_s)
-                heard = _ended(self._backend.transcribe(Heard(recording.samples, recording.sample_rate, [])))
-        return Match(heard, match(text or heard, heard), words_heard(text or heard, heard))
-
     @contextmanager
-    def place(self) -> Iterator[Path]:
-        """Lend a folder for a look at a recording, to a few at a time.
+    def place(self) -> Iterator[None]:
+        """Let a few at a time look at a recording.
 
         Raises:
             BusyError: ``queue_full``.
@@ -198,8 +128,7 @@ class Examining:
         if not self._places.acquire(timeout=CHECK_WAIT_S):
             raise BusyError("Many recordings are being checked.", code="queue_full", advice="Try again in a moment.")
         try:
-            with self._workspace.folder() as folder:
-                yield folder
+            yield
         finally:
             self._places.release()
 
@@ -243,12 +172,13 @@ def _undistorted(voices: np.ndarray, at_s: np.ndarray, clipped: Sequence[Bounds]
     return voices[clear]
 
 
-def _first(recording: Recording) -> np.ndarray:
-    return recording.samples[: int(EXAMINED_S * recording.sample_rate)]
+def part_at(path: Path, bounds: Bounds | None) -> Recording:
+    """Return what is looked at of a recording: its part, or its beginning; raises as read() and part_of()."""
+    return read(path) if bounds is None else part_of(read(path, begins_s=bounds[0]), bounds)
 
 
 def _bytes_to_clone(recording: Recording, path: Path) -> int:
-    if recording.duration_s > contract.REFERENCE_MAX_S:  # refused for that; converting an hour would take long
+    if stays(recording) or recording.duration_s > contract.REFERENCE_MAX_S:  # an hour is refused: why convert it
         return recording.n_bytes
     return len(accepted(recording, path)[0])
 
@@ -264,8 +194,3 @@ def _pauses_db(heard: Heard) -> float:
 
 def _level_db(samples: np.ndarray) -> float:
     return 10.0 * float(np.log10(max(float(np.mean(np.square(samples))), 1e-12))) if len(samples) else 0.0
-
-
-def _ended(text: str) -> str:
-    text = text.strip()
-    return text if not text or contract.ends_with_punctuation(text) else f"{text.rstrip(',;:–—- ')}."

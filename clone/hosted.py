@@ -9,16 +9,15 @@ closed network, and because the served API has them already. Everybody else brin
 from __future__ import annotations
 
 import hmac
-import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from clone.audio.decode import MAX_INTAKE_S
 from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
-from clone.contract import ClonePrompt, CloneRequest
-from clone.errors import BusyError, HostedError, KeyRefused, TimbreError
+from clone.contract import ClonePrompt, CloneRequest, CloneResponse
+from clone.errors import HostedError, KeyRefused
 from clone.fetch import fetch
 from clone.jobs import Stop
 from clone.novita import Novita, Pace, Say
@@ -26,9 +25,9 @@ from clone.orders import LOCAL_OWNER, CloneOrder, SpeakOrder
 from clone.publish import Publisher
 from clone.settings import Settings
 
-log = logging.getLogger(__name__)
-
 DOWNLOAD_S = 60.0
+
+Sending = Callable[[], object]
 
 PREVIEW = "preview"
 """What a downloaded sound is called in the folder lent for it."""
@@ -41,15 +40,6 @@ class Clip:
     data: bytes
     suffix: str
     url: str | None = None
-
-
-@dataclass(frozen=True)
-class Made:
-    """A voice at the service; its preview and that one's format, or what went wrong with it."""
-
-    voice_id: str
-    preview: tuple[bytes, str] | None = None
-    note: str = ""
 
 
 def clip_of(given: Path | str | None, recording: Recording, kept: tuple[bytes, str]) -> Clip:
@@ -83,8 +73,6 @@ class Hosted:
         self._settings = settings
         self.publisher = publisher
         self._pace = pace or Pace()
-        self._running: set[str] = set()
-        self._lock = threading.Lock()
 
     def key(self, owner: str, given: str | None) -> str:
         """Return the key that pays for an owner's request.
@@ -120,36 +108,25 @@ class Hosted:
         if isinstance(order.audio, Path) or isinstance(order.prompt_audio, Path):
             self.publisher.check()
 
-    @contextmanager
-    def once(self, request_key: str) -> Iterator[None]:
-        """Let one request through at a time: the same one, asked for twice at once, must not be paid twice.
-
-        Raises:
-            BusyError: ``same_request``.
-        """
-        with self._lock:
-            if request_key in self._running:
-                raise BusyError(
-                    "This very request is being worked on already.",
-                    code="same_request",
-                    advice="Wait for its end; asking again then costs nothing.",
-                )
-            self._running.add(request_key)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._running.discard(request_key)
-
-    def clone(self, order: CloneOrder, clips: tuple[Clip, Clip | None], folder: Path, say: Say, stop: Stop) -> Made:
+    def clone(
+        self,
+        order: CloneOrder,
+        clips: tuple[Clip, Clip | None],
+        folder: Path,
+        say: Say,
+        stop: Stop,
+        *,
+        sending: Sending,
+    ) -> CloneResponse:
         """Have a voice cloned.
 
         Args:
             order: who asks for what.
             clips: the reference, and the prompt clip if there is one.
-            folder: for what is lent and what is downloaded; the caller removes it.
+            folder: for what is lent; the caller removes it.
             say: told what is being waited for.
             stop: obeyed until the request is sent.
+            sending: called when all is ready, just before the request leaves.
 
         Raises:
             MaybeDone: it was sent, and its end is not known.
@@ -158,17 +135,24 @@ class Hosted:
         client = self._client(order.owner, order.api_key)
         with ExitStack() as lent:
             urls = [lent.enter_context(self._address(clip, folder)) if clip else None for clip in clips]
-            answer = client.clone(clone_request(order, urls[0] or "", urls[1]), say, stop)
-        if not answer.demo_audio_url:
-            return Made(answer.voice_id)
-        try:
-            preview = self._bring(answer.demo_audio_url, folder, Stop())
-        except TimbreError as error:  # the voice is there and paid for; it is kept without its preview
-            log.warning("A preview could not be had: %s", error.code)
-            return Made(answer.voice_id, note=f"The voice is made, but its preview could not be had. {error.message}")
-        return Made(answer.voice_id, ((folder / PREVIEW).read_bytes(), preview.format))
+            sending()
+            return client.clone(clone_request(order, urls[0] or "", urls[1]), say, stop)
 
-    def speak(self, order: SpeakOrder, folder: Path, say: Say, stop: Stop, *, done: Callable[[], object]) -> Recording:
+    def preview(self, url: str, folder: Path, stop: Stop) -> tuple[bytes, str]:
+        """Download the preview of a clone; it stays in the folder, as PREVIEW.
+
+        Returns:
+            Its bytes and its format.
+
+        Raises:
+            TimbreError: it can't be had.
+        """
+        recording = self._bring(url, folder, stop)
+        return (folder / PREVIEW).read_bytes(), recording.format
+
+    def speak(
+        self, order: SpeakOrder, folder: Path, say: Say, stop: Stop, *, sending: Sending, done: Sending
+    ) -> Recording:
         """Have a text said with a voice.
 
         Args:
@@ -176,19 +160,21 @@ class Hosted:
             folder: for what is downloaded; the caller removes it.
             say: told what is being waited for.
             stop: obeyed until the request is sent, and again while its sound is downloaded.
+            sending: as for ``clone``.
             done: called when the service has spoken, which made the voice permanent there whatever follows.
 
         Raises:
             As ``clone``; HostedError ``speech_lost`` when the sound can't be had.
         """
         client = self._client(order.owner, order.api_key)
+        sending()
         sound = client.speak(order.voice_id, order.text, order.model, say, stop, settings=order.settings)
         done()
         try:
             if isinstance(sound, str):
                 return self._bring(sound, folder, stop)
             (folder / PREVIEW).write_bytes(sound)
-            return read(folder / PREVIEW, stop=stop)
+            return read(folder / PREVIEW, most_s=MAX_INTAKE_S)  # it is here, and paid for
         except (HostedError, ValueError) as error:  # what refuses is a ValueError
             raise HostedError(
                 "The service spoke, but its sound could not be had.",
@@ -214,4 +200,4 @@ class Hosted:
             url, folder, allow_private=allow_private, max_bytes=MAX_INTAKE_BYTES, timeout_s=DOWNLOAD_S, stop=stop
         )
         path.replace(folder / PREVIEW)
-        return read(folder / PREVIEW, stop=stop)
+        return read(folder / PREVIEW, stop=stop, most_s=MAX_INTAKE_S)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from clone import contract
 from clone.audio import preflight
 from clone.audio.finding import Report
 from clone.audio.read import Recording, read
-from clone.audio.write import accepted, wav_bytes
+from clone.audio.write import accepted, stays, wav_bytes
 from clone.engine.local import Heard, LocalBackend
 from clone.examining import Bounds, part_of
 from clone.hosted import Clip
@@ -17,17 +16,20 @@ from clone.jobs import Stop
 from clone.orders import CloneOrder
 
 
-def chosen(path: Path, bounds: Bounds | None, stop: Stop) -> tuple[Recording, Path | bytes]:
+def chosen(path: Path, bounds: Bounds | None, stop: Stop, *, as_sent: bool = False) -> tuple[Recording, Path | bytes]:
     """Return what is to be cloned, and its file: the recording, or the part of it from one second to another.
 
     Raises:
-        AudioError: it can't be read; ``bad_stretch``.
+        AudioError: it can't be read; ``bad_stretch``; ``bad_format`` or ``too_big``, where the file goes ``as_sent``.
     """
-    recording = read(path, stop=stop)
+    recording = read(path, stop=stop, begins_s=bounds[0] if bounds else 0.0)
     if bounds is None:
+        if as_sent:
+            contract.check_format(recording.format)
+            contract.check_size(recording.n_bytes)
         return recording, path
     part = part_of(recording, bounds)
-    return part, wav_bytes(part.samples, part.sample_rate)
+    return part, b"" if is_refused(part) else wav_bytes(part.samples, part.sample_rate)
 
 
 def judged(
@@ -38,7 +40,7 @@ def judged(
     Returns:
         The report, what was heard, and the bytes to clone from with their format.
     """
-    if recording.duration_s > contract.REFERENCE_MAX_S:  # an hour is refused without listening to it
+    if is_refused(recording):  # an hour is, without listening to it
         heard, kept = Heard(recording.samples, recording.sample_rate, []), (b"", recording.format)
         report = preflight.check(recording, recording.n_bytes, heard.spans)
         return Report(tuple(f for f in report.findings if f.code != "no_speech")), heard, kept
@@ -47,28 +49,33 @@ def judged(
     return preflight.check(recording, len(kept[0]), heard.spans), heard, kept
 
 
+def is_refused(recording: Recording) -> bool:
+    """Tell whether a recording is too long or too big whatever else it is like."""
+    too_big = stays(recording) and recording.n_bytes > contract.REFERENCE_MAX_BYTES
+    return recording.duration_s > contract.REFERENCE_MAX_S or too_big
+
+
 def is_by_links(order: CloneOrder) -> bool:
     """Tell whether all that an order sends can be had by the links it was given by."""
     whole = isinstance(order.audio, str) and order.stretch is None
     return whole and not isinstance(order.prompt_audio, Path)
 
 
-def clips(backend: LocalBackend, order: CloneOrder, path: Callable[[], Path]) -> tuple[Clip, Clip | None]:
+def clips(backend: LocalBackend, order: CloneOrder) -> tuple[Clip, Clip | None]:
     """Return the reference and the prompt clip of an order to be sent, what was given by a link by that link.
 
     Args:
         backend: listens.
-        order: what is to be cloned.
-        path: gives the reference's file, where that is needed.
+        order: what is to be cloned; a part of it, of a file only.
 
     Raises:
         AudioError: what would refuse it at cloning.
         PromptError: the prompt clip is too long.
     """
-    if isinstance(order.audio, str) and order.stretch is None:
+    if isinstance(order.audio, str):
         reference = Clip(b"", "", order.audio)
     else:
-        recording, original = chosen(path(), order.stretch, Stop())
+        recording, original = chosen(order.audio, order.stretch, Stop())
         report, _, kept = judged(backend, recording, original, Stop())
         report.raise_if_refused()
         reference = Clip(*kept)

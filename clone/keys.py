@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clone.errors import ApiKeyError
 from clone.settings import Settings
-from clone.store import make_private_folder
+from clone.store import make_home
 
 KEY_FILE = "api_key"
 _OWNER_DIGITS = 40
@@ -65,7 +65,7 @@ def load_keys(settings: Settings) -> tuple[Keys, Path | None]:
 
 def kept_secret(path: Path, prefix: str = "") -> str:
     """Return the secret in a file of mode 600; make file and secret where there is none yet."""
-    make_private_folder(path.parent)
+    make_home(path.parent)
     if not path.is_file():
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

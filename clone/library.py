@@ -1,32 +1,24 @@
-"""The voices kept: rows by SQLAlchemy Core (SQLite by default), files in the store, retention enforced.
-
-A row and its files agree, whatever is killed when. Every change happens under one lock file in the home
-folder, which the operating system releases when its holder dies. Adding writes the files first and then the
-row; removing takes the row first and then the files. So a kill leaves at most files without a row, and those
-go at the next ``reconcile()``. One home, one database and one store belong together: two libraries that
-shared a store would take each other's files for leftovers.
-"""
+"""The voices kept, as their owners use them: rows by SQLAlchemy Core (SQLite by default), files in the store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from sqlalchemy import Connection, Engine, RowMapping, text
 
 from clone.contract import RETENTION
-from clone.database import migrate, open_database, truncate_log
 from clone.errors import VoiceError
 from clone.likeness import Likeness
-from clone.settings import Settings
-from clone.store import Store, make_private_folder
+from clone.settings import LOCAL, Settings
+from clone.shelf import RECORD, ROOT, Shelf, with_files
+from clone.store import Store
+from clone.upkeep import REFERENCE, Upkeep, uptime
 from clone.voice import (
-    COLUMNS,
     Voice,
     expired,
     folder_of,
@@ -35,19 +27,12 @@ from clone.voice import (
     parse_time,
     sayable,
     stamp,
-    to_row,
+    to_record,
     unknown,
 )
 
-__all__ = ["EXPIRED_KNOWN_FOR", "Library", "Voice", "utc_now"]
+__all__ = ["Library", "Voice", "utc_now"]
 
-EXPIRED_KNOWN_FOR = timedelta(days=90)
-"""How long a purged voice's id and owner, nothing else, are remembered, to say that it expired."""
-
-REFERENCE = "reference."
-"""What the name of a voice's reference begins with. Every other file can be made again from it."""
-
-_ROOT = "voices"
 _UPDATABLE = {"name", "likeness", "ceiling", "engine_version"}
 _HIDE = "UPDATE voices SET forgotten_until = :until WHERE voice_id = :id"
 _LIVE = "forgotten_until IS NULL AND (expires_at IS NULL OR expires_at > :now)"
@@ -65,18 +50,26 @@ class Library:
         settings: home and database_url are used.
         store: where the files lie.
         now: the clock; tests bring their own.
+        uptime: counts the machine's seconds, as ``upkeep.uptime``.
+
+    Raises:
+        LibraryError: as Shelf.
     """
 
-    def __init__(self, settings: Settings, store: Store, now: Callable[[], datetime] = utc_now) -> None:
-        make_private_folder(settings.home)
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        now: Callable[[], datetime] = utc_now,
+        uptime: Callable[[], tuple[str, float]] = uptime,
+    ) -> None:
         self._store = store
         self._now = now
-        self._lock = FileLock(settings.home / "library.lock", mode=0o600, poll_interval=0.01)
+        self._shelf = Shelf(settings, store, now)
+        self._reading = self._shelf.reading
+        self._changing = self._shelf.changing
         self._hidden: set[str] = set()
-        self._reading = open_database(settings.database_url)
-        self._writing = self._reading.execution_options(writes=True)
-        with self._changing() as db:
-            migrate(db)
+        self.upkeep = Upkeep(self._shelf, uptime)
 
     @property
     def database(self) -> Engine:
@@ -90,10 +83,12 @@ class Library:
 
     def close(self) -> None:
         """Let go of the database."""
-        self._reading.dispose()
+        self._shelf.close()
 
-    def add(self, voice: Voice, files: Mapping[str, bytes]) -> Voice:
+    def add(self, voice: Voice, files: Mapping[str, bytes], within: Callable[[Connection], Any] | None = None) -> Voice:
         """Keep a new voice: temporary for the contract's retention, unless ``permanent_at`` is set.
+
+        ``within`` is called in the same transaction, for what must be true together with it.
 
         Raises:
             VoiceError: ``voice_exists``, the id is taken.
@@ -106,17 +101,26 @@ class Library:
         )
         if not sayable(voice.voice_id):
             raise ValueError(f"not a voice_id: {voice.voice_id!r}")
-        with self._changing() as db:
-            there = _row(db, voice.voice_id)
-            if there and not (there["forgotten_until"] and there["owner"] == voice.owner):
-                raise VoiceError("This voice_id is taken.", code="voice_exists", field="voice_id")
-            db.execute(text("DELETE FROM voices WHERE voice_id = :id"), {"id": voice.voice_id})
-            self._store.delete(_key(voice.voice_id))
-            self._put(voice.voice_id, files)  # should it fail halfway, they have no row, and go at the next purge
-            names = ", ".join(COLUMNS)
-            values = ", ".join(f":{name}" for name in COLUMNS)
-            db.execute(text(f"INSERT INTO voices ({names}) VALUES ({values})"), to_row(voice))
-            db.execute(text("DELETE FROM expired_voices WHERE voice_id = :id"), {"id": voice.voice_id})
+        folder = folder_of(voice.voice_id)
+        with self._shelf.locked():
+            with self._changing() as db:
+                there = _row(db, voice.voice_id)
+                if there and not (there["forgotten_until"] and there["owner"] == voice.owner):
+                    raise VoiceError("This voice_id is taken.", code="voice_exists", field="voice_id")
+                self._shelf.delete(db, [voice.voice_id])
+            try:
+                self._store.delete(f"{ROOT}/{folder}")
+                self._shelf.put(folder, {**files, RECORD: to_record(voice)})
+                with self._changing() as db:
+                    self._shelf.insert(db, voice)
+                    self._shelf.settle(db, folder)
+                    db.execute(text("DELETE FROM expired_voices WHERE voice_id = :id"), {"id": voice.voice_id})
+                    if within:
+                        within(db)
+            except BaseException:
+                with suppress(Exception):  # the next purge tries again
+                    self._shelf.clear()
+                raise
         return voice
 
     def get(self, voice_id: str, owner: str) -> Voice:
@@ -129,16 +133,25 @@ class Library:
         with self._reading.begin() as db:
             return self._live(db, voice_id, owner)
 
-    def find(self, request_key: str, owner: str) -> Voice | None:
-        """Return the newest living voice that came of the same request, if there is one."""
-        query = f"SELECT * FROM voices WHERE request_key = :key AND owner = :owner AND {_LIVE} ORDER BY created_at DESC"
-        with self._reading.begin() as db:
-            row = db.execute(text(query), {"key": request_key, "owner": owner, "now": stamp(self._now())}).first()
-        return from_row(row._mapping) if row else None
+    def again(self, request_key: str, owner: str) -> Voice | None:
+        """Return the newest living voice that came of the same request, if there is one, to answer with it again.
 
-    def voices(self, owner: str) -> list[Voice]:
-        """Return an owner's living voices, newest first."""
-        query = f"SELECT * FROM voices WHERE owner = :owner AND {_LIVE} ORDER BY created_at DESC, voice_id"
+        A temporary voice of this machine lives for the contract's retention from now; a hosted one keeps its deadline.
+        """
+        query = f"SELECT * FROM voices WHERE request_key = :key AND owner = :owner AND {_LIVE} ORDER BY created_at DESC"
+        asked = {"key": request_key, "owner": owner}
+        with self._reading.begin() as db:
+            row = db.execute(text(query), asked | {"now": stamp(self._now())}).mappings().first()
+        if row is None or row["permanent_at"] or row["backend"] != LOCAL:
+            return from_row(row) if row else None
+        with self._changing() as db:
+            row = db.execute(text(query), asked | {"now": stamp(self._now())}).mappings().first()
+            return self._shelf.update(db, replace(from_row(row), expires_at=self._now() + RETENTION)) if row else None
+
+    def voices(self, owner: str | None) -> list[Voice]:
+        """Return an owner's living voices, or everybody's, newest first."""
+        whose = "" if owner is None else "owner = :owner AND "
+        query = f"SELECT * FROM voices WHERE {whose}{_LIVE} ORDER BY created_at DESC, voice_id"
         with self._reading.begin() as db:
             rows = db.execute(text(query), {"owner": owner, "now": stamp(self._now())}).mappings().all()
         return [from_row(row) for row in rows]
@@ -159,7 +172,7 @@ class Library:
             voice = self._live(db, voice_id, owner)
             if voice.permanent:
                 return voice
-            return _update(db, replace(voice, permanent_at=self._now(), expires_at=None))
+            return self._shelf.update(db, replace(voice, permanent_at=self._now(), expires_at=None))
 
     def describe(self, voice_id: str, owner: str, **words: str) -> Voice:
         """Give a voice another name or note.
@@ -170,7 +183,7 @@ class Library:
         if not words.keys() <= {"name", "note"}:
             raise ValueError(f"not to be changed: {sorted(words)}")
         with self._changing() as db:
-            return _update(db, replace(self._live(db, voice_id, owner), **words))  # type: ignore[arg-type]
+            return self._shelf.update(db, replace(self._live(db, voice_id, owner), **words))  # type: ignore[arg-type]
 
     def compared(self, voice_id: str, owner: str, alike: Likeness) -> Voice:
         """Write down how alike a voice and its original are.
@@ -179,7 +192,7 @@ class Library:
             VoiceError: as ``get``.
         """
         with self._changing() as db:
-            return _update(db, self._live(db, voice_id, owner).measured(alike))
+            return self._shelf.update(db, self._live(db, voice_id, owner).measured(alike))
 
     def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None:
         """Delete a voice, expired or not: its row, then its files.
@@ -197,16 +210,29 @@ class Library:
             with self._changing() as db:
                 self._live(db, voice_id, owner)
                 db.execute(text(_HIDE), {"id": voice_id, "until": until})
+                self._store.delete(f"{_key(voice_id)}/{RECORD}")  # should the database be lost, it stays forgotten
             self._hidden.add(voice_id)
             return
-        with self._lock:
+        with self._shelf.locked():
             with self._changing() as db:
                 row = _row(db, voice_id)
-                if not row or row["owner"] != owner:
-                    raise self._missing(db, voice_id, owner)
-                db.execute(text("DELETE FROM voices WHERE voice_id = :id"), {"id": voice_id})
-            self._store.delete(_key(voice_id))
-            truncate_log(self._reading)
+                missing = None if row and row["owner"] == owner else self._missing(db, voice_id, owner)
+                if missing is None:
+                    self._shelf.delete(db, [voice_id])
+            self._shelf.clear()
+            if missing and not (sayable(voice_id) and self.upkeep.forget_lost(owner, folder_of(voice_id))):
+                raise missing
+
+    def forget_all(self, owner: str) -> int:
+        """Delete all of an owner's voices, expired, forgotten and lost ones too, and their traces; count them."""
+        of_owner = {"owner": owner}
+        with self._shelf.locked():
+            with self._changing() as db:
+                own = db.execute(text("SELECT voice_id FROM voices WHERE owner = :owner"), of_owner).scalars().all()
+                n_gone = self._shelf.delete(db, own)
+                db.execute(text("DELETE FROM expired_voices WHERE owner = :owner"), of_owner)
+            self._shelf.clear()
+            return n_gone + self.upkeep.forget_lost(owner)
 
     def restore(self, voice_id: str, owner: str) -> Voice:
         """Bring back a voice that was forgotten a moment ago; one that was not stays as it is.
@@ -223,6 +249,7 @@ class Library:
             if row["expires_at"] and row["expires_at"] <= stamp(self._now()):
                 raise expired(parse_time(row["expires_at"]))
             db.execute(text(_HIDE), {"id": voice_id, "until": None})
+            self._shelf.update(db, from_row(row))
         self._hidden.discard(voice_id)
         return from_row(row)
 
@@ -254,10 +281,9 @@ class Library:
             raise ValueError(f"not to be changed: {sorted(files)} {sorted(columns)}")
         with self._changing() as db:
             voice = self._live(db, voice_id, owner)
-            self._put(voice_id, files)
-            names = tuple(sorted({*voice.files, *files}))
-            n_bytes = self._store.size(_key(voice_id))
-            return _update(db, replace(voice, **columns, files=names, n_bytes=n_bytes))
+            self._shelf.put(folder_of(voice_id), files)
+            named = replace(voice, **columns, files=tuple(sorted({*voice.files, *files})))
+            return self._shelf.update(db, with_files(self._store, named, _key(voice_id)))
 
     def read(self, voice: Voice, name: str) -> bytes:
         """Return the bytes of one of a voice's files.
@@ -278,78 +304,20 @@ class Library:
             return self._store.path(key)
 
     def purge(self) -> int:
-        """Delete every voice whose time is over, or that was forgotten, with all its files; return how many."""
-        now = self._now()
-        with self._lock:
-            with self._changing() as db:
-                forgotten = text("DELETE FROM voices WHERE forgotten_until <= :now")
-                gone = db.execute(forgotten, {"now": stamp(now)}).rowcount
-                db.execute(
-                    text(
-                        "INSERT INTO expired_voices (voice_id, owner, expired_at)"
-                        " SELECT voice_id, owner, expires_at FROM voices"
-                        " WHERE expires_at <= :now AND forgotten_until IS NULL"
-                    ),
-                    {"now": stamp(now)},
-                )
-                gone += db.execute(text("DELETE FROM voices WHERE expires_at <= :now"), {"now": stamp(now)}).rowcount
-                old = {"limit": stamp(now - EXPIRED_KNOWN_FOR)}
-                db.execute(text("DELETE FROM expired_voices WHERE expired_at <= :limit"), old)
-            self._delete_orphans()
-            if gone:
-                truncate_log(self._reading)
-        return int(gone)
+        """Delete what is expired or forgotten; see Upkeep.purge."""
+        return self.upkeep.purge()
 
     def reconcile(self) -> int:
-        """Put right at start what a kill, or somebody in the folders, left behind; return how many things.
+        """Put right at start what a kill left behind; see Upkeep.reconcile."""
+        return self.upkeep.reconcile()
 
-        Half-written files and folders without a row go. A voice of this machine without its reference goes too. A
-        hosted voice stays, for this row is the only record of it. Where another file is missing the voice lives on
-        without it: the engine makes its own again, a preview is simply no longer there.
+    def check(self, within_s: float) -> None:
+        """Raise unless the library can be had within a time, to be changed.
+
+        Raises:
+            LibraryError: ``library_busy`` above all.
         """
-        with self._lock:
-            changed = self._store.sweep() + self._delete_orphans()
-            present: dict[str, set[str]] = {}
-            for key in self._store.keys(_ROOT):
-                folder, _, name = key.rpartition("/")
-                present.setdefault(folder, set()).add(name)
-            with self._changing() as db:
-                for row in db.execute(text("SELECT * FROM voices")).mappings().all():
-                    changed += self._match_files(db, from_row(row), present)
-            return changed + self._delete_orphans()
-
-    def _match_files(self, db: Connection, voice: Voice, present: Mapping[str, set[str]]) -> bool:
-        folder = _key(voice.voice_id)
-        there = present.get(folder, set())
-        for unnamed in there - {*voice.files}:  # an update was killed
-            self._store.delete(f"{folder}/{unnamed}")
-        names = tuple(name for name in voice.files if name in there)
-        if names == voice.files:
-            return bool(there - {*names})
-        if voice.backend == "local" and not any(name.startswith(REFERENCE) for name in names):
-            db.execute(text("DELETE FROM voices WHERE voice_id = :id"), {"id": voice.voice_id})
-        else:
-            _update(db, replace(voice, files=names, n_bytes=self._store.size(folder)))
-        return True
-
-    def _delete_orphans(self) -> int:
-        """Delete folders without a row; the lock must be held, or an add in progress would be one."""
-        with self._reading.begin() as db:
-            known = {folder_of(voice_id) for voice_id in db.execute(text("SELECT voice_id FROM voices")).scalars()}
-        orphans = [name for name in self._store.folders(_ROOT) if name not in known]
-        for name in orphans:
-            self._store.delete(f"{_ROOT}/{name}")
-        return len(orphans)
-
-    @contextmanager
-    def _changing(self) -> Iterator[Connection]:
-        """The lock, and in it one transaction: all of what happens in it, or nothing."""
-        with self._lock, self._writing.begin() as db:
-            yield db
-
-    def _put(self, voice_id: str, files: Mapping[str, bytes]) -> None:
-        for name, data in files.items():
-            self._store.put(f"{_key(voice_id)}/{name}", data)
+        self._shelf.check(within_s)
 
     @contextmanager
     def _file_of(self, voice: Voice, name: str) -> Iterator[str]:
@@ -386,10 +354,4 @@ def _row(db: Connection, voice_id: str) -> RowMapping | None:
 
 
 def _key(voice_id: str) -> str:
-    return f"{_ROOT}/{folder_of(voice_id)}"
-
-
-def _update(db: Connection, voice: Voice) -> Voice:
-    changes = ", ".join(f"{name} = :{name}" for name in COLUMNS if name != "voice_id")
-    db.execute(text(f"UPDATE voices SET {changes} WHERE voice_id = :voice_id"), to_row(voice))
-    return voice
+    return f"{ROOT}/{folder_of(voice_id)}"

@@ -108,7 +108,7 @@ class Novita:
             stop: as for ``clone``; a task is left to itself when asked to stop.
 
         Raises:
-            As ``clone``.
+            As ``clone``. What fails while a task is asked after ``may_be_paid``, whatever it is.
         """
         contract.check_text(text, contract.SPEECH_TASK_MAX_CHARS)
         body = speech_body(voice_id, text, settings)
@@ -120,7 +120,12 @@ class Novita:
         task = self._paid(path, body, self._pace.question, say, stop).get("task_id")
         if not isinstance(task, str | int) or not str(task):
             raise _unreadable("The service answered without a task_id.")
-        return self._await(str(task), say, stop)
+        try:
+            told = self._await(str(task), say, stop)
+        except TimbreError as error:
+            error.may_be_paid = True
+            raise
+        return self._finished(told)
 
     def _paid(self, path: str, body: dict[str, Any], bounds: Bounds, say: Say, stop: Stop) -> dict[str, Any]:
         """Send a request that costs money and return its answer; see the head of this file for what is repeated."""
@@ -147,8 +152,8 @@ class Novita:
             stop.pause(self._pace.reconnect_s * n_tries)
         raise AssertionError("every way out of the loop is above")
 
-    def _await(self, task: str, say: Say, stop: Stop) -> Sound:
-        """Ask after a task until it is done."""
+    def _await(self, task: str, say: Say, stop: Stop) -> dict[str, Any]:
+        """Ask after a task until it is done; return the answer that says so."""
         path = f"/v3/async/task-result?task_id={quote(task, safe='')}"
         until = time.monotonic() + self._pace.task_s
         for pause_s in _pauses(self._pace.poll_s, self._pace.poll_max_s):
@@ -162,9 +167,8 @@ class Novita:
                 if time.monotonic() > until or not _passes(error):
                     raise
                 continue
-            state = _task(told)
-            if str(state.get("status", "")).rpartition("_")[2] in _FINISHED:
-                return self._finished(state, told)
+            if str(_task(told).get("status", "")).rpartition("_")[2] in _FINISHED:
+                return told
             if time.monotonic() > until:
                 break
         raise MaybeDone(
@@ -174,7 +178,8 @@ class Novita:
             advice=f"{MAYBE_DONE_ADVICE} Its task_id is {clean(task, self._wire.key)}.",
         )
 
-    def _finished(self, state: dict[str, Any], told: dict[str, Any]) -> Sound:
+    def _finished(self, told: dict[str, Any]) -> Sound:
+        state = _task(told)
         if str(state.get("status")).endswith("FAILED"):
             reason = str(state.get("reason") or "TASK_FAILED")
             failed = Answer(500, {}, _flat(reason, told))

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from clone.contract import CloneOptions, check_prompt_pair, check_prompt_text
-from clone.errors import ConsentError, Refused
+from clone.errors import BusyError, ConsentError, Refused
 from clone.likeness import Likeness
-from clone.settings import BACKENDS, LOCAL
+from clone.settings import BACKENDS, LOCAL, NOVITA
 from clone.t2a import AS_IT_IS, SpeechSettings
 from clone.voice import Voice
 
 LOCAL_OWNER = "local"
 """Whoever runs the app, on the same machine."""
+MAX_OWNER_BYTES = 1_000_000_000
+"""Disk that one owner's voices may take."""
 
 
 def check_backend(backend: str) -> str:
@@ -42,7 +44,8 @@ class CloneOrder:
     ``backend`` is one of BACKENDS; ``api_key`` is for the hosted one, and kept by nobody. ``stretch`` is the part to
     clone from, its start and end in seconds: only that is sent and kept; None for all of it. ``language`` is the
     preview's, one of t2a.LANGUAGES' codes; None tells it from the text. The contract has no field for it, so the hosted
-    service always tells it itself.
+    service always tells it itself. ``as_sent`` holds the files themselves to the contract's formats and size, as of a
+    program; what a person gives is converted instead.
     """
 
     owner: str
@@ -56,6 +59,7 @@ class CloneOrder:
     api_key: str | None = field(default=None, repr=False)
     stretch: tuple[float, float] | None = None
     language: str | None = None
+    as_sent: bool = False
 
 
 def check_asked(order: CloneOrder) -> None:
@@ -78,6 +82,25 @@ def check_asked(order: CloneOrder) -> None:
         check_prompt_text(order.prompt_text or "")
 
 
+def check_room(n_bytes: int) -> None:
+    """Refuse more than one owner may keep.
+
+    Args:
+        n_bytes: what their voices would take.
+
+    Raises:
+        BusyError: ``quota_disk``.
+    """
+    if n_bytes > MAX_OWNER_BYTES:
+        raise BusyError(
+            f"Your voices would take {n_bytes / 1e6:.0f} MB; at most {MAX_OWNER_BYTES / 1e6:.0f} MB are kept for you.",
+            code="quota_disk",
+            measured=n_bytes,
+            limit=MAX_OWNER_BYTES,
+            advice="Forget a voice that you no longer need.",
+        )
+
+
 @dataclass(frozen=True)
 class Cloned:
     """A cloned voice. ``replayed``: it was there already.
@@ -93,6 +116,14 @@ class Cloned:
     def alike(self) -> Likeness | None:
         """How alike it and its original are; None without a preview, or where that could not be measured."""
         return self.voice.alike
+
+
+def replayed(voice: Voice) -> Cloned:
+    """Return a voice that was there already; what was paid for may have lost its preview in a kill."""
+    lost = voice.backend == NOVITA and voice.settings.get("text") and not voice.file("preview")
+    return Cloned(
+        voice, True, "Its preview could not be had when it was made. Let it speak to hear it." if lost else ""
+    )
 
 
 @dataclass(frozen=True)

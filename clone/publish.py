@@ -25,7 +25,7 @@ from clone.errors import BusyError, FetchError, PublishError
 from clone.links import ROUTE, App, Signer, link_route, linked
 from clone.settings import Settings
 from clone.store import Store, make_private_folder
-from clone.workspace import alive
+from clone.workspace import presence
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ class Publisher:
         self._own = {self._base_url, *(f"http://{host}:{settings.server_port}" for host in ("127.0.0.1", "localhost"))}
         self._recent: deque[str] = deque(maxlen=_N_RECENT)
         self._copies = settings.home / "lent"
+        self._presence = presence(settings.home)
         self._store = store
         self._now = now
         self._signer = Signer(secrets.token_bytes(32), now)
@@ -171,7 +172,9 @@ class Publisher:
         base_url = at or self._base_url
         if base_url:
             make_private_folder(self._copies)
-            url = self._by_route(name, data, _Lent(self._copies / f"{os.getpid()}-{name}", ends, base_url, len(data)))
+            url = self._by_route(
+                name, data, _Lent(self._copies / f"{self._presence.claim()}-{name}", ends, base_url, len(data))
+            )
         else:
             url = self._by_bucket(name, data, _Lent(f"{PASSING}/{name}", ends, n_bytes=len(data)))
         return Link(url, datetime.fromtimestamp(ends, UTC))
@@ -286,10 +289,14 @@ class Publisher:
         with self._lock:
             held = {lent.place for lent in self._lent.values()}
             found = list(self._copies.glob("*-*-*"))
-        left = [path for path in found if path not in held and _is_left(path.name, now)]
+        left = [path for path in found if path not in held and self._is_left(path.name, now)]
         for path in left:
             path.unlink(missing_ok=True)
         return len(left)
+
+    def _is_left(self, name: str, now: float) -> bool:
+        whose, _, rest = name.partition("-")
+        return whose == self._presence.name or not self._presence.alive(whose) or _ends(rest) <= now
 
     def _sweep_bucket(self, now: float) -> int:
         if not self._store.signs or now < self._list_at:
@@ -304,11 +311,6 @@ class Publisher:
         with self._lock:
             lent = self._lent.get(key)
         return lent.place if lent and isinstance(lent.place, Path) else None
-
-
-def _is_left(name: str, now: float) -> bool:
-    pid, _, rest = name.partition("-")
-    return not pid.isdecimal() or int(pid) == os.getpid() or not alive(int(pid)) or _ends(rest) <= now
 
 
 def _ends(name: str) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clone.audio.read import Recording
 from clone.audio.tags import Provenance
+from clone.contract import ACCURACY_DEFAULT
 from clone.engine.profile import ENGINE_VERSION
 from clone.orders import CloneOrder
 from clone.settings import LOCAL
@@ -22,19 +23,24 @@ from clone.voice import NAME_MAX_CHARS, Voice, one_line
 def request_key(order: CloneOrder, path: Path, prompt_path: Path | None, backend: str) -> str:
     """Return a hash of everything asked for: the same bytes, settings and backend give the same one.
 
+    What has no effect makes no other request: a model or a language without a text, an accuracy without a prompt clip.
+
     Raises:
         OSError: a file can't be read.
     """
+    speaks = order.options.text is not None
+    without: dict[str, object] = {} if speaks else {"model": None}
+    without |= {} if prompt_path else {"accuracy": ACCURACY_DEFAULT}
     asked: dict[str, object] = {
         "audio": _sha256(path),
         "prompt_audio": _sha256(prompt_path) if prompt_path else None,
         "prompt_text": (order.prompt_text or "").strip(),
-        "options": order.options.model_dump(),
+        "options": order.options.model_dump() | without,
         "backend": backend,
     }
     if order.stretch is not None:
         asked["stretch"] = order.stretch
-    if order.language is not None:
+    if speaks and order.language is not None:
         asked["language"] = order.language
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 

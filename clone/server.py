@@ -19,14 +19,14 @@ from uvicorn import Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from clone.api import answering
-from clone.api.asking import Follower, read_body
+from clone.api.asking import Follower, Health, read_body
 from clone.api.document import document
 from clone.api.reading import page
 from clone.audio.encode import Encoder, whole
 from clone.audio.tags import Provenance
 from clone.background import Background
 from clone.contract import MODELS, CloneOptions, CloneRequest
-from clone.errors import CancelledError, Refused, TimbreError
+from clone.errors import CancelledError, Refused, TimbreError, VoiceError
 from clone.keys import Keys, kept_secret
 from clone.links import ROUTE, Signer, link_route
 from clone.orders import CloneOrder, Passage, SpeakOrder
@@ -39,6 +39,8 @@ from clone.tasks import FAILED, SUCCEED, Task
 OURS = ("/v3", "/healthz", "/docs", "/openapi.json", ROUTE.rstrip("/"))
 """Paths that are the API's; everything else is the page's."""
 
+HEALTHY_WITHIN_S = 3.0
+"""How long the library's lock and its database may take, each, to be there."""
 HEAD_WITHIN_S = 10.0
 """How long a connection may be open with no request on it that has a whole head."""
 CONNECTIONS_LIMIT = 800
@@ -48,6 +50,12 @@ _SANDBOX = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-in
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
+
+
+def is_ours(scope: Scope) -> bool:
+    """Tell whether a request is the API's."""
+    path = str(scope.get("path", ""))
+    return scope["type"] == "http" and any(path == own or path.startswith(f"{own}/") for own in OURS)
 
 
 class Beside:
@@ -64,9 +72,7 @@ class Beside:
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Serve a request by whom it is for."""
-        path = str(scope.get("path", ""))
-        ours = scope["type"] == "http" and any(path == own or path.startswith(f"{own}/") for own in OURS)
-        await (self._api if ours else self._page)(scope, receive, send)
+        await (self._api if is_ours(scope) else self._page)(scope, receive, send)
 
 
 def build(
@@ -88,6 +94,7 @@ class Api:
         self._signer = Signer(kept_secret(settings.home / "link_secret").encode())
         self._follower = Follower()
         self._limits = limits
+        self._health = Health(partial(studio.check_library, HEALTHY_WITHIN_S))
 
     def application(self) -> FastAPI:
         """Return the routes as one application."""
@@ -96,11 +103,13 @@ class Api:
         app.add_api_route("/v3/minimax-{model}", self.speak, methods=["POST"])
         app.add_api_route("/v3/async/minimax-{model}", self.speak_later, methods=["POST"])
         app.add_api_route("/v3/async/task-result", self.task_result, methods=["GET"])
+        app.add_api_route("/v3/voices/{voice_id:path}", self.forget, methods=["DELETE"])
         app.add_api_route("/healthz", self.health, methods=["GET"])
         app.add_api_route("/openapi.json", self.openapi, methods=["GET"])
         app.add_api_route("/docs", self.docs, methods=["GET"])
         app.mount(ROUTE.rstrip("/"), link_route(self._signer, self._linked))
         app.add_exception_handler(TimbreError, answering.refused)
+        app.add_exception_handler(OSError, answering.failed_by_disk)
         app.add_exception_handler(HTTPException, answering.not_found)
         app.add_exception_handler(Exception, answering.failed)
         return app
@@ -118,9 +127,10 @@ class Api:
             consent=True,
             prompt_audio=prompt.prompt_audio_url if prompt else None,
             prompt_text=prompt.prompt_text if prompt else None,
+            as_sent=True,
         )
         cloned = await self._follower.result(request, self._studio.clone(order))
-        answer = {"voice_id": cloned.voice.voice_id}
+        answer: dict[str, str | None] = {"voice_id": cloned.voice.voice_id, "expires_at": cloned.voice.ends}
         if asked.text is not None:
             preview = await to_thread.run_sync(self._preview, cloned.voice.voice_id, owner, str(asked.model))
             answer["demo_audio_url"] = self._link(request, preview)
@@ -173,8 +183,18 @@ class Api:
             ]
         return JSONResponse({"task": told, "audios": audios})
 
+    async def forget(self, request: Request, voice_id: str) -> Response:
+        """Delete a voice of the key's holder, with all its recordings."""
+        owner = self._owner(request)
+        try:
+            await to_thread.run_sync(self._studio.forget, voice_id, owner)
+        except VoiceError as error:
+            return answering.no_voice(error)
+        return JSONResponse({"voice_id": voice_id})
+
     async def health(self) -> Response:
-        """Say that the server answers, and whether its models are loaded."""
+        """Say that the server answers and its library can be had, and whether its models are loaded."""
+        await self._health.check()
         return JSONResponse({"status": "ok", "ready": self._studio.ready})
 
     async def openapi(self, request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +102,13 @@ def prepare_onnxruntime() -> None:
 def prepare_openmp() -> None:
     """Let OpenMP's threads, before they are loaded, rest between runs: spinning, they take a core from what follows."""
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+def has_screen(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether a browser that is opened here is seen by whoever started the app."""
+    if any(environ.get(name) for name in ("CI", "SSH_CONNECTION")):
+        return False
+    return sys.platform in ("darwin", "win32") or any(environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _default_home(on_space: bool) -> Path:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from clone.errors import TimbreError
+from clone.errors import TimbreError, disk_full
 
 PARTIAL = ".partial"
 """Folder of files that are still being written; what lies there after a kill is a leftover."""
@@ -54,11 +56,13 @@ class Store:
         self._local = Path(root) if isinstance(self._fs, LocalFileSystem) else None
         self._own_copies = None if self._local or copies else tempfile.TemporaryDirectory(prefix="timbre-")
         self._copies = Path(self._own_copies.name) if self._own_copies else copies
-        if self._local:
-            make_private_folder(self._local)
 
     def put(self, key: str, data: bytes) -> None:
-        """Write a file whole, over what was there."""
+        """Write a file whole, over what was there.
+
+        Raises:
+            DiskFull: there is no room for it.
+        """
         place = self._place(key)
         if self._local:
             self._write(self._local, key, data)
@@ -111,6 +115,19 @@ class Store:
         if self._fs.exists(place):
             self._fs.rm(place, recursive=True)
 
+    def move(self, prefix: str, to: str) -> None:
+        """Move a folder to a place where nothing is; its local copies go, as does a folder without files."""
+        files = self.keys(prefix)
+        if files and self._local:
+            target = Path(self._place(to))
+            make_private_folder(target.parent)
+            os.rename(self._place(prefix), target)
+            _sync_folder(target.parent)
+        elif files:
+            for key in files:
+                self.put(to + key[len(prefix) :], self.get(key))
+        self.delete(prefix)
+
     def keys(self, prefix: str = "") -> list[str]:
         """Return the keys of all files in a folder (everything by default), sorted."""
         self._fs.invalidate_cache()
@@ -161,22 +178,29 @@ class Store:
 
     @staticmethod
     def _write(root: Path, key: str, data: bytes) -> Path:
-        """Write ``root/key`` by way of a partial file beside it, on the same disk, so that the rename is atomic."""
-        target, partial = root / key, root / PARTIAL
-        make_private_folder(partial)
-        make_private_folder(target.parent)
-        handle, name = tempfile.mkstemp(dir=partial)  # made with mode 600
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        _sync_folder(target.parent)
-        return target
+            return _write_whole(root, key, data)
+        except OSError as error:
+            raise disk_full(error) or error from None
+
+
+def _write_whole(root: Path, key: str, data: bytes) -> Path:
+    """Write ``root/key`` by way of a partial file beside it, on the same disk, so that the rename is atomic."""
+    target, partial = root / key, root / PARTIAL
+    make_private_folder(partial)
+    make_private_folder(target.parent)
+    handle, name = tempfile.mkstemp(dir=partial)  # made with mode 600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+    return target
 
 
 def make_private_folder(folder: Path) -> None:
@@ -186,6 +210,25 @@ def make_private_folder(folder: Path) -> None:
     make_private_folder(folder.parent)
     folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
     _sync_folder(folder.parent)
+
+
+def make_home(home: Path) -> None:
+    """Make the home folder, or close it to others where it is open; to be called before anything is put there.
+
+    Raises:
+        TimbreError: ``bad_setting``, it is a folder that everybody may write into, such as /tmp.
+    """
+    make_private_folder(home)
+    mode = home.stat().st_mode
+    if mode & stat.S_ISVTX:
+        raise TimbreError(
+            "TIMBRE_HOME is a folder that everybody on this machine uses.",
+            code="bad_setting",
+            advice="Set it to a folder of its own in there.",
+        )
+    if mode & ~_FOLDER_MODE & 0o777:
+        with suppress(PermissionError):  # a volume may belong to somebody else, who lets this group in
+            home.chmod(_FOLDER_MODE)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,35 +7,35 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 from clone import card, contract, intake
-from clone.audio import preflight
 from clone.audio.encode import FileWriter
 from clone.audio.finding import Report
-from clone.audio.read import MAX_INTAKE_BYTES, Recording, read
 from clone.audio.write import accepted, file_bytes, mp3_bytes
 from clone.calls import Calls, files_of
 from clone.comparing import Comparison, compare, likeness, likeness_of_file
+from clone.downloads import Downloads
 from clone.engine.conversion import SAMPLE_RATE
-from clone.engine.local import Heard, LocalBackend
-from clone.errors import BusyError
-from clone.examining import Bounds, Examination, Examining, Excerpt, Match, PromptPair, enhanced
-from clone.fetch import fetch
+from clone.engine.local import LocalBackend
+from clone.engine.matching import Match
+from clone.examining import Bounds, Examination, Examining, Excerpt, enhanced
 from clone.hosted import clip_of
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting, Work, steps
 from clone.library import Library
-from clone.orders import Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_asked
+from clone.orders import LOCAL_OWNER, Cloned, CloneOrder, Passage, SpeakOrder, Spoken, check_asked, check_room, replayed
+from clone.prompts import PromptPair, Prompts
 from clone.receipt import new_voice, provenance_of, request_key
 from clone.recital import Event, Recital
 from clone.retention import Retention
 from clone.settings import LOCAL, NOVITA, Settings
 from clone.snippets import RequestCode
-from clone.store import Store, make_private_folder
+from clone.store import Store, make_home
 from clone.t2a import AS_IT_IS
 from clone.tasks import Tasks
 from clone.voice import Voice, check_name, check_note
@@ -62,15 +62,12 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-MAX_OWNER_BYTES = 1_000_000_000
-"""Disk that one owner's voices may take."""
-
 
 class Studio:
     """One per process; thread-safe. Call start() once, close() at the end."""
 
     def __init__(self, settings: Settings, backend: LocalBackend | None = None) -> None:
-        make_private_folder(settings.home)
+        make_home(settings.home)
         self._settings = settings
         store = Store(settings.store_url, settings.home / "copies")
         self._library = Library(settings, store)
@@ -78,9 +75,11 @@ class Studio:
         self._queue = Queue(rest=self._backend.rest)
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
-        self._examining = Examining(self._backend, self._workspace, self._file)
+        self._examining = Examining(self._backend)
+        self._prompts = Prompts(self._backend, self._examining)
         self.calls = Calls(settings, store, self._library, self._workspace)
-        self._retention = Retention(self._library, self.calls.publisher.sweep)
+        self._downloads = Downloads(self.calls.publisher.copy, settings.allow_private_urls)
+        self._retention = Retention(self._library, self.calls.sweep)
         self._recital = Recital(self._backend, self._library, self._run)
         self.language_of = self._backend.language_of
 
@@ -92,46 +91,65 @@ class Studio:
     def start(self, *, warm: bool = True) -> None:
         """Tidy up after what was killed, enforce retention from now on, and warm the models, all beside the caller.
 
-        Args:
-            warm: load the models ahead of the first job; a command line that may need none does not.
+        ``warm`` loads the models ahead of the first job; a command line may need none.
         """
         self._workspace.sweep()
         self._library.reconcile()
         self._library.purge()
-        self.calls.publisher.sweep()
+        self.calls.resume()
         self._retention.start()
         if warm:
             threading.Thread(target=self._warm_up, name="timbre-warm", daemon=True).start()
 
+    def drain(self) -> None:
+        """Take no more work; end what goes on, but wait a while for the answers of what was sent and costs money."""
+        self._queue.close()
+        self.calls.close()
+
     def close(self) -> None:
-        """Stop the purge, delete what could still be brought back, take back what is lent, let go of the library."""
+        """Drain, stop the purge, delete what could still be brought back, give back what is lent and the library."""
+        self.drain()
         self._retention.close()
         self.calls.publisher.close()
+        self._workspace.close()
         self._library.close()
 
-    def download(self, url: str, folder: Path, stop: Stop | None = None) -> Path:
-        """Get a recording into a folder; raises FetchError, or CancelledError once ``stop`` was asked."""
-        return self._file(url, folder, "audio", stop or Stop())
+    def download(self, url: str, folder: Path, owner: str, stop: Stop | None = None) -> Path:
+        """Get a recording into a folder; see Downloads.path."""
+        return self._downloads.path(owner, url, folder, stop)
 
     def check(self, audio: Path | str) -> Report:
         """Say whether a recording can be cloned, why not, and what would make it better; raises as examine()."""
         return list(self.examine(audio))[-1].report
 
-    def examine(self, audio: Path | str) -> Iterator[Examination]:
-        """Look at a recording: report, picture and best stretch, as they come; see Examining.examine."""
-        return self._examining.examine(audio)
+    def examine(
+        self, audio: Path | str, *, owner: str = LOCAL_OWNER, stop: Stop | None = None
+    ) -> Iterator[Examination]:
+        """Look at a recording: report, picture and best stretch, as they come; see Examining.examine.
 
-    def hear(self, audio: Path | str, bounds: Bounds | None, *, noise: bool = False, volume: bool = False) -> Excerpt:
+        Args:
+            audio: the recording; what a link leads to is downloaded first.
+            owner: who asks.
+            stop: obeyed while it is downloaded and read.
+        """
+        with self._workspace.folder() as folder:
+            yield from self._examining.examine(self._downloads.path(owner, audio, folder, stop), stop)
+
+    def hear(self, audio: Path, bounds: Bounds | None, *, noise: bool = False, volume: bool = False) -> Excerpt:
         """Return a part of a recording as it would be learned from; see Examining.hear."""
         return self._examining.hear(audio, bounds, noise, volume)
 
-    def prompt_pair(self, audio: Path | str, bounds: Bounds | None = None) -> PromptPair:
-        """Cut a clean sentence out of a recording and write down what is said; see Examining.prompt_pair."""
-        return self._examining.prompt_pair(audio, bounds)
+    def prompt_pair(self, audio: Path, bounds: Bounds | None = None) -> PromptPair:
+        """Cut a clean sentence out of a recording and write down what is said; see Prompts.pair."""
+        return self._prompts.pair(audio, bounds)
 
-    def match(self, prompt_audio: Path, text: str | None, heard: str | None = None) -> Match:
-        """Compare a prompt clip with its transcript, or write one; see Examining.match."""
-        return self._examining.match(prompt_audio, text, heard)
+    def match(self, prompt_audio: Path, text: str | None) -> Match:
+        """Compare a prompt clip with its transcript, or write one; see Prompts.match."""
+        return self._prompts.match(prompt_audio, text)
+
+    def check_prompt(self, prompt_audio: Path, text: str, accuracy: float) -> None:
+        """Refuse at once a transcript that is known not to match its clip; see Prompts.check_known."""
+        self._prompts.check_known(prompt_audio, text, accuracy)
 
     def clone(self, order: CloneOrder) -> Iterator[Stage | Waiting | Cloned]:
         """Clone a voice; with a text and a model, speak its preview.
@@ -153,8 +171,13 @@ class Studio:
             self.calls.hosted.check(order)
         elif order.options.text is not None:
             self._backend.check_text(order.options.text, order.language)
-        for event in self._run(order.owner, lambda tell, stop: self._clone(order, tell, stop), order.backend):
-            yield cast(Stage | Waiting | Cloned, event)
+        if isinstance(order.prompt_audio, Path):
+            self.check_prompt(order.prompt_audio, order.prompt_text or "", order.options.accuracy)
+        with self._workspace.folder() as folder:
+            given = {"audio": order.audio} | ({"prompt_audio": order.prompt_audio} if order.prompt_audio else {})
+            files = yield from self._downloads.run(order.owner, given, folder)
+            work = self._run(order.owner, partial(self._clone, order, files), order.backend)
+            yield from cast(Iterator[Stage | Waiting | Cloned], work)
 
     def request_code(self, order: CloneOrder, served_at: str = "") -> RequestCode:
         """Return an order to clone as curl, Python and JavaScript that run as they stand, but for the key.
@@ -174,9 +197,11 @@ class Studio:
             self.calls.publisher.check()
         elif order.backend == LOCAL and order.options.text is not None:
             self._backend.check_text(order.options.text, order.language)
-        with self._examining.place() as folder:
-            path = partial(self._file, order.audio, folder, "audio", Stop())
-            clips = intake.clips(self._backend, order, path)
+        with self._workspace.folder() as folder:
+            if order.stretch is not None:
+                order = replace(order, audio=self._downloads.path(order.owner, order.audio, folder))
+            with self._examining.place():
+                clips = intake.clips(self._backend, order)
         return self.calls.request_code(order, clips, served_at or f"http://127.0.0.1:{self._settings.server_port}")
 
     def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
@@ -193,8 +218,8 @@ class Studio:
             contract.check_text(order.text)
             self._backend.check_text(order.text, order.settings.language)
         speak = self.calls.speak if backend == NOVITA else self._recital.whole
-        for event in self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend):
-            yield cast(Stage | Waiting | Spoken, event)
+        work = self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend)
+        yield from cast(Iterator[Stage | Waiting | Spoken], work)
 
     def recite(self, order: SpeakOrder, *, in_turns: bool = False) -> Generator[Event, None, None]:
         """Say a text of any length that a voice may say at all, which makes the voice permanent.
@@ -206,8 +231,7 @@ class Studio:
         Yields:
             What is going on, as clone() does, and each Passage as soon as it is spoken.
 
-        Raises:
-            TimbreError: what refuses or fails, at its field.
+        Raises as clone() does.
         """
         return self._recital.in_turns(order) if in_turns else self._recital.at_once(order)
 
@@ -216,15 +240,15 @@ class Studio:
         self._recital.check(order)
 
     def folder(self) -> AbstractContextManager[Path]:
-        """Lend a private folder for files in passing; it goes on the way out, or after a kill at the next start."""
+        """Lend a private folder for files in passing; see Workspace.folder."""
         return self._workspace.folder()
 
     def tasks(self) -> Tasks:
         """Return the speech that is asked for by its link, or for later."""
         return Tasks(self._library.database, self._library.store)
 
-    def voices(self, owner: str) -> list[Voice]:
-        """Return an owner's voices, newest first."""
+    def voices(self, owner: str | None) -> list[Voice]:
+        """Return an owner's voices, newest first; for None, everybody's."""
         return self._library.voices(owner)
 
     def voice(self, voice_id: str, owner: str) -> Voice:
@@ -234,13 +258,19 @@ class Studio:
     def keep(self, voice_id: str, owner: str, api_key: str | None = None) -> Voice:
         """Make a voice permanent; a hosted one by letting it say a word there, which costs what calls.keep_cost() says.
 
-        Raises:
-            TimbreError: as speak().
+        Raises as speak() does.
         """
+        return cast(Voice, [*self.keeping(voice_id, owner, api_key)][-1])
+
+    def keeping(self, voice_id: str, owner: str, api_key: str | None = None) -> Iterator[Stage | Waiting | Voice]:
+        """Do what keep() does; yields and raises as speak(), the last item is the Voice."""
         voice = self._library.get(voice_id, owner)
         if voice.backend != NOVITA or voice.permanent:
-            return self._library.keep(voice_id, owner)
-        return cast(Spoken, list(self.speak(self.calls.keep_order(voice_id, owner, api_key)))[-1]).voice
+            yield self._library.keep(voice_id, owner)
+        else:
+            self.calls.hosted.key(owner, api_key)
+            work = self._run(owner, partial(self.calls.keep, voice_id, owner, api_key), NOVITA)
+            yield from cast(Iterator[Stage | Waiting | Voice], work)
 
     def describe(self, voice_id: str, owner: str, *, name: str | None = None, note: str | None = None) -> Voice:
         """Give a voice another name or note; None leaves what it has.
@@ -255,6 +285,16 @@ class Studio:
     def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None:
         """Delete a voice and everything that was kept of it, at once or, gone from sight at once, after ``undo_s``."""
         self._retention.forget(voice_id, owner, undo_s)
+
+    def forget_all(self, owner: str) -> int:
+        """Delete everything that is kept of an owner, voices and speech; return how many voices."""
+        n_gone = self._library.forget_all(owner)
+        self.tasks().forget(owner)
+        return n_gone
+
+    def check_library(self, within_s: float) -> None:
+        """Raise LibraryError unless the library can be had within a time, to be changed."""
+        self._library.check(within_s)
 
     def restore(self, voice_id: str, owner: str) -> Voice:
         """Bring back a voice that was forgotten less than its ``undo_s`` ago; see Library.restore."""
@@ -304,23 +344,22 @@ class Studio:
     def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
         return self.calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)
 
-    def _clone(self, order: CloneOrder, tell: Tell, stop: Stop) -> Cloned:
+    def _clone(self, order: CloneOrder, files_given: dict[str, Path], tell: Tell, stop: Stop) -> Cloned:
         hosted = order.backend == NOVITA
         text = None if hosted else order.options.text
         script = [] if text is None else self._backend.script(text, order.language)
         step = steps(tell, 4 + len(script))
         with self._workspace.folder() as folder:
             step("Reading the recording")
-            path = self._file(order.audio, folder, "audio", stop)
-            prompt_path = self._file(order.prompt_audio, folder, "prompt_audio", stop) if order.prompt_audio else None
+            path, prompt_path = files_given["audio"], files_given.get("prompt_audio")
             stored = self._replay(order, path, prompt_path)
             if stored is not None:
                 return stored
-            recording, original = intake.chosen(path, order.stretch, stop)
+            recording, original = intake.chosen(path, order.stretch, stop, as_sent=order.as_sent)
             step("Checking the recording")
             report, heard, (kept, suffix) = intake.judged(self._backend, recording, original, stop)
             report.raise_if_refused()
-            clip, prompt = self._prompt(order, prompt_path, stop) if prompt_path else (None, None)
+            clip, prompt = self._prompts.checked(order, prompt_path, stop) if prompt_path else (None, None)
             if hosted:
                 prompt_clip = accepted(clip, prompt_path, stop) if clip and prompt_path else None
                 clips = (
@@ -329,7 +368,7 @@ class Studio:
                 )
                 voice = new_voice(order, recording, self._request_key(order, path, prompt_path))
                 measure = partial(likeness_of_file, self._backend, heard, order.options)
-                self._check_quota(order.owner, sum(map(len, files_of(clips).values())))
+                self._check_room(order.owner, files_of(clips))
                 return self.calls.clone((order, voice, measure), clips, folder, tell, stop)
             step("Learning the voice")
             heard = enhanced(heard, order.options, stop)
@@ -346,50 +385,26 @@ class Studio:
         stop.check()
         return Cloned(self._add(voice, files), False)
 
-    def _prompt(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, Heard]:
-        recording = read(path, field="prompt_audio", stop=stop)
-        contract.check_prompt_duration(recording.duration_s)
-        text = contract.check_prompt_text(order.prompt_text or "")
-        heard = self._backend.listen(recording.samples, recording.sample_rate)
-        preflight.check_prompt(recording, text, heard.spans)
-        stop.check()
-        self._backend.check_prompt(heard, text, order.options.accuracy)
-        return recording, heard
-
     def _replay(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> Cloned | None:
         if not path.is_file() or (prompt_path and not prompt_path.is_file()):
             return None
         try:
-            voice = self._library.find(self._request_key(order, path, prompt_path), order.owner)
+            voice = self._library.again(self._request_key(order, path, prompt_path), order.owner)
         except OSError:  # reading it says what is the matter
             return None
-        return None if voice is None else Cloned(voice, True)
+        return None if voice is None else replayed(voice)
 
     def _request_key(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> str:
         backend = self._settings.novita_base_url if order.backend == NOVITA else self._backend.name
         return request_key(order, path, prompt_path, backend)
 
     def _add(self, voice: Voice, files: dict[str, bytes]) -> Voice:
-        self._check_quota(voice.owner, sum(map(len, files.values())))
+        self._check_room(voice.owner, files)
         return self._library.add(voice, files)
 
-    def _check_quota(self, owner: str, n_bytes: int) -> None:
-        used = self._library.used_bytes(owner) + n_bytes
-        if used > MAX_OWNER_BYTES:
-            raise BusyError(
-                f"Your voices would take {used / 1e6:.0f} MB; at most {MAX_OWNER_BYTES / 1e6:.0f} MB are kept for you.",
-                code="quota_disk",
-                measured=used,
-                limit=MAX_OWNER_BYTES,
-                advice="Forget a voice that you no longer need.",
-            )
-
-    def _file(self, audio: Path | str, folder: Path, field: str, stop: Stop) -> Path:
-        if isinstance(audio, Path):
-            return audio
-        own = self.calls.publisher.copy(audio, folder, field)
-        private = self._settings.allow_private_urls
-        return own or fetch(audio, folder, allow_private=private, max_bytes=MAX_INTAKE_BYTES, field=field, stop=stop)
+    def _check_room(self, owner: str, files: Mapping[str, bytes]) -> None:
+        used = self._library.used_bytes(owner) + self.calls.left_bytes(owner)
+        check_room(used + sum(map(len, files.values())))
 
     def _warm_up(self) -> None:
         try:

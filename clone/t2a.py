@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, field_validator
+from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator
 
-from clone.contract import SPEECH_LIMIT_CHARS, SPEECH_TASK_MAX_CHARS, check_text
+from clone.contract import SPEECH_LIMIT_CHARS, SPEECH_TASK_MAX_CHARS, RequestModel, check_text
 from clone.errors import Refused, TextError
 
 SPEED_MIN, SPEED_MAX = 0.5, 2.0
@@ -109,7 +109,7 @@ def _check_range(name: str, value: float, is_within: bool, limits: str) -> None:
 
 
 def check_speech_text(text: str) -> str:
-    """Refuse a text that is too long to be spoken at once, or has no letter; return it unchanged.
+    """Refuse a text that is too long to be spoken at once, or has no letter or digit; return it unchanged.
 
     Raises:
         TextError: ``text_too_long``, measured and limit in characters, or ``text_no_letter``.
@@ -122,14 +122,10 @@ def check_speech_text(text: str) -> str:
         raise
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-
 Word = Annotated[StrictStr, Field(max_length=_WORD_MAX_CHARS)]
 
 
-class VoiceSetting(_Part):
+class VoiceSetting(RequestModel):
     """Which voice, and how it speaks."""
 
     voice_id: StrictStr = Field(min_length=1, description="A voice of yours, as cloning answered it.")
@@ -144,7 +140,7 @@ class VoiceSetting(_Part):
         return SpeechSettings(self.speed, self.vol, self.pitch)
 
 
-class AudioSetting(_Part):
+class AudioSetting(RequestModel):
     """What kind of file the speech becomes; pcm is 16-bit little-endian."""
 
     sample_rate: SampleRate = Field(32000, description="Hz.")
@@ -163,7 +159,7 @@ class AudioSetting(_Part):
 _BOOST = f"{', '.join(LANGUAGES.values())}: read as this. Anything else: told from the text."
 
 
-class SpeechRequest(_Part):
+class SpeechRequest(RequestModel):
     """The body of ``POST /v3/minimax-{model}``."""
 
     text: StrictStr = Field(min_length=1, description=f"Fewer than {SPEECH_LIMIT_CHARS:,} characters.")
@@ -200,7 +196,7 @@ class SpeechRequest(_Part):
             )
 
 
-class AsyncSpeechRequest(_Part):
+class AsyncSpeechRequest(RequestModel):
     """The body of ``POST /v3/async/minimax-{model}``."""
 
     text: StrictStr = Field(min_length=1, description=f"At most {SPEECH_TASK_MAX_CHARS:,} characters.")

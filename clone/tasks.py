@@ -7,7 +7,7 @@ A task is a row first and gets its file when it has been spoken; a take is both 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -139,6 +139,18 @@ class Tasks:
         with self._writing.begin() as db:
             self._set(db, task.task_id, status=FAILED, reason=reason, request="")
 
+    def put_back(self, task: Task) -> None:
+        """Let a task wait again that was taken and could not be begun or gone on with."""
+        with self._writing.begin() as db:
+            self._set(db, task.task_id, status=QUEUED)
+
+    def forget(self, owner: str) -> int:
+        """Remove all speech of an owner, spoken or not; return how much."""
+        with self._writing.begin() as db:
+            own = db.execute(text("SELECT task_id FROM tasks WHERE owner = :owner"), {"owner": owner}).scalars().all()
+            db.execute(text("DELETE FROM tasks WHERE owner = :owner"), {"owner": owner})
+        return self._delete_files(own)
+
     def resume(self) -> int:
         """Put back what was being spoken when the process ended; tidy up. For the start; return how many wait."""
         with self._writing.begin() as db:
@@ -159,9 +171,12 @@ class Tasks:
         with self._writing.begin() as db:
             gone = db.execute(text("SELECT task_id FROM tasks WHERE expires_at <= :now"), now).scalars().all()
             db.execute(text("DELETE FROM tasks WHERE expires_at <= :now"), now)
-        for task_id in gone:
+        return self._delete_files(gone)
+
+    def _delete_files(self, task_ids: Sequence[str]) -> int:
+        for task_id in task_ids:
             self._store.delete(f"{_ROOT}/{task_id}")
-        return len(gone)
+        return len(task_ids)
 
     def _find(self, where: str, values: dict[str, str]) -> Task | None:
         if not all(value.isprintable() and len(value) <= 200 for value in values.values()):

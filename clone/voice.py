@@ -1,4 +1,4 @@
-"""A voice as the library keeps it: the value, its row, its folder, and what is said when it is not there."""
+"""A voice as the library keeps it: the value, its row, its folder and record, and what is said when it is not there."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from clone.contract import RETENTION
 from clone.errors import TextError, VoiceError
@@ -69,6 +72,11 @@ class Voice:
         return self.permanent_at is not None
 
     @property
+    def ends(self) -> str | None:
+        """When it expires, as text for programs; None once it is kept for good."""
+        return None if self.expires_at is None else self.expires_at.isoformat(timespec="seconds")
+
+    @property
     def alike(self) -> Likeness | None:
         """How alike clone and reference are, as one value; None where that was not measured."""
         measured = {name: getattr(self, name) for name in UNMEASURED if name != "likeness"}
@@ -101,6 +109,27 @@ def from_row(row: Mapping[Any, Any]) -> Voice:
     values |= {name: parse_time(values[name]) for name in _TIMES if values[name]}
     values |= {name: json.loads(values[name]) for name in _JSON}
     return Voice(**values | {"files": tuple(values["files"])})
+
+
+def to_record(voice: Voice) -> bytes:
+    """Return a voice as the file beside its recordings, from which its row can be made again."""
+    return _record().dump_json(voice, indent=1)
+
+
+def from_record(data: bytes, folder: str) -> Voice | None:
+    """Return the voice of such a file; None when it is none, or not that of this folder."""
+    try:
+        voice = _record().validate_json(data)
+        to_row(voice)  # its times have zones
+    except (ValidationError, ValueError):
+        return None
+    fits = sayable(voice.voice_id) and folder_of(voice.voice_id) == folder
+    return voice if fits and voice.permanent == (voice.expires_at is None) else None
+
+
+@cache
+def _record() -> TypeAdapter[Voice]:
+    return TypeAdapter(Voice)
 
 
 def stamp(time: datetime) -> str:

@@ -1,44 +1,119 @@
-"""Folders for files in passing: private, one a job, gone when the job is, swept when a process was killed."""
+"""Folders for files in passing: private, one a job, gone when the job is, swept when a process was killed.
+
+Which process something belongs to is told by a name that it takes at its start, and by a lock that it holds on a file
+of that name: the operating system lets go of it, however the process ends. A process number would not do: after a
+restart in a container it is the same as before.
+"""
 
 from __future__ import annotations
 
-import os
+import re
+import secrets
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
-from clone.store import make_private_folder
+from filelock import FileLock, Timeout
+
+from clone.errors import disk_full
+from clone.store import make_home
+
+_NAME = re.compile(r"[0-9a-f]{16}")
+
+
+class Presence:
+    """That this process lives, for the others of the same home to see; thread-safe. One per home: ``presence``."""
+
+    def __init__(self, home: Path) -> None:
+        self.name = secrets.token_hex(8)
+        self._home = home
+        self._root = home / "running"
+        self._own = self._lock(self.name)
+        self._claiming = threading.Lock()
+
+    def claim(self) -> str:
+        """Return this process's name, which is known to the others from now on."""
+        with self._claiming:
+            if not self._own.is_locked:
+                make_home(self._home)
+                self._root.mkdir(mode=0o700, exist_ok=True)
+                self._own.acquire()
+        return self.name
+
+    def alive(self, name: str) -> bool:
+        """Tell whether the process of a name lives; the file of one that does not goes."""
+        if name == self.name or not _NAME.fullmatch(name) or not (self._root / name).exists():
+            return name == self.name
+        lock = self._lock(name)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        (self._root / name).unlink(missing_ok=True)
+        lock.release()
+        return False
+
+    def sweep(self) -> None:
+        """Remove the files of processes that are gone."""
+        for path in self._root.glob("*"):
+            self.alive(path.name)
+
+    def _lock(self, name: str) -> FileLock:
+        return FileLock(self._root / name, mode=0o600, thread_local=False)
+
+
+@cache
+def presence(home: Path) -> Presence:
+    """Return this process's presence in a home."""
+    return Presence(home)
 
 
 class Workspace:
-    """A folder of such folders; several processes may share it."""
+    """A folder of such folders, directly in the home; several processes may share it."""
 
     def __init__(self, root: Path) -> None:
-        make_private_folder(root)
+        self._presence = presence(root.parent)
+        self._presence.claim()
+        root.mkdir(mode=0o700, exist_ok=True)
         self._root = root
+        self._lent: set[str] = set()
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """Lend a folder that is removed, with everything in it, on the way out."""
-        with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=self._root) as folder:
-            yield Path(folder)
+        """Lend a folder that is removed, with everything in it, on the way out.
+
+        Raises:
+            DiskFull: there is no room for it, or for what is written into it.
+        """
+        prefix = f"{self._presence.claim()}-"
+        try:
+            with tempfile.TemporaryDirectory(prefix=prefix, dir=self._root, ignore_cleanup_errors=True) as folder:
+                self._lent.add(folder)
+                try:
+                    yield Path(folder)
+                finally:
+                    self._lent.discard(folder)
+        except OSError as error:
+            raise disk_full(error) or error from None
+
+    def close(self) -> None:
+        """Remove what is still lent, for the process ends."""
+        for folder in list(self._lent):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove what processes that are gone left behind."""
-        for folder in self._root.iterdir():
-            pid = folder.name.split("-")[0]
-            if not (pid.isdigit() and alive(int(pid))):
-                shutil.rmtree(folder, ignore_errors=True)
+        sweep(self._root, self._presence)
+        self._presence.sweep()
 
 
-def alive(pid: int) -> bool:
-    """Tell whether a process is running."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def sweep(root: Path, presence: Presence) -> None:
+    """Remove what is in a folder and bears the name of a process that is gone, or of none."""
+    for path in root.iterdir():
+        if not presence.alive(path.name.partition("-")[0]):
+            shutil.rmtree(path, ignore_errors=True)
+            path.unlink(missing_ok=True) if path.is_file() else None

@@ -31,7 +31,7 @@ TEXT = "The harbour was quiet this morning. Nobody had expected so much sun. We 
 def opened(browser: Browser, app: App, width: int, scheme: str) -> Page:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page.set_default_timeout(WAIT_MS)
-    page.goto(app.url)
+    page.goto(app.owner_url)
     page.wait_for_selector("#clone")
     return page
 

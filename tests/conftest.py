@@ -123,5 +123,5 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def voice_id(api: Served, audio_url: str) -> str:
     answer = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url})
     assert answer.status_code == 200, answer.text
-    assert list(answer.json()) == ["voice_id"]
+    assert list(answer.json()) == ["voice_id", "expires_at"]
     return str(answer.json()["voice_id"])

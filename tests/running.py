@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -28,11 +29,13 @@ class App:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home.parent / f"{home.name}.log"
+        self._log_begins = 0
 
     def start(self) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("TIMBRE_", "GRADIO_", "SPACE_", "NOVITA_"))}
         settings = {"TIMBRE_HOME": str(self.home), "GRADIO_SERVER_PORT": str(self.port)} | self._environment
         with self.log.open("ab") as log:
+            self._log_begins = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "app.py"], cwd=ROOT, env=kept | settings, stdout=log, stderr=subprocess.STDOUT
             )
@@ -41,6 +44,15 @@ class App:
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.2)
+
+    @property
+    def owner_url(self) -> str:
+        """The address that was printed last, which makes one browser the owner's."""
+        end = time.monotonic() + STARTS_WITHIN_S
+        while not (told := re.findall(rb"http://\S+/\?owner=\S+", self.log.read_bytes()[self._log_begins :])):
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.1)  # the page answers a moment before that is printed
+        return str(told[-1].decode())
 
     @property
     def process(self) -> subprocess.Popen[bytes]:

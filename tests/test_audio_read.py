@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clone.audio import decode
+from clone.audio import decode, stretch
 from clone.audio.decode import MAX_CHANNELS, MAX_INTAKE_S
-from clone.audio.read import MAX_INTAKE_BYTES, read, resample
+from clone.audio.read import MAX_INTAKE_BYTES, read, read_here, resample
 from clone.errors import AudioError
 from tests import sounds
 
@@ -117,11 +117,27 @@ def test_reads_eight_channels(given: Given, fmt: str) -> None:
     assert recording.samples.shape == (len(recording.samples),)
 
 
-def test_reads_192_khz_in_eight_channels(given: Given) -> None:
+def test_192_khz_in_eight_channels_are_kept_at_48(given: Given) -> None:
     sound = np.stack([sounds.tone(0.5, 192_000)] * 8)
     recording = read(given(sounds.encode(sound, 192_000, "wav", codec="pcm_f32le")))
-    assert recording.sample_rate == 192_000
-    np.testing.assert_allclose(recording.samples, sound[0], atol=1e-6)
+    assert (recording.sample_rate, len(recording.samples), recording.duration_s) == (48_000, 24_000, 0.5)
+    inside = slice(2_400, -2_400)
+    np.testing.assert_allclose(recording.samples[inside], sounds.tone(0.5, 48_000)[inside], atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [24_000, 96_000])
+def test_a_part_is_kept_of_a_whole_that_was_read(given: Given, rate: int) -> None:
+    path = given(sounds.encode(sounds.speechlike(6.0, rate), rate, "flac"))
+    whole, part = read(path), read(path, begins_s=2.0, most_s=1.5)
+    kept_rate = min(rate, 48_000)
+    assert (part.sample_rate, len(part.samples)) == (kept_rate, round(1.5 * kept_rate))
+    assert (part.begins_s, part.duration_s, part.sha256) == (2.0, 6.0, whole.sha256)
+    same = whole.samples[2 * kept_rate :][: len(part.samples)]
+    inside = slice(500, -500)  # at its edges a filter knows less
+    np.testing.assert_allclose(part.samples[inside], same[inside], atol=1e-3)
+    cut_of_part, cut_of_whole = (stretch.cut(each, 2.5, 3.0) for each in (part, whole))
+    assert (cut_of_part.sha256, cut_of_part.duration_s) == (cut_of_whole.sha256, cut_of_whole.duration_s)
+    np.testing.assert_allclose(cut_of_part.samples, cut_of_whole.samples, atol=1e-3)
 
 
 def test_channels_that_cancel_are_not_mixed(given: Given) -> None:
@@ -339,9 +355,10 @@ def test_the_length_is_bounded_while_decoding_when_the_header_lies(
     total = int.from_bytes(data[21:26], "big")
     data[21:26] = (total >> 36 << 36 | RATE).to_bytes(5, "big")  # streaminfo says one second
     monkeypatch.setattr(decode, "MAX_INTAKE_S", 2.0)
-    error = refused(given(bytes(data)))
-    assert error.code == "too_long_to_read"
-    assert error.measured == pytest.approx(2.0, abs=0.3)
+    with pytest.raises(AudioError) as caught:
+        read_here(given(bytes(data)), (0.0, 60.0))
+    assert caught.value.code == "too_long_to_read"
+    assert caught.value.measured == pytest.approx(2.0, abs=0.3)
 
 
 @pytest.mark.parametrize("rate", [4_000, 384_000])

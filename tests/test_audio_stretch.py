@@ -104,7 +104,7 @@ def test_nothing_to_choose() -> None:
     none = np.zeros((0, 256), np.float32), np.zeros(0)
     assert stretch.best_stretch(nothing, RATE, [], [], none) is None
     assert stretch.best_stretch(nothing, RATE, [(1.0, 4.0)], [], none) is None
-    assert stretch.sentence(nothing, RATE, [], []) is None
+    assert stretch.between_pauses(nothing, RATE, [], []) == []
 
 
 def test_a_cut_is_a_recording_of_its_own(ada: np.ndarray) -> None:
@@ -115,11 +115,21 @@ def test_a_cut_is_a_recording_of_its_own(ada: np.ndarray) -> None:
     assert part.sha256 == stretch.cut(whole, 1.0, 3.5).sha256 != stretch.cut(whole, 1.0, 3.6).sha256 != whole.sha256
 
 
-def test_a_sentence(ada: np.ndarray) -> None:
+def test_what_stands_between_pauses(ada: np.ndarray) -> None:
     spans = speech_spans(ada)
-    found = stretch.sentence(ada, RATE, spans, [])
-    assert found is not None
-    assert stretch.SENTENCE_S[0] <= found[1] - found[0] < contract.PROMPT_LIMIT_S
-    assert all(not (start < cut_s < end) for cut_s in found for start, end in spans)
-    elsewhere = stretch.sentence(ada, RATE, spans, [found])
-    assert elsewhere is None or elsewhere[0] >= found[1] or elsewhere[1] <= found[0]
+    found = stretch.between_pauses(ada, RATE, spans, [])
+    assert found
+    for each in found:
+        assert stretch.SENTENCE_S[0] <= each[1] - each[0] < contract.PROMPT_LIMIT_S
+        assert all(not (start < cut_s < end) for cut_s in each for start, end in spans)
+    assert found[0] not in stretch.between_pauses(ada, RATE, spans, [found[0]])
+
+
+def test_nobody_knows_what_was_said_before_and_after_a_recording(ada: np.ndarray) -> None:
+    spans = speech_spans(ada)
+    start_s, end_s = spans[0][0], spans[-1][1]
+    cut = ada[int(start_s * RATE) : int(end_s * RATE)]
+    inside = [(start - start_s, end - start_s) for start, end in spans]
+    found = stretch.between_pauses(cut, RATE, inside, [])
+    assert found
+    assert all(start > 0.5 and end < end_s - start_s - 0.5 for start, end in found)

@@ -183,7 +183,7 @@ class _Silent(SimpleHTTPRequestHandler):
     [
         (["--text", TEXT], "no model to speak it with"),
         (["--text", TEXT, "--model", "speech-01-hd"], "no model named “speech-01-hd”"),
-        (["--text", "1 2 3", "--model", TURBO], "no letter"),
+        (["--text", "! ?", "--model", TURBO], "no letter"),
         (["--text", "a" * 2001, "--model", TURBO], "2,001 characters; at most 2,000"),
         (["--accuracy", "1.2"], "Accuracy is 1.2; it must lie between 0 and 1"),
         (["--accuracy", "nan"], "Accuracy is nan"),

@@ -117,7 +117,7 @@ def test_commands_and_options_are_completed(tab: Tab) -> None:
         ["timbre", "clone", "a.mp3", "--pro"],
         ["timbre"],
     )
-    assert commands == ["clone", "speak", "check", "voices", "keep", "forget", "completion"]
+    assert commands == ["clone", "speak", "check", "voices", "keep", "pending", "forget", "doctor", "completion"]
     assert (c, voices) == (["clone", "check", "completion"], ["voices"])
     assert set(all_options) == {
         *("--help", "--model", "--out", "--format", "--speed", "--pitch", "--volume", "--language", "--json"),
@@ -126,7 +126,7 @@ def test_commands_and_options_are_completed(tab: Tab) -> None:
 
 
 def test_every_option_of_every_command_is_known(tab: Tab) -> None:
-    helps = {name: help_of(name) for name in ("clone", "speak", "check", "voices", "keep", "forget")}
+    helps = {name: help_of(name) for name in ("clone", "speak", "check", "voices", "keep", "forget", "doctor")}
     for name, found in zip(helps, tab(*(["timbre", name, "--"] for name in helps)), strict=True):
         assert set(found) == {word for word in helps[name].replace(",", " ").split() if word.startswith("--")}
 

@@ -11,6 +11,7 @@ import pytest
 from clone import contract
 from clone.contract import CloneOptions, ClonePrompt, CloneRequest, parse
 from clone.errors import AudioError, PromptError, Refused, TextError
+from clone.t2a import AsyncSpeechRequest, SpeechRequest
 
 EIGHT = [
     "speech-02-hd",
@@ -32,6 +33,34 @@ def test_numbers_are_the_contracts() -> None:
     assert contract.TEXT_MAX_CHARS == 2000
     assert contract.RETENTION == timedelta(days=7) == timedelta(hours=168)
     assert list(contract.MODELS) == EIGHT
+
+
+def test_a_format_outside_the_contract_is_refused() -> None:
+    for kind in contract.AUDIO_FORMATS:
+        contract.check_format(kind)
+    with pytest.raises(AudioError, match="The recording is in the format ogg") as refused:
+        contract.check_format("ogg")
+    assert (refused.value.code, refused.value.measured, refused.value.limit) == ("bad_format", "ogg", "mp3, m4a, wav")
+    with pytest.raises(PromptError, match="The prompt clip") as refused_prompt:
+        contract.check_format("webm", "prompt_audio")
+    assert refused_prompt.value.field == "prompt_audio"
+
+
+def test_null_is_absent_for_every_optional_field() -> None:
+    nothing = {"text": None, "model": None, "accuracy": None, "clone_prompt": None}
+    nothing |= {"need_noise_reduction": None, "need_volume_normalization": None}
+    assert parse(CloneRequest, {"audio_url": "u"} | nothing) == parse(CloneRequest, {"audio_url": "u"})
+    with pytest.raises(Refused, match="audio_url is null"):
+        parse(CloneRequest, {"audio_url": None})
+    voice = {"voice_id": "v"}
+    said = {"text": "Hello.", "voice_setting": voice}
+    unset = voice | {"speed": None, "vol": None, "pitch": None, "emotion": None}
+    how = {"audio_setting": {"sample_rate": None, "bitrate": None, "format": None, "channel": None}}
+    for kind, more in ((SpeechRequest, {"stream": None, "output_format": None}), (AsyncSpeechRequest, {})):
+        everything = said | {"voice_setting": unset, "language_boost": None} | how | more
+        assert parse(kind, everything) == parse(kind, everything | {"audio_setting": None}) == parse(kind, said)
+        with pytest.raises(Refused):
+            parse(kind, said | {"voice_setting": {"voice_id": None}})
 
 
 # recordings
@@ -167,7 +196,7 @@ def test_transcripts_that_do_not(text: str) -> None:
     assert refusal.value.field == "prompt_text"
 
 
-@pytest.mark.parametrize("text", ["", "  ", "…", "?!", "123."])
+@pytest.mark.parametrize("text", ["", "  ", "…", "?!", "-."])
 def test_transcripts_without_words(text: str) -> None:
     with pytest.raises(PromptError) as refusal:
         contract.check_prompt_text(text)
@@ -192,7 +221,12 @@ def test_characters_are_counted_not_bytes() -> None:
     contract.check_text("語" * 2000)
 
 
-@pytest.mark.parametrize("text", ["", "   ", "123 456", "?!…", "🙂"])
+@pytest.mark.parametrize("text", ["123 456", "07:30", "½", "٣٤", "a"])
+def test_digits_alone_are_text(text: str) -> None:
+    assert parse(CloneOptions, {"text": text, "model": EIGHT[0]}).text == text
+
+
+@pytest.mark.parametrize("text", ["", "   ", "- – —", "?!…", "🙂"])
 def test_text_without_a_letter(text: str) -> None:
     with pytest.raises(TextError) as refusal:
         parse(CloneOptions, {"text": text, "model": EIGHT[0]})
@@ -245,7 +279,6 @@ def test_accuracy_accepted(accuracy: float) -> None:
         (math.nan, "Accuracy is nan; it must"),
         ("0.7", "Accuracy is “0.7”; it must be a number between 0 and 1."),
         (True, "Accuracy is true; it must be a number between 0 and 1."),
-        (None, "Accuracy is None; it must be a number between 0 and 1."),
         ([0.5], "Accuracy is [0.5]; it must be a number between 0 and 1."),
     ],
 )
@@ -258,7 +291,7 @@ def test_accuracy_refused(accuracy: Any, said: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["need_noise_reduction", "need_volume_normalization"])
-@pytest.mark.parametrize(("value", "shown"), [("true", "“true”"), (1, "1"), (0, "0"), ("", "“”"), (None, "None")])
+@pytest.mark.parametrize(("value", "shown"), [("true", "“true”"), (1, "1"), (0, "0"), ("", "“”")])
 def test_switches_are_strict(field: str, value: Any, shown: str) -> None:
     with pytest.raises(Refused) as refusal:
         parse(CloneOptions, {field: value})

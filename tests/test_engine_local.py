@@ -13,7 +13,7 @@ from clone.audio.read import resample
 from clone.engine import conversion
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import MAX_SYMBOLS, Heard, LocalBackend
-from clone.engine.matching import match, words_heard
+from clone.engine.matching import check_match, match, words_heard
 from clone.engine.profile import Profile
 from clone.engine.rate import PHONEMES_PER_S, pace
 from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
@@ -114,12 +114,12 @@ def test_learning_obeys_a_stop(backend: LocalBackend, heard: dict[str, Heard]) -
 
 
 def test_a_right_transcript_passes(backend: LocalBackend, prompt: Heard) -> None:
-    assert backend.check_prompt(prompt, PROMPT, 0.7) > 0.8
+    assert check_match(PROMPT, backend.transcribe(prompt), 0.7) > 0.8
 
 
 def test_a_wrong_transcript_is_refused_with_what_was_heard(backend: LocalBackend, prompt: Heard) -> None:
     with pytest.raises(PromptMismatch) as refused:
-        backend.check_prompt(prompt, "I never liked the smell of fresh paint.", 0.7)
+        check_match("I never liked the smell of fresh paint.", backend.transcribe(prompt), 0.7)
     error = refused.value
     assert (error.code, error.service_code, error.field) == ("prompt_mismatch", 1044, "prompt_text")
     assert "move slowly" in error.message
@@ -128,7 +128,7 @@ def test_a_wrong_transcript_is_refused_with_what_was_heard(backend: LocalBackend
 
 
 def test_accuracy_0_lets_anything_pass(backend: LocalBackend, prompt: Heard) -> None:
-    assert backend.check_prompt(prompt, "I never liked the smell of fresh paint.", 0.0) < 0.7
+    assert check_match("I never liked the smell of fresh paint.", backend.transcribe(prompt), 0.0) < 0.7
 
 
 def test_a_prompt_steers_pitch_and_rate_and_joins_the_reference(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clone.engine.matching import normalised
+from clone.engine.spelling import bare
 from clone.engine.text import (
     CLAUSE_PAUSE_S,
     PARAGRAPH_PAUSE_S,
@@ -39,7 +39,7 @@ def test_sentences_and_their_pauses() -> None:
     ],
 )
 def test_no_word_is_lost_between_sentences(text: str) -> None:
-    assert normalised(" ".join(sentence.text for sentence in sentences(text))) == normalised(text)
+    assert bare(" ".join(sentence.text for sentence in sentences(text))) == bare(text)
 
 
 def test_pieces_are_cut_between_words_and_hold_everything() -> None:

@@ -13,10 +13,9 @@ from clone.audio import enhance
 from clone.audio.read import read
 from clone.audio.write import mp3_bytes, wav_bytes
 from clone.cli import entry
-from clone.errors import TimbreError
 from clone.studio import Studio
 from tests.sounds import noise
-from tests.studios import PROMPT, PROMPT_SPAN_S, TEXT, last, order, refusal
+from tests.studios import TEXT, last, order, refusal
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +35,8 @@ def test_a_recording_is_looked_at_in_two_looks(studio: Studio, examples: list[Pa
     codes = [finding.code for finding in first.report.findings]
     assert codes[:2] == ["duration", "size"]
     assert [finding.code for finding in whole.report.findings][: len(codes)] == codes
+    told = {finding.code: finding for finding in whole.report.findings}
+    assert (told["language"].measured, told["language"].message) == ("en", "The language heard is English.")
     assert first.picture.duration_s == pytest.approx(read(examples[0]).duration_s, abs=0.05)
 
 
@@ -99,40 +100,6 @@ def test_before_and_after(studio: Studio, examples: list[Path], tmp_path: Path) 
     assert louder.gain_db > 5
     loudness = enhance.integrated_loudness(louder.samples, louder.sample_rate)
     assert loudness == pytest.approx(enhance.TARGET_LUFS, abs=1.0)
-
-
-def test_a_prompt_pair_from_the_sample(studio: Studio, examples: list[Path], tmp_path: Path) -> None:
-    pair = studio.prompt_pair(examples[0])
-    assert len(pair.samples) / pair.sample_rate < contract.PROMPT_LIMIT_S
-    contract.check_prompt_text(pair.text)
-    path = tmp_path / "pair.wav"
-    studio.write_speech(pair, path)
-    assert b"AI-generated" not in path.read_bytes()  # it is the person's own
-    assert studio.match(path, pair.text).score > 0.95
-    cloned = last(studio.clone(order(examples[0], prompt_audio=path, prompt_text=pair.text)))
-    assert cloned.voice.settings["prompt_text"] == pair.text
-
-
-def test_no_sentence_in_noise(studio: Studio, tmp_path: Path) -> None:
-    path = tmp_path / "hiss.wav"
-    path.write_bytes(wav_bytes(noise(12.0, 16_000).astype(np.float32) * 0.1, 16_000))
-    with pytest.raises(TimbreError) as none:
-        studio.prompt_pair(path)
-    assert (none.value.code, none.value.field) == ("no_sentence", "prompt_audio")
-
-
-def test_a_transcript_against_what_is_heard(studio: Studio, examples: list[Path], tmp_path: Path) -> None:
-    ada = read(examples[0])
-    start, end = (int(at * ada.sample_rate) for at in PROMPT_SPAN_S)
-    clip = tmp_path / "clip.wav"
-    clip.write_bytes(wav_bytes(ada.samples[start:end], ada.sample_rate))
-    right = studio.match(clip, PROMPT)
-    assert right.score > 0.9
-    assert right.heard.endswith(".")
-    wrong = studio.match(clip, PROMPT.replace("slowly", "quickly"))
-    assert wrong.score < right.score
-    assert [word for word, heard in wrong.words if not heard] == ["quickly,"]
-    assert studio.match(clip, None).heard == right.heard
 
 
 def test_check_on_the_command_line_says_all(home: Path, long: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -288,6 +288,17 @@ def test_a_lost_preview_does_not_lose_the_voice(
     assert [voice.voice_id for voice in studio.voices("ann")] == ["voice_Hosted/1"]
 
 
+def test_a_preview_that_was_asked_for_and_did_not_come_is_said(
+    studio: Studio, service: FaultServer, examples: list[Path]
+) -> None:
+    service.answers[CLONE_PATH] = cloning(service, demo_audio_url=None)
+    cloned = last(studio.clone(hosted(examples[0])))
+    assert "sent no preview" in cloned.note
+    without = hosted(examples[1], text=None, model=None)
+    service.answers[CLONE_PATH] = cloning(service, demo_audio_url=None, voice_id="voice_Hosted/2")
+    assert last(studio.clone(without)).note == ""
+
+
 def test_the_same_request_twice_at_once_is_sent_once(
     studio: Studio, service: FaultServer, examples: list[Path]
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from clone import jobs
-from clone.errors import AudioError, BusyError, CancelledError
+from clone.errors import AudioError, BusyError, CancelledError, StoppingError
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting
 
 
@@ -144,11 +144,11 @@ def test_the_line_is_bounded() -> None:
 
 
 def test_one_owner_has_a_quota_and_others_do_not_feel_it() -> None:
-    queue, first = Queue(max_per_owner=2), Held()
+    queue, first = Queue(max_waiting_per_owner=1), Held()
     a = begin(queue, "ann", first)
     more = queue.run("ann", lambda tell, stop: "more")
     next(more)
-    with pytest.raises(BusyError, match="2 jobs going on already") as busy:
+    with pytest.raises(BusyError, match="1 jobs of yours are waiting") as busy:
         next(queue.run("ann", lambda tell, stop: "too many"))
     assert busy.value.code == "quota_work"
     b = queue.run("ben", lambda tell, stop: "b")
@@ -160,8 +160,35 @@ def test_one_owner_has_a_quota_and_others_do_not_feel_it() -> None:
     assert list(queue.run("ann", lambda tell, stop: "again"))[-1] == "again"
 
 
+def test_owners_take_turns_however_much_one_of_them_asks_for() -> None:
+    queue, first, done = Queue(), Held(), []
+    running = begin(queue, "ann", first)
+    news = {name: queue.run(name[:3], lambda tell, stop, name=name: done.append(name)) for name in ("ann 2", "ann 3")}
+    news |= {name: queue.run(name[:3], lambda tell, stop, name=name: done.append(name)) for name in ("ben 1", "ben 2")}
+    assert [next(each) for each in news.values()] == [Waiting(1), Waiting(2), Waiting(1), Waiting(3)]
+    first.go.set()
+    for each in (running, *news.values()):
+        list(each)
+    assert done == ["ben 1", "ann 2", "ben 2", "ann 3"]
+
+
+def test_two_jobs_of_an_owner_run_at_once_and_the_third_waits_though_a_worker_is_free() -> None:
+    queue, works = Queue(n_workers=4), [Held() for _ in range(3)]
+    first, second = (begin(queue, "ann", work) for work in works[:2])
+    third = queue.run("ann", works[2])
+    assert [next(third) for _ in range(3)] == [Waiting(1)] * 3
+    assert list(queue.run("ben", lambda tell, stop: "b"))[-1] == "b"
+    assert not works[2].begun.is_set()
+    works[0].go.set()
+    assert list(first)[-1] == "done"
+    works[2].go.set()
+    assert list(third)[-1] == "done"
+    works[1].go.set()
+    assert list(second)[-1] == "done"
+
+
 def test_an_iterator_nobody_began_holds_no_place() -> None:
-    queue, first = Queue(max_waiting=1, max_per_owner=1), Held()
+    queue, first = Queue(max_waiting=1, max_waiting_per_owner=1), Held()
     never = queue.run("ann", Held())
     a = begin(queue, "ann", first)
     never.close()  # type: ignore[attr-defined]
@@ -170,7 +197,7 @@ def test_an_iterator_nobody_began_holds_no_place() -> None:
 
 
 def test_leaving_the_line_gives_the_quota_back_and_moves_the_others_up() -> None:
-    queue, first = Queue(max_per_owner=1), Held()
+    queue, first = Queue(max_waiting_per_owner=1), Held()
     a = begin(queue, "ann", first)
     b, c = queue.run("ben", lambda tell, stop: "b"), queue.run("cyd", lambda tell, stop: "c")
     assert [next(b), next(c)] == [Waiting(1), Waiting(2)]
@@ -249,3 +276,42 @@ def test_a_worker_that_always_has_work_rests_now_and_then(monkeypatch: pytest.Mo
     for i in range(7):
         list(queue.run("ann", lambda tell, stop, i=i: done.append(i)))
     assert rested == [3, 6]
+
+
+# the end
+
+
+def test_a_queue_that_closes_tells_who_works_and_who_waits_and_takes_no_more() -> None:
+    queue, work, waiting = Queue(), Held(), Held()
+    first, second = begin(queue, "ann", work), queue.run("bob", waiting)
+    assert isinstance(next(second), Waiting)
+    ended: list[bool] = []
+    closing = threading.Thread(target=lambda: ended.append(queue.close(10)))
+    closing.start()
+    for news in (first, second):
+        with pytest.raises(StoppingError) as told:
+            list(news)
+        assert (told.value.code, told.value.status) == ("stopping", 503)
+    closing.join(20)
+    assert ended == [True]
+    assert work.stopped.is_set()
+    assert not waiting.begun.is_set()
+    with pytest.raises(StoppingError):
+        next(queue.run("eve", Held()))
+    assert queue.close()
+
+
+def test_what_can_not_be_stopped_in_time_is_waited_for_and_its_result_is_handed_over() -> None:
+    queue, go = Queue(), threading.Event()
+
+    def paid(tell: Tell, stop: Stop) -> str:
+        tell(Stage("Paying", 0, 1))
+        go.wait(30)
+        return "paid for"
+
+    news = queue.run("ann", paid)
+    while next(news) != Stage("Paying", 0, 1):
+        pass
+    assert not queue.close(0.05)
+    go.set()
+    assert list(news)[-1] == "paid for"

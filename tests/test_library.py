@@ -12,11 +12,11 @@ import pytest
 
 from clone.contract import RETENTION
 from clone.errors import TextError
-from clone.library import EXPIRED_KNOWN_FOR, Library
+from clone.library import Library
 from clone.settings import Settings
-from clone.store import Store
+from clone.upkeep import EXPIRED_KNOWN_FOR
 from clone.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, check_name, check_note, folder_of
-from tests.voices import FILES, MOMENT, START, Clock, make_voice, open_library, refusal
+from tests.voices import FILES, MOMENT, START, Clock, make_voice, open_library, opened, refusal
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def library(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Ite
     if request.param == "remote":
         url = f"sqlite:///{tmp_path / 'elsewhere' / 'l.db'}"
         settings = replace(settings, database_url=url, store_url=f"memory://{uuid4().hex}")
-    library = Library(settings, Store(settings.store_url), clock)
+    library = opened(settings, clock)
     yield library
     library.close()
 
@@ -81,7 +81,7 @@ def test_another_owners_voice_is_unknown_to_every_call(library: Library) -> None
     for call in (library.get, library.keep, library.forget, lambda v, o: library.update_files(v, o, {})):
         assert str(refusal(call, "voice-1", "bob")) == str(refusal(call, "no-such", "ada"))
         assert refusal(call, "voice-1", "bob").code == "unknown_voice"
-    assert library.find("request", "bob") is None
+    assert library.again("request", "bob") is None
     assert library.get("voice-1", "ada") == voice
 
 
@@ -118,11 +118,24 @@ def test_the_same_request_finds_the_newest_living_voice(library: Library, clock:
     library.add(make_voice("old"), FILES)
     library.add(make_voice("new", created_at=START + MOMENT), FILES)
     library.add(make_voice("other", request_key="other"), FILES)
-    found = library.find("request", "ada")
+    found = library.again("request", "ada")
     assert found
     assert found.voice_id == "new"
     clock.time = START + RETENTION + MOMENT
-    assert library.find("request", "ada") is None
+    assert library.again("request", "ada") is None
+
+
+def test_a_voice_of_this_machine_answered_again_lives_on_from_then(library: Library, clock: Clock) -> None:
+    library.add(make_voice(), FILES)
+    library.add(make_voice("kept", request_key="kept", permanent_at=START), FILES)
+    library.add(make_voice("hosted", request_key="hosted", backend="novita"), FILES)
+    clock.time = START + RETENTION - MOMENT
+    found = {key: library.again(key, "ada") for key in ("request", "kept", "hosted")}
+    ends = {key: voice and voice.expires_at for key, voice in found.items()}
+    assert ends == {"request": clock.time + RETENTION, "kept": None, "hosted": START + RETENTION}
+    clock.time += RETENTION - MOMENT
+    assert library.get("voice-1", "ada").expires_at == ends["request"]
+    assert refusal(library.get, "hosted", "ada").code == "expired_voice"
 
 
 def test_used_bytes_follow_what_is_there(library: Library) -> None:
@@ -287,7 +300,7 @@ UNDO_S = 20.0
 
 def gone_for_every_use(library: Library) -> None:
     assert library.voices("ada") == []
-    assert library.find("request", "ada") is None
+    assert library.again("request", "ada") is None
     for call in (library.get, library.keep, library.describe, lambda v, o: library.update_files(v, o, {})):
         assert refusal(call, "voice-1", "ada").code == "unknown_voice"
 

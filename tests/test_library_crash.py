@@ -28,7 +28,7 @@ from clone.library import Library
 from clone.likeness import Likeness
 from clone.settings import Settings
 from clone.store import Store
-from tests.voices import FILES, START, Clock, make_voice, open_library, refusal
+from tests.voices import FILES, START, Clock, make_voice, open_library, opened, refusal
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def library(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Ite
     if request.param == "remote":
         url = f"sqlite:///{tmp_path / 'elsewhere' / 'l.db'}"
         settings = replace(settings, database_url=url, store_url=f"memory://{uuid4().hex}")
-    library = Library(settings, Store(settings.store_url), clock)
+    library = opened(settings, clock)
     yield library
     library.close()
 
@@ -83,7 +83,7 @@ def test_home_and_database_are_private(home: Path, clock: Clock) -> None:
 
 def test_a_database_in_memory_serves_threads(tmp_path: Path, clock: Clock) -> None:
     settings = Settings.at(tmp_path, database_url="sqlite://", store_url=f"memory://{uuid4().hex}")
-    library = Library(settings, Store(settings.store_url), clock)
+    library = opened(settings, clock)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: library.add(make_voice(f"v{n}"), FILES), range(12)))
     assert len(library.voices("ada")) == 12
@@ -102,10 +102,16 @@ ADDED = {
 def make_older(home: Path, version: int) -> None:
     """Take a database file back to an older schema."""
     with sqlite3.connect(home / "library.db") as db:
+        for table in ("about", "unsettled", "paid_requests", "documents", "sentences"):
+            db.execute(f"DROP TABLE {table}")
         db.execute("DROP INDEX IF EXISTS voices_by_forgetting")
+        db.execute("DROP TABLE paid_requests")
         for column in (column for later, added in ADDED.items() if later > version for column in added):
             db.execute(f"ALTER TABLE voices DROP COLUMN {column}")
         db.execute("UPDATE schema_version SET version = :version", {"version": version})
+    for beside in (home / "audio").rglob("*"):  # what came with the seventh
+        if beside.name in ("library_id", "voice.json"):
+            beside.unlink()
 
 
 def test_migrations_run_once_in_order(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +192,7 @@ def test_lists_are_read_through_an_index(home: Path, clock: Clock) -> None:
 # What a kill leaves behind
 
 
-def test_reconcile_removes_what_has_no_row(home: Path, clock: Clock) -> None:
+def test_reconcile_takes_away_what_has_no_row(home: Path, clock: Clock) -> None:
     library = open_library(home, clock)
     voice = library.add(make_voice(), FILES)
     store = Store(str(home / "audio"))
@@ -196,7 +202,7 @@ def test_reconcile_removes_what_has_no_row(home: Path, clock: Clock) -> None:
     store.put("voices/voice-1/unnamed.npz", b"1")
     assert library.reconcile() == 4
     assert store.folders("voices") == ["voice-1"]
-    assert store.keys() == [f"voices/voice-1/{name}" for name in voice.files]
+    assert store.keys("voices") == [f"voices/voice-1/{name}" for name in (*voice.files, "voice.json")]
     assert not list((home / "audio" / ".partial").iterdir())
     assert library.reconcile() == 0
 
@@ -242,7 +248,7 @@ def test_a_failed_add_leaves_no_row_and_its_files_go(home: Path, clock: Clock, m
             library.add(make_voice(), FILES)
     assert library.voices("ada") == []
     library.purge()
-    assert Store(str(home / "audio")).keys() == []
+    assert Store(str(home / "audio")).keys("voices") == []
     assert library.add(make_voice(), FILES)
 
 
@@ -355,8 +361,8 @@ def test_rows_and_files_agree_after_every_kill(home: Path) -> None:
 def agrees(library: Library, home: Path) -> None:
     with library._reading.begin() as db:
         rows = db.execute(text("SELECT voice_id, files, n_bytes FROM voices")).mappings().all()
-    named = {f"voices/{row['voice_id']}/{name}" for row in rows for name in ("reference.wav", "profile.npz")}
+    kept = ("reference.wav", "profile.npz", "voice.json")
     store = Store(str(home / "audio"))
-    assert set(store.keys()) == named
+    assert set(store.keys()) == {"library_id", *(f"voices/{row['voice_id']}/{name}" for row in rows for name in kept)}
     assert set(store.folders("voices")) == {row["voice_id"] for row in rows}
     assert not list((home / "audio" / ".partial").iterdir())

@@ -41,7 +41,7 @@ def document(api: Served) -> schemathesis.BaseSchema:
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=str)
-@pytest.mark.parametrize("name", ["clone", "speak", "speakLater", "taskResult", "health"])
+@pytest.mark.parametrize("name", ["clone", "speak", "speakLater", "taskResult", "forget", "health"])
 def test_every_answer_is_documented(
     document: schemathesis.BaseSchema, name: str, mode: schemathesis.GenerationMode
 ) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import stat
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -26,6 +24,7 @@ from clone.errors import BusyError, FetchError, PublishError, TimbreError
 from clone.publish import MOUNT, PASSING, Publisher
 from clone.settings import Settings
 from clone.store import Store
+from clone.workspace import Presence, presence
 
 DATA = bytes(range(256)) * 20
 
@@ -172,11 +171,10 @@ def test_what_a_kill_left_is_swept_and_what_others_lend_stays(
     hourly: Publisher, settings: Settings, clock: list[float]
 ) -> None:
     hourly.lend_for(DATA, "mp3", at=AT)
-    with subprocess.Popen(["true"]) as gone:
-        gone.wait()
-    folder = settings.home / "lent"
-    living, later, sooner = os.getppid(), int(START) + 60, int(START) - 60
-    for name in (f"{gone.pid}-{later}-a.mp3", f"{living}-{sooner}-b.mp3", f"{os.getpid()}-{later}-c.mp3"):
+    folder, other = settings.home / "lent", Presence(settings.home)
+    gone, living, own = "0" * 16, other.claim(), presence(settings.home).name
+    later, sooner = int(START) + 60, int(START) - 60
+    for name in (f"{gone}-{later}-a.mp3", f"{living}-{sooner}-b.mp3", f"{own}-{later}-c.mp3"):
         (folder / name).write_bytes(DATA)
     (folder / f"{living}-{later}-d.mp3").write_bytes(DATA)
     assert hourly.sweep() == 3

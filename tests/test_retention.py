@@ -38,9 +38,9 @@ def test_it_is_deleted_when_the_process_ends(library: Library, home: Path) -> No
     retention.start()
     retention.forget("voice-1", "ada", 3600.0)
     retention.close()
-    assert not files_in(home / "audio")
+    assert not files_in(home / "audio" / "voices")
 
 
 def test_without_a_time_it_is_deleted_at_once(library: Library, home: Path) -> None:
     Retention(library, lambda: None).forget("voice-1", "ada", 0.0)
-    assert not files_in(home / "audio")
+    assert not files_in(home / "audio" / "voices")

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import requests
 
 from clone import contract
 from clone.api.asking import MAX_BODY_BYTES
+from clone.audio.write import wav_bytes
 from clone.rates import CALLS_PER_MINUTE
 from tests.serving import KEYS, TEXT, WITHIN_S, Served, bearer, decoded, files, kept_voice, owner_of, refusal, serving
+from tests.sounds import encode, tone
 
 TURBO = "speech-02-turbo"
 SEEDS_REQUEST = """curl \\
@@ -56,7 +59,7 @@ def test_the_seeds_own_example(api: Served, audio_url: str) -> None:
     assert "speech-01-hd" in stale["message"]
     assert all(model in stale["message"] for model in contract.MODELS)
     answer = curl(request.replace("speech-01-hd", "speech-2.8-turbo"))
-    assert sorted(answer) == ["demo_audio_url", "voice_id"]
+    assert sorted(answer) == ["demo_audio_url", "expires_at", "voice_id"]
     sound, rate, _ = decoded(requests.get(answer["demo_audio_url"], timeout=10).content)
     assert len(sound) / rate > 10
     # a preview does not keep a voice
@@ -76,7 +79,7 @@ def test_the_seeds_own_example(api: Served, audio_url: str) -> None:
         ({"audio_url": "file:///etc/passwd"}, "INVALID_AUDIO_FILE", "http"),
         ({"audio_url": "http://127.0.0.1:9/none.mp3"}, "INVALID_AUDIO_FILE", ""),
         ({"text": "Hello."}, "INVALID_REQUEST_BODY", "model"),
-        ({"text": "12.", "model": TURBO}, "INVALID_REQUEST_BODY", "no letter"),
+        ({"text": "-.", "model": TURBO}, "INVALID_REQUEST_BODY", "no letter"),
         ({"text": "a" * 2001, "model": TURBO}, "INVALID_REQUEST_BODY", "2,001"),
         ({"model": "speech-01-hd"}, "INVALID_REQUEST_BODY", "speech-01-hd"),
         ({"accuracy": 1.1}, "INVALID_REQUEST_BODY", "1.1"),
@@ -115,6 +118,26 @@ def test_a_recording_that_is_too_short(api: Served, tmp_path: Path) -> None:
         answer = api.post("/v3/minimax-voice-cloning", {"audio_url": f"{url}/short.wav"})
     body = refusal(answer, 400, "INVALID_AUDIO_FILE")
     assert body["metadata"] == {"code": "too_short", "field": "audio", "measured": "6.0", "limit": "10.0"}
+
+
+@pytest.mark.parametrize("kind", ["ogg", "flac", "webm"])
+def test_a_file_in_a_format_outside_the_contract(api: Served, tmp_path: Path, audio_url: str, kind: str) -> None:
+    (tmp_path / f"sound.{kind}").write_bytes(encode(tone(12.0, 48_000), 48_000, kind))
+    (tmp_path / f"clip.{kind}").write_bytes(encode(tone(4.0, 48_000), 48_000, kind))
+    with files(tmp_path) as url:
+        refused = api.post("/v3/minimax-voice-cloning", {"audio_url": f"{url}/sound.{kind}"})
+        prompt = {"prompt_audio_url": f"{url}/clip.{kind}", "prompt_text": "Hello."}
+        refused_prompt = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url, "clone_prompt": prompt})
+    told = {"code": "bad_format", "measured": kind, "limit": "mp3, m4a, wav"}
+    assert refusal(refused, 400, "INVALID_AUDIO_FILE")["metadata"] == told | {"field": "audio"}
+    assert refusal(refused_prompt, 400, "ILLEGAL_PROMPT")["metadata"] == told | {"field": "prompt_audio"}
+
+
+def test_a_file_that_is_too_big_though_it_could_be_made_smaller(api: Served, tmp_path: Path) -> None:
+    (tmp_path / "big.wav").write_bytes(wav_bytes(tone(220.0, 48_000), 48_000))
+    with files(tmp_path) as url:
+        answer = api.post("/v3/minimax-voice-cloning", {"audio_url": f"{url}/big.wav"})
+    assert refusal(answer, 400, "INVALID_AUDIO_FILE")["metadata"]["code"] == "too_big"
 
 
 # keys, paths, bodies
@@ -215,6 +238,26 @@ def test_too_many_calls_a_minute_and_too_much_at_once(tmp_path: Path, audio_url:
         assert 1 <= int(late.headers["Retry-After"]) <= 60
         assert api.post("/v3/minimax-voice-cloning", gone, KEYS[1]).status_code == 400  # others are not held up
         refusal(api.post("/v3/minimax-voice-cloning", {}), 400, "INVALID_REQUEST_BODY")  # nor is what is refused anyway
+
+
+def test_five_calls_at_once_on_one_key_wait_for_their_turn(api: Served, audio_url: str) -> None:
+    texts = [f"Good morning, number {i}." for i in range(5)]
+    with ThreadPoolExecutor(5) as pool:
+        body = {"audio_url": audio_url, "model": TURBO}
+        asked = [pool.submit(api.post, "/v3/minimax-voice-cloning", body | {"text": text}) for text in texts]
+        answers = [each.result() for each in asked]
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert len({answer.json()["voice_id"] for answer in answers}) == 5
+
+
+def test_what_has_no_effect_makes_no_other_voice(api: Served, audio_url: str, voice_id: str) -> None:
+    ends = [kept_voice(api, voice_id).ends]
+    for idle in ({"model": TURBO}, {"accuracy": 0.4}, {"text": None, "clone_prompt": None, "accuracy": None}):
+        answer = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url, **idle}).json()
+        assert answer["voice_id"] == voice_id
+        ends.append(answer["expires_at"])
+    assert ends == sorted(ends)
+    assert ends[-1] == kept_voice(api, voice_id).ends
 
 
 def test_a_full_queue_answers_503_and_leaving_stops_the_work(tmp_path: Path, audio_url: str) -> None:

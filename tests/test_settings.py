@@ -10,7 +10,7 @@ from platformdirs import user_data_path
 
 import clone.settings
 from clone.errors import TimbreError
-from clone.settings import Settings
+from clone.settings import Settings, has_screen
 
 
 def test_defaults() -> None:
@@ -117,3 +117,20 @@ def test_keys_are_read_and_never_shown() -> None:
     assert settings.novita_base_url == "http://127.0.0.1:9"
     assert not any(key in repr(settings) + str(settings) for key in ("nv-secret", "key-one", "key-two"))
     assert Settings.from_environment({}).novita_base_url == "https://api.novita.ai"
+
+
+@pytest.mark.parametrize(
+    ("environ", "seen"),
+    [
+        ({}, False),
+        ({"DISPLAY": ":0"}, True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, True),
+        ({"DISPLAY": ":0", "CI": "true"}, False),
+        ({"DISPLAY": "localhost:10.0", "SSH_CONNECTION": "10.0.0.2 50000 10.0.0.1 22"}, False),
+    ],
+)
+def test_a_browser_is_opened_only_where_it_is_seen(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], seen: bool
+) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    assert has_screen(environ) is seen

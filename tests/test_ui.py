@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,21 +19,14 @@ from clone.settings import Settings
 from clone.studio import Studio
 from clone.ui import language, listing, parts, words
 from clone.ui.examples import examples
-from clone.ui.files import VisitFiles, temporary_folder, wipe
+from clone.ui.files import VisitFiles, make_temporary_folder, temporary_folder
 from clone.ui.form import Form
 from clone.ui.running import Progress, explain
-from clone.ui.visitors import (
-    LOCAL_OWNER,
-    browser_secret,
-    is_local_visit,
-    is_loopback,
-    is_token,
-    new_token,
-    owner_of,
-)
+from clone.ui.visitors import COOKIE_LIFETIME, LOCAL_OWNER, Headers, Owners, is_loopback, is_token, new_token
 from tests.voices import make_voice
 
-HERE = [("host", "127.0.0.1:7860")]
+PORT = 7860
+HERE = [("host", f"127.0.0.1:{PORT}"), ("origin", f"http://127.0.0.1:{PORT}")]
 
 # whose visit it is
 
@@ -49,59 +43,60 @@ def test_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost", "localhost:80", "[::1]:7860", "[::1]"])
-def test_a_visit_from_this_machine_is_local(host: str) -> None:
-    assert is_local_visit("127.0.0.1", "", [("Host", host), ("User-Agent", "a browser")])
+def held(owners: Owners) -> Headers:
+    """What the owner's browser sends."""
+    return [*HERE, ("cookie", f"{owners.cookie}={owners.new_cookie()}")]
 
 
 @pytest.mark.parametrize(
-    ("server_name", "public_url", "headers"),
+    ("server_name", "port", "hosts"),
     [
-        ("0.0.0.0", "", HERE),
-        ("192.168.1.2", "", HERE),
-        ("127.0.0.1", "https://timbre.example", HERE),
-        ("127.0.0.1", "", []),
-        ("127.0.0.1", "", [("host", "timbre.example")]),
-        ("127.0.0.1", "", [("host", "localhost@timbre.example")]),
-        ("127.0.0.1", "", [("host", "timbre.example"), ("host", "127.0.0.1")]),
-        *(
-            ("127.0.0.1", "", [*HERE, (name, "1.2.3.4")])
-            for name in (
-                "X-Forwarded-For",
-                "x-forwarded-host",
-                "X-Forwarded-Proto",
-                "Forwarded",
-                "Via",
-                "X-Real-IP",
-                "CF-Connecting-IP",
-                "cf-ray",
-                "True-Client-IP",
-            )
-        ),
+        ("127.0.0.1", PORT, ("127.0.0.1:7860", "localhost:7860")),
+        ("localhost", 80, ("127.0.0.1", "localhost")),
+        ("[::1]", PORT, ("[::1]:7860",)),
+        ("127.0.0.2", PORT, ("127.0.0.2:7860",)),
+        ("0.0.0.0", PORT, ()),
+        ("192.168.1.2", PORT, ()),
     ],
 )
-def test_any_other_visit_is_not(server_name: str, public_url: str, headers: list[tuple[str, str]]) -> None:
-    assert not is_local_visit(server_name, public_url, headers)
+def test_an_owner_asks_by_what_is_bound(home: Path, server_name: str, port: int, hosts: tuple[str, ...]) -> None:
+    owners = Owners(Settings.at(home, server_name=server_name, server_port=port))
+    assert owners.hosts == hosts
+    for host in hosts:
+        assert owners.is_direct([("Host", host), ("User-Agent", "a browser")])
+    for host in ("", "0177.0.0.1:7860", "127.0.0.1:8000", "localhost@timbre.example", "timbre.example"):
+        assert not owners.is_direct([("Host", host)])
+    assert not owners.is_direct([])
+
+
+def test_where_an_address_is_given_out_nobody_is_the_owner(home: Path) -> None:
+    owners = Owners(Settings.at(home, public_url="https://timbre.example"))
+    assert owners.hosts == ()
+    assert not owners.is_owner(held(owners))
 
 
 def test_owners_follow_tokens_and_cannot_be_named(settings: Settings) -> None:
-    public = Settings.at(settings.home, public_url="https://timbre.example")
+    owners = Owners(settings)
     one, two = new_token(), new_token()
-    assert owner_of(one, HERE, public) == owner_of(one, HERE, public) != owner_of(two, HERE, public)
-    assert one not in owner_of(one, HERE, public)
-    assert owner_of(one, HERE, settings) == LOCAL_OWNER
+    assert owners.of(one, HERE) == owners.of(one, HERE) != owners.of(two, HERE)
+    assert one not in owners.of(one, HERE)
+    assert owners.of(one, held(owners)) == owners.of("", held(owners)) == LOCAL_OWNER
     for bad in (None, "", LOCAL_OWNER, "a" * 42, "a" * 44, "a" * 42 + "/", one + "\n", 7, [one], {"token": one}):
         assert not is_token(bad)
         with pytest.raises(TimbreError, match="lost track"):
-            owner_of(bad, HERE, public)
+            owners.of(bad, HERE)
 
 
-def test_the_browsers_secret_stays_and_is_nobody_elses(home: Path) -> None:
-    secret = browser_secret(home)
-    assert len(secret) >= 16
-    assert browser_secret(home) == secret
-    assert stat.S_IMODE((home / "page_secret").stat().st_mode) == 0o600
-    assert [path.name for path in home.iterdir()] == ["page_secret"]
+def test_a_cookie_ends_and_is_signed_by_its_home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    owners = Owners(settings)
+    headers = held(owners)
+    assert Owners(settings).is_owner(headers)  # after a restart
+    with monkeypatch.context() as later:
+        ends = time.time() + COOKIE_LIFETIME.total_seconds() + 1
+        later.setattr(time, "time", lambda: ends)
+        assert not owners.is_owner(headers)
+    (settings.home / "owner_secret").unlink()
+    assert not Owners(settings).is_owner(headers)
 
 
 # what goes into the page
@@ -199,8 +194,8 @@ def test_what_was_not_expected_is_not_told(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_visits_files_go_with_it(home: Path) -> None:
+    make_temporary_folder(home)
     folder = temporary_folder(home)
-    wipe(folder)
     files = VisitFiles(folder)
     outside = home / "kept.wav"
     outside.write_bytes(b"kept")
@@ -219,8 +214,8 @@ def test_a_visits_files_go_with_it(home: Path) -> None:
 
 
 def test_only_what_is_about_a_voice_can_go(home: Path) -> None:
+    make_temporary_folder(home)
     folder = temporary_folder(home)
-    wipe(folder)
     files = VisitFiles(folder)
     one, two = files.new("visit", "timbre-one.wav"), files.new("visit", "timbre-two.wav")
     one.write_bytes(b"1")
@@ -245,13 +240,16 @@ def test_a_hosted_voice_may_have_a_slash_in_its_id(home: Path) -> None:
     assert not path.exists()
 
 
-def test_what_an_earlier_run_left_is_wiped(home: Path) -> None:
+def test_what_a_run_left_that_is_gone_is_removed_and_what_is_there_stays(home: Path) -> None:
+    make_temporary_folder(home)
     folder = temporary_folder(home)
-    wipe(folder)
-    (folder / "left.wav").write_bytes(b"left")
-    wipe(folder)
-    assert list(folder.iterdir()) == []
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    (folder / "mine.wav").write_bytes(b"mine")
+    (folder.parent / "0123456789abcdef").mkdir()
+    (folder.parent / "left.wav").write_bytes(b"left, by a version that had one folder for all")
+    make_temporary_folder(home)
+    assert [path.relative_to(folder.parent) for path in folder.parent.iterdir()] == [Path(folder.name)]
+    assert (folder / "mine.wav").exists()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent, home)} == {0o700}
 
 
 # the form
@@ -323,8 +321,7 @@ def test_a_filled_in_form_is_an_order() -> None:
         ({"prompt_audio": __file__}, "prompt_text"),
         ({"prompt_audio": __file__, "prompt_text": "No end"}, "prompt_text"),
         ({"prompt_audio": "/gone.wav", "prompt_text": "It is gone."}, "prompt_audio"),
-        ({"text": ""}, "text"),
-        ({"text": None}, "text"),
+        ({"text": "…"}, "text"),
         ({"text": "a" * (contract.TEXT_MAX_CHARS + 1)}, "text"),
         ({"model": "any"}, "model"),
         ({"consent": False}, "consent"),
@@ -333,6 +330,14 @@ def test_a_filled_in_form_is_an_order() -> None:
 )
 def test_each_fault_is_at_its_field(changes: dict[str, object], field: str) -> None:
     assert [fault.field for fault in form(**changes).faults()] == [field]
+
+
+@pytest.mark.parametrize("text", [None, "", "  \n"])
+def test_a_form_without_a_text_asks_for_no_preview(text: str | None) -> None:
+    filled = form(text=text)
+    assert filled.faults() == []
+    options = filled.order("me", filled.given.check()).options
+    assert (options.text, options.model) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from clone.ui.examples import examples
 from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.running import Desk
 from clone.ui.takes import Takes
-from clone.ui.visitors import new_token, owner_of
+from clone.ui.visitors import Owners, new_token
 from clone.ui.voices import voices_panel
 from tests.studios import TEXT, TURBO
 
@@ -28,9 +28,9 @@ VISIT = gr.Request(session_hash="one", headers={"host": "timbre.example"})
 
 @pytest.fixture
 def cloning(studio: Studio, settings: Settings) -> Cloning:
-    desk = Desk(studio, settings, VisitFiles(temporary_folder(settings.home)), Takes())
+    desk = Desk(studio, Owners(settings), VisitFiles(temporary_folder(settings.home)), Takes())
     with gr.Blocks():
-        inputs = (*panels.voice_panel(), panels.preview_panel(), panels.run_panel(True, False))
+        inputs = (*panels.voice_panel(), panels.preview_panel(), panels.run_panel())
         outputs = (outcomes.result_panel(), voices_panel())
     return Cloning(desk, inputs, outputs)
 
@@ -70,16 +70,16 @@ def test_a_run_ends_when_it_is_asked_to(cloning: Cloning, studio: Studio, settin
     cloning.stop(VISIT)
     [updates] = news
     assert words.STOPPED in updates[cloning.run.progress]
-    assert studio.voices(owner_of(TOKEN, VISIT.headers.items(), settings)) == []
+    assert studio.voices(Owners(settings).of(TOKEN, VISIT.headers.items())) == []
     cloning.stop(VISIT)  # nothing runs any more
 
 
 def test_what_is_done_is_shown_to_who_asks_to_stop(cloning: Cloning, studio: Studio, settings: Settings) -> None:
     news = run(cloning)
     follow_until(news, cloning, "Comparing")
-    wait_for(lambda: studio.voices(owner_of(TOKEN, VISIT.headers.items(), settings)))
+    wait_for(lambda: studio.voices(Owners(settings).of(TOKEN, VISIT.headers.items())))
     cloning.stop(VISIT)
     [updates] = news
     assert updates[cloning.result.card]["visible"]
-    [voice] = studio.voices(owner_of(TOKEN, VISIT.headers.items(), settings))
+    [voice] = studio.voices(Owners(settings).of(TOKEN, VISIT.headers.items()))
     assert updates[cloning.result.voice_id] == voice.voice_id

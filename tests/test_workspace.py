@@ -45,3 +45,11 @@ def test_what_the_dead_left_is_swept_and_the_living_keep_theirs(tmp_path: Path) 
     with workspace.folder() as mine:
         workspace.sweep()
         assert list((tmp_path / "work").iterdir()) == [mine]
+
+
+def test_what_is_lent_goes_with_the_process_and_nobody_elses(tmp_path: Path) -> None:
+    workspace, other = Workspace(tmp_path / "work"), Workspace(tmp_path / "work")
+    with workspace.folder() as mine, other.folder() as theirs:
+        (mine / "file").write_bytes(b"x")
+        workspace.close()
+        assert list((tmp_path / "work").iterdir()) == [theirs]

@@ -20,11 +20,18 @@ MOMENT = timedelta(microseconds=1)
 
 
 class Clock:
+    """Set by hand; the machine's seconds go with it, but for where it is ``wrong`` by so much."""
+
     def __init__(self) -> None:
         self.time = START
+        self.wrong = timedelta()
+        self.boot = "first"
 
     def __call__(self) -> datetime:
-        return self.time
+        return self.time + self.wrong
+
+    def uptime(self) -> tuple[str, float]:
+        return self.boot, (self.time - START).total_seconds()
 
 
 def make_voice(voice_id: str = "voice-1", owner: str = "ada", **changes: Any) -> Voice:
@@ -47,8 +54,14 @@ def make_voice(voice_id: str = "voice-1", owner: str = "ada", **changes: Any) ->
 
 
 def open_library(home: Path, clock: Clock) -> Library:
-    settings = Settings.at(home)
-    return Library(settings, Store(settings.store_url), clock)
+    return opened(Settings.at(home), clock)
+
+
+def opened(settings: Settings, clock: Clock) -> Library:
+    """Open a library and purge it, as every start does: its clock is known from then on."""
+    library = Library(settings, Store(settings.store_url), clock, clock.uptime)
+    library.purge()
+    return library
 
 
 def refusal(call: Any, *args: Any) -> VoiceError:

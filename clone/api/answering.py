@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from clone.api.asking import retry_after_s
 from clone.audio.encode import Encoder
 from clone.contract import MODELS
-from clone.errors import BusyError, TimbreError, VoiceError
+from clone.errors import BusyError, TimbreError, VoiceError, disk_full
 from clone.t2a import AudioSetting
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,15 @@ NEWEST = MODELS[-2:]
 
 def error_answer(error: TimbreError) -> JSONResponse:
     """Return an error of ours as the hosted service would word it."""
-    status, reason = _status(error)
+    return _answer(error, *_status(error))
+
+
+def no_voice(error: VoiceError) -> JSONResponse:
+    """Return that there is no such voice to one who asks for the voice itself, not for work with it."""
+    return _answer(error, error.status, "VOICE_NOT_FOUND")
+
+
+def _answer(error: TimbreError, status: int, reason: str) -> JSONResponse:
     code = f" ({error.service_code})" if error.service_code else ""
     told = {"code": error.code, "field": error.field, "measured": error.measured, "limit": error.limit}
     metadata = {name: str(value) for name, value in told.items() if value is not None}
@@ -64,6 +72,12 @@ async def not_found(request: Request, error: Exception) -> Response:
     message = "There is no such API." if error.status_code == 404 else f"It does not take {request.method}."
     headers = dict(error.headers or {})
     return _flat(error.status_code, "API_NOT_FOUND", f"{message} See /docs.", {}, headers)
+
+
+async def failed_by_disk(request: Request, error: Exception) -> Response:
+    """Answer what the operating system refused: a full disk by its name, the rest as nothing that anybody foresaw."""
+    full = disk_full(error)
+    return error_answer(full) if full else await failed(request, error)
 
 
 async def failed(request: Request, error: Exception) -> Response:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar, cast
 
@@ -21,6 +22,8 @@ MAX_BODY_BYTES = 1_000_000
 BODY_WITHIN_S = 30.0
 AT_ONCE = 64
 """Requests that may wait in a thread at once; the studio's queue refuses more long before."""
+
+LOOK_AGAIN_S = 1.0
 
 Asked = TypeVar("Asked", bound=BaseModel)
 _END = object()
@@ -106,6 +109,38 @@ class Follower:
         """Lend ``events``; the work has stopped, or been told to, on the way out."""
         async with aclosing(cast(Any, self.events(request, work))) as events:
             yield events
+
+
+class Health:
+    """One look for all who ask at once, and again for those who ask a second later: anybody may, without a key.
+
+    Args:
+        look: raises a TimbreError where something is not as it should be.
+    """
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self._look = look
+        self._lock = asyncio.Lock()
+        self._looked_at = -LOOK_AGAIN_S
+        self._error: TimbreError | None = None
+
+    async def check(self) -> None:
+        """Raise what the look raises."""
+        asked_at = time.monotonic()
+        async with self._lock:
+            if self._looked_at <= asked_at - LOOK_AGAIN_S:
+                self._error = await to_thread.run_sync(self._seen)
+                self._looked_at = time.monotonic()
+            error = self._error
+        if error:
+            raise error
+
+    def _seen(self) -> TimbreError | None:
+        try:
+            self._look()
+        except TimbreError as error:
+            return error
+        return None
 
 
 def retry_after_s(error: TimbreError) -> int | None:

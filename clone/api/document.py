@@ -43,15 +43,20 @@ ERRORS: dict[int, tuple[str, str, str]] = {
     404: (
         "API_NOT_FOUND",
         "There is no such API. See /docs.",
-        "No such path or model, or no such task (TASK_NOT_FOUND).",
+        "No such path or model, no such task (TASK_NOT_FOUND), or no such voice (VOICE_NOT_FOUND).",
     ),
     429: (
         "RATE_LIMIT_EXCEEDED",
-        "You have 2 jobs going on already.",
+        "8 jobs of yours are waiting; at most 8 may wait.",
         "Too much at once, or too many calls in a minute.",
     ),
     500: ("TASK_FAILED", "Something went wrong on this side.", "It failed here; the trace id is in metadata."),
-    503: ("SERVICE_NOT_AVAILABLE", "16 jobs are waiting; at most 16 may wait.", "The queue is full."),
+    503: (
+        "SERVICE_NOT_AVAILABLE",
+        "16 jobs are waiting; at most 16 may wait.",
+        "The queue is full, or the library is held by another program.",
+    ),
+    507: ("TASK_FAILED", "The disk that Timbre keeps its files on is full.", "The disk is full; nothing was kept."),
 }
 
 ABOUT = f"""MiniMax Quick Voice Cloning, served by Timbre and done on this machine.
@@ -92,6 +97,7 @@ def _fixed() -> Json:
             "/v3/minimax-{model}": {"post": _speak()},
             "/v3/async/minimax-{model}": {"post": _speak_later()},
             "/v3/async/task-result": {"get": _task_result()},
+            "/v3/voices/{voice_id}": {"delete": _forget()},
             "/healthz": {"get": _health()},
         },
         "components": {
@@ -115,7 +121,7 @@ def _clone() -> Json:
     examples = {"preview": example, "prompt": {"audio_url": example["audio_url"], "clone_prompt": prompt}}
     answer = _json({"$ref": "#/components/schemas/CloneResponse"}, {"preview": preview, "no preview": voice})
     return _operation(
-        "clone", "Clone a voice", about, answer, [400, 403, 429, 500, 503], body=("CloneRequest", examples)
+        "clone", "Clone a voice", about, answer, [400, 403, 429, 500, 503, 507], body=("CloneRequest", examples)
     )
 
 
@@ -140,7 +146,7 @@ def _speak() -> Json:
         "sentence, then one with status 2; what is streamed is hex, and no wav."
     )
     body = ("SpeechRequest", {"hex": example, "url": link, "stream": {**example, "stream": True}})
-    return _operation("speak", "Speak", about, answer, [400, 403, 404, 429, 500, 503], body=body, given=[_model()])
+    return _operation("speak", "Speak", about, answer, [400, 403, 404, 429, 500, 503, 507], body=body, given=[_model()])
 
 
 def _speak_later() -> Json:
@@ -148,7 +154,7 @@ def _speak_later() -> Json:
     about = f"For texts up to {SPEECH_TASK_MAX_CHARS:,} characters. A task that a restart interrupts begins again."
     answer = _json(_strings("task_id"), {"taken": {"task_id": "7d2c1c5e-0f0e-4f3a-8f9b-0a7a5f1c9d11"}})
     body = ("AsyncSpeechRequest", {"mp3": example})
-    errors = [400, 403, 404, 429, 500, 503]
+    errors = [400, 403, 404, 429, 500, 503, 507]
     return _operation("speakLater", "Speak later", about, answer, errors, body=body, given=[_model()])
 
 
@@ -163,13 +169,24 @@ def _task_result() -> Json:
     answer = _json({**schema, "properties": properties}, {"spoken": {"task": done, "audios": [found]}})
     given = {"name": "task_id", "in": "query", "required": True, "schema": {"type": "string", "minLength": 1}}
     about = "audio_url_ttl is how long links live, in seconds, as text."
-    return _operation("taskResult", "How a task stands", about, answer, [400, 403, 404, 500], given=[given])
+    return _operation("taskResult", "How a task stands", about, answer, [400, 403, 404, 500, 503], given=[given])
+
+
+def _forget() -> Json:
+    given = {"name": "voice_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    about = (
+        "Its recordings are deleted at once, expired or not. One that is unknown, gone or another key's is answered "
+        "with 404. What the hosted service has of a voice stays there."
+    )
+    answer = _json(_strings("voice_id"), {"gone": {"voice_id": "voice_…"}})
+    return _operation("forget", "Forget a voice", about, answer, [400, 403, 404, 500, 503, 507], given=[given])
 
 
 def _health() -> Json:
     schema = {"type": "object", "required": ["status", "ready"], "properties": {"ready": {"type": "boolean"}}}
     answer = _json(schema, {"ready": {"status": "ok", "ready": True}})
-    return {**_operation("health", "Is it up?", "ready: the models are loaded.", answer, [500]), "security": []}
+    about = "ready: the models are loaded. 503: the library can't be had just now."
+    return {**_operation("health", "Is it up?", about, answer, [500, 503, 507]), "security": []}
 
 
 def _operation(

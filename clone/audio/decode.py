@@ -1,4 +1,4 @@
-"""Decoding the sound of an open file: within bounds, chunk by chunk, to one mono float32 array."""
+"""Decoding the sound of an open file: within bounds, chunk by chunk, to the part of it that is kept, mono float32."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ from collections.abc import Iterator
 import av
 import av.error
 import numpy as np
+import soxr  # as librosa does, without the seconds that importing librosa's numba takes
 
 from clone.audio import formats
 from clone.contract import clock
 from clone.errors import AudioError
-from clone.jobs import Stop
 
 MAX_INTAKE_S = 3600.0
 SAMPLE_RATE_MIN_HZ = 8_000
 SAMPLE_RATE_MAX_HZ = 192_000
 MAX_CHANNELS = 8
+MAX_SAMPLES = int((MAX_INTAKE_S + 1.0) * 96_000 * 2)
+"""Decoded samples of all channels: the longest there may be in stereo at 96 kHz. Lossless silence costs no bytes."""
+
+KEPT_RATE_MAX_HZ = 48_000
+"""Higher rates are resampled to this one while they are decoded: what they add is not heard, and takes gigabytes."""
+
+_FRAME_MAX = 1 << 18
+"""Samples in one frame: no encoder's has more than 65,536, and a header may ask for millions."""
 
 ANTIPHASE_RATIO = 0.01
 """Channels whose mean keeps less than this share of their energy (-20 dB) cancel each other: one is taken alone."""
@@ -27,35 +35,47 @@ _FORMATS_ADVICE = "Give an mp3, m4a or wav file, or record with the microphone."
 
 
 class Sound:
-    """The sound stream of an open container, decoded to mono chunk by chunk into one growing buffer.
+    """The sound stream of an open container, decoded to mono chunk by chunk.
+
+    Args:
+        container: open.
+        kind: as ``formats.kind`` gave it.
+        channel: the one to take alone; None for the mean of all.
+        part: what is kept of it: from which second on, and how many seconds.
 
     Attributes:
         format: as in ``Recording``.
         has_video: whether a moving picture is there too.
         declared_s: length by the header, None if it does not say.
-        sample_rate: Hz.
-        n_samples: samples decoded so far.
+        sample_rate: Hz, as decoded.
+        n_samples: samples decoded so far, of one channel.
         lost_s: seconds in packets that could not be decoded.
         broken: whether the container broke off while it was read.
     """
 
-    def __init__(self, container: av.container.InputContainer, kind: str, channel: int | None) -> None:
+    def __init__(
+        self, container: av.container.InputContainer, kind: str, channel: int | None, part: tuple[float, float]
+    ) -> None:
         if not container.streams.audio:
             raise no_audio()
         stream = container.streams.audio[0]
         if stream.codec_context is None or stream.codec_context.name not in formats.DECODERS:
             raise not_audio("The sound in this file is encoded in a way that can't be read.")
+        stream.codec_context.options = {"max_samples": str(_FRAME_MAX)}
         self._container, self._stream, self._channel = container, stream, channel
         self.has_video = any(s.type == "video" and not _is_cover(s) for s in container.streams)
         self.format = _format(kind, stream.codec_context.name, self.has_video)
         self.declared_s = _declared_s(container, stream)
         self.sample_rate = _checked_rate(stream.codec_context.sample_rate)
         _check_channels(stream.codec_context.channels)
+        self.n_channels = stream.codec_context.channels
         self.n_samples, self.lost_s, self._end_s = 0, 0.0, 0.0
         self.broken = False
+        self._n_decoded = 0
         self._mono_energy = self._channel_energy = 0.0
         self._packer: av.AudioResampler | None = None
-        self._buffer = np.empty(_GROWTH, np.float32)
+        self._part = part
+        self._kept: Kept | None = None
 
     @property
     def measured_s(self) -> float:
@@ -67,15 +87,14 @@ class Sound:
         """Whether the channels cancel each other when they are mixed."""
         return self._channel is None and self._mono_energy < ANTIPHASE_RATIO * self._channel_energy
 
-    def samples(self) -> np.ndarray:
-        """Return what was decoded, float32, shape (n_samples,)."""
-        self._buffer.resize(self.n_samples, refcheck=False)  # in place: no second copy
-        return self._buffer
+    def kept(self) -> tuple[np.ndarray, int]:
+        """Return what is kept, float32, shape (n_samples,), within [-1, 1], and its rate in Hz."""
+        kept = self._kept or Kept(self.sample_rate, self._part)
+        return kept.samples(), kept.sample_rate
 
-    def decode(self, stop: Stop) -> None:
+    def decode(self) -> None:
         """Decode everything, within the bounds."""
         for frame in self._frames():
-            stop.check()
             if frame.sample_rate != self.sample_rate:
                 if self.n_samples:
                     raise damaged(self.measured_s, self.declared_s)
@@ -85,6 +104,8 @@ class Sound:
                 self._take(packed)
             if self.n_samples > MAX_INTAKE_S * self.sample_rate:
                 raise too_long(self.n_samples / self.sample_rate)
+            self._n_decoded += frame.samples * frame.layout.nb_channels
+            check_samples(self._n_decoded)
 
     def _frames(self) -> Iterator[av.AudioFrame]:
         packets = self._container.demux(self._stream)
@@ -121,14 +142,65 @@ class Sound:
         if len(channels) > 1:
             self._mono_energy += energy
             self._channel_energy += float(np.vdot(channels, channels)) / len(channels)
-        while self.n_samples + len(mono) > len(self._buffer):
-            self._buffer.resize(len(self._buffer) + _GROWTH, refcheck=False)
-        self._buffer[self.n_samples : self.n_samples + len(mono)] = mono
+        self._kept = self._kept or Kept(self.sample_rate, self._part)
+        self._kept.take(mono)
         self.n_samples += len(mono)
         if frame.pts is not None and frame.time_base:
             start = self._stream.start_time or 0
             end_pts = frame.pts * frame.time_base - start * (self._stream.time_base or 0)
             self._end_s = float(end_pts) + len(mono) / self.sample_rate
+
+
+class Kept:
+    """The part of a sound that is kept, at KEPT_RATE_MAX_HZ at most, in one growing buffer.
+
+    Args:
+        sample_rate: Hz, of what is taken.
+        part: from which second on, and how many seconds.
+
+    Attributes:
+        sample_rate: Hz, of what is kept.
+    """
+
+    def __init__(self, sample_rate: int, part: tuple[float, float]) -> None:
+        self.sample_rate = min(sample_rate, KEPT_RATE_MAX_HZ)
+        self._stream: soxr.ResampleStream | None = None
+        if sample_rate != self.sample_rate:
+            self._stream = soxr.ResampleStream(sample_rate, self.sample_rate, 1, dtype="float32", quality="HQ")
+        self._n_before, self._n_left = (round(each_s * sample_rate) for each_s in part)
+        self._peak = 0.0
+        self._n_samples = 0
+        self._buffer = np.empty(_GROWTH, np.float32)
+
+    def take(self, mono: np.ndarray) -> None:
+        """Take the next samples of the sound, float32, shape (n_samples,)."""
+        self._peak = max(self._peak, float(mono.max(initial=0.0)), -float(mono.min(initial=0.0)))
+        part = mono[self._n_before : self._n_before + self._n_left]
+        self._n_before = max(self._n_before - len(mono), 0)
+        self._n_left -= len(part)
+        if len(part):
+            self._add(self._stream.resample_chunk(np.ascontiguousarray(part)) if self._stream else part)
+
+    def samples(self) -> np.ndarray:
+        """Return what is kept, turned down until the whole sound's peak is within [-1, 1].
+
+        Lossy formats overshoot full scale by a little, and float wav may hold anything: turning down distorts nothing,
+        clipping does.
+        """
+        if self._stream:
+            self._add(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
+        self._buffer.resize(self._n_samples, refcheck=False)  # in place: no second copy
+        peak = max(self._peak, float(self._buffer.max(initial=0.0)), -float(self._buffer.min(initial=0.0)))
+        if peak > 1.0:
+            self._buffer /= np.float32(peak)
+        return self._buffer
+
+    def _add(self, samples: np.ndarray) -> None:
+        end = self._n_samples + len(samples)
+        if end > len(self._buffer):
+            self._buffer.resize(max(len(self._buffer) + _GROWTH, end), refcheck=False)
+        self._buffer[self._n_samples : end] = samples
+        self._n_samples = end
 
 
 def _channels(frame: av.AudioFrame) -> np.ndarray:
@@ -186,6 +258,19 @@ def _check_channels(n_channels: int) -> None:
         )
 
 
+def check_samples(n_samples: float) -> None:
+    """Refuse more than MAX_SAMPLES samples of all channels."""
+    if n_samples > MAX_SAMPLES:
+        raise AudioError(
+            f"The recording holds {n_samples / 1e6:,.0f} million samples; at most {MAX_SAMPLES / 1e6:,.0f} million "
+            "can be read.",
+            code="too_many_samples",
+            measured=round(n_samples),
+            limit=MAX_SAMPLES,
+            advice="Export it in mono at 44,100 Hz.",
+        )
+
+
 def not_audio(message: str) -> AudioError:
     """Return the refusal of a file that holds nothing we can decode."""
     return AudioError(message, code="not_audio", advice=_FORMATS_ADVICE)
@@ -204,6 +289,25 @@ def too_long(duration_s: float) -> AudioError:
         measured=round(duration_s, 2),
         limit=MAX_INTAKE_S,
         advice="Cut out the part to clone from.",
+    )
+
+
+def too_many_parts(limit: int) -> AudioError:
+    """Return the refusal of a file that is cut into far more pieces than a recording is."""
+    return AudioError(
+        f"The file consists of more than {limit:,} pieces, as no recording of an hour does.",
+        code="too_many_parts",
+        limit=limit,
+        advice=_EXPORT_AGAIN,
+    )
+
+
+def too_much_work() -> AudioError:
+    """Return the refusal of a file that takes more time or memory than any recording."""
+    return AudioError(
+        "Reading this file takes more computing time or memory than a recording does.",
+        code="too_much_work",
+        advice="Export it again as mp3 or wav, without its tags and pictures.",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.signal import lfilter
 
 from clone.audio.quality import frame_power
 from clone.audio.read import resample
@@ -158,7 +159,24 @@ def integrated_loudness(samples: np.ndarray, sample_rate: int) -> float:
         )
     import pyloudnorm  # brings scipy's filters
 
-    return float(pyloudnorm.Meter(sample_rate).integrated_loudness(samples))
+    meter = pyloudnorm.Meter(sample_rate)
+    meter._filters = {name: _Stage(stage) for name, stage in meter._filters.items()}
+    return float(meter.integrated_loudness(samples))
+
+
+class _Stage:
+    """A filter of pyloudnorm's, in place and in parts: as it is, it takes eight bytes a sample three times over."""
+
+    def __init__(self, stage: Any) -> None:
+        self._b, self._a, self._gain = stage.b, stage.a, stage.passband_gain
+
+    def apply_filter(self, samples: np.ndarray) -> np.ndarray:
+        state = np.zeros(max(len(self._a), len(self._b)) - 1)
+        for start in range(0, len(samples), _PEAK_CHUNK):
+            part = slice(start, start + _PEAK_CHUNK)
+            filtered, state = lfilter(self._b, self._a, samples[part], zi=state)
+            samples[part] = self._gain * filtered
+        return samples
 
 
 def true_peak_dbtp(samples: np.ndarray, sample_rate: int) -> float:
@@ -173,7 +191,7 @@ def true_peak_dbtp(samples: np.ndarray, sample_rate: int) -> float:
 
     Source: ITU-R BS.1770-4, annex 2: four times oversampled.
     """
-    peak = float(np.abs(samples).max(initial=0.0))
+    peak = max(float(samples.max(initial=0.0)), -float(samples.min(initial=0.0)))
     for start in range(0, len(samples), _PEAK_CHUNK):
         before = min(_PEAK_MARGIN, start)
         chunk = samples[start - before : start + _PEAK_CHUNK + _PEAK_MARGIN]

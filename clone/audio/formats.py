@@ -13,6 +13,8 @@ Bytes = bytes | memoryview
 SYNC_SEARCH_BYTES = 65_536
 """How far into a file (after its tags) the first mp3 frame is looked for."""
 
+_MAX_TAGS = 16
+
 DEMUXERS = {"mp3": "mp3", "mp4": "mov", "wav": "wav", "webm": "matroska", "ogg": "ogg", "flac": "flac"}
 """Kind of container → FFmpeg's demuxer."""
 
@@ -61,6 +63,14 @@ def id3_bytes(data: bytes) -> int:
     return 10 + size + (10 if data[5] & 0x10 else 0)
 
 
+def after_tags(read_at: Callable[[int, int], bytes]) -> int:
+    """Return where the ID3v2 tags at a file's beginning end; some files carry two, none more than _MAX_TAGS."""
+    start = 0
+    for _ in range(_MAX_TAGS):
+        start += id3_bytes(read_at(start, 10))
+    return start
+
+
 def kind(read_at: Callable[[int, int], bytes]) -> str | None:
     """Return the kind of container a file is.
 
@@ -79,9 +89,7 @@ def kind(read_at: Callable[[int, int], bytes]) -> str | None:
         return "webm"
     if head[4:8] in _MP4_BOXES:
         return "mp4"
-    start = 0
-    while tag := id3_bytes(read_at(start, 10)):  # some files carry two
-        start += tag
+    start = after_tags(read_at)
     if read_at(start, 4) == b"fLaC":
         return "flac"
     return "mp3" if mp3_start(read_at, start) is not None else None

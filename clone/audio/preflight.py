@@ -14,7 +14,7 @@ from clone import contract
 from clone.audio import quality
 from clone.audio.enhance import LOUDNESS_BLOCK_S, integrated_loudness, true_peak_dbtp
 from clone.audio.finding import Finding, Report
-from clone.audio.read import Recording
+from clone.audio.read import MAX_KEPT_S, Recording
 from clone.errors import AudioError, PromptError
 
 SILENCE_PEAK_DBFS = -60.0
@@ -26,7 +26,7 @@ SPEECH_MIN_S = 1.0
 PROMPT_SPEECH_MIN_S = 0.25
 """Speech that must be in a prompt clip: one short word."""
 
-EXAMINED_S = 900.0
+EXAMINED_S = MAX_KEPT_S
 """How much of a very long recording is looked at: a quarter of an hour holds a good minute, and takes seconds."""
 
 # Chosen on 19 recordings of six speakers (bench/faults.py): clean speech lies on one side, the fault on the other.
@@ -79,20 +79,21 @@ def check(recording: Recording, n_bytes_to_clone: int, speech_spans: Spans) -> R
     return Report(tuple(findings))
 
 
-def complete(report: Report, voices: np.ndarray, language: tuple[str, float] | None) -> Report:
+def complete(report: Report, voices: np.ndarray, language: tuple[str, float] | None, name: str = "") -> Report:
     """Add what only the models can tell.
 
     Args:
         report: check()'s.
         voices: unit speaker embeddings of 0.8 s windows every 0.4 s of the speech, float32, shape (n_windows, 256).
         language: ISO 639-1 code and how sure it is; None when nobody spoke.
+        name: what people call the language.
 
     Returns:
         The report with ``speakers`` (cosine of its two most different halves) and ``language`` (code).
     """
     more = [_speakers(voices)]
     if language is not None and language[1] >= LANGUAGE_SURE:
-        more.append(Finding("language", "info", language[0], None, f"The language heard is “{language[0]}”."))
+        more.append(Finding("language", "info", language[0], None, f"The language heard is {name}."))
     return Report((*report.findings, *more))
 
 

@@ -5,7 +5,7 @@ Every measure is of float32 mono samples and says nothing about what is good eno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy import signal
@@ -55,6 +55,25 @@ DECAY_RANGE_DB = (12.0, 45.0)
 
 DECAY_SHARE = 0.1
 
+_AT_ONCE = 1 << 20
+"""Samples that are measured at once: a quarter of an hour has 40 times as many, and measures several copies."""
+
+
+def framed(samples: np.ndarray, n: int) -> Iterator[np.ndarray]:
+    """Yield samples as frames, a few seconds of them at a time.
+
+    Args:
+        samples: shape (n_samples,); what is left over at the end is left out.
+        n: samples in a frame.
+
+    Yields:
+        Views, shape (n_frames, n).
+    """
+    step = max(_AT_ONCE // n, 1) * n
+    for start in range(0, len(samples) // n * n, step):
+        part = samples[start : start + step]
+        yield part[: len(part) // n * n].reshape(-1, n)
+
 
 def frame_power(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """Return the mean power above RUMBLE_HZ of each frame of FRAME_S.
@@ -67,12 +86,14 @@ def frame_power(samples: np.ndarray, sample_rate: int) -> np.ndarray:
         float32, shape (n_frames,).
     """
     n = round(FRAME_S * sample_rate)
-    n_frames = len(samples) // n
-    if not n_frames:
-        return np.zeros(0, np.float32)
     sections = signal.butter(4, RUMBLE_HZ, "highpass", fs=sample_rate, output="sos").astype(np.float32)
-    frames = signal.sosfilt(sections, samples[: n_frames * n]).reshape(-1, n)
-    return np.asarray(np.einsum("ij,ij->i", frames, frames) / n)
+    state = np.zeros((len(sections), 2), np.float32)
+    powers = [np.zeros(0, np.float32)]
+    for frames in framed(samples, n):
+        filtered, state = signal.sosfilt(sections, frames.reshape(-1), zi=state)
+        filtered = filtered.reshape(-1, n)
+        powers.append(np.einsum("ij,ij->i", filtered, filtered) / n)
+    return np.concatenate(powers)
 
 
 def clipped_spans(samples: np.ndarray, sample_rate: int) -> list[tuple[float, float]]:
@@ -86,16 +107,15 @@ def clipped_spans(samples: np.ndarray, sample_rate: int) -> list[tuple[float, fl
         (start, end) in seconds, in order, apart.
     """
     n = round(CLIP_BLOCK_S * sample_rate)
-    n_blocks = len(samples) // n
-    if not n_blocks:
-        return []
-    blocks = samples[: n_blocks * n].reshape(n_blocks, n)
-    loud = CLIP_LOUD_SHARE * float(np.abs(samples).max())
-    flat = np.zeros(n_blocks)
-    for signed in (blocks, -blocks):
-        top = signed.max(axis=1, keepdims=True)
-        flat = np.maximum(flat, np.where(top[:, 0] > loud, (signed > CLIP_NEAR_PEAK * top).mean(axis=1), 0.0))
-    return _runs(flat >= CLIP_BLOCK_SHARE, n / sample_rate)
+    loud = CLIP_LOUD_SHARE * float(max(samples.max(initial=0.0), -samples.min(initial=0.0)))
+    flat = [np.zeros(0, bool)]
+    for blocks in framed(samples, n):
+        shares = []
+        for signed in (blocks, -blocks):
+            top = signed.max(axis=1, keepdims=True)
+            shares.append(np.where(top[:, 0] > loud, (signed > CLIP_NEAR_PEAK * top).mean(axis=1), 0.0))
+        flat.append(np.maximum(*shares) >= CLIP_BLOCK_SHARE)
+    return _runs(np.concatenate(flat), n / sample_rate)
 
 
 def snr_db(samples: np.ndarray, sample_rate: int, speech: Spans) -> float | None:
@@ -134,14 +154,18 @@ def bandwidth_hz(samples: np.ndarray, sample_rate: int) -> float:
         moments of each.
     """
     n = 2 ** round(np.log2(sample_rate * 0.03))
-    _, _, spectrum = signal.stft(samples, sample_rate, nperseg=n, noverlap=0, boundary=None, padded=False)
-    if not spectrum.shape[-1]:
-        return sample_rate / 2
-    power = np.abs(spectrum) ** 2
     per_band = max(1, round(BAND_HZ * n / sample_rate))
-    n_bands = power.shape[0] // per_band
-    bands = power[: n_bands * per_band].reshape(n_bands, per_band, -1).mean(axis=1)
-    level_db = 10 * np.log10(np.percentile(bands, 98, axis=1) + 1e-14)
+    n_bands = (n // 2 + 1) // per_band
+    parts = []
+    for frames in framed(samples, n):
+        _, _, spectrum = signal.stft(
+            frames.reshape(-1), sample_rate, nperseg=n, noverlap=0, boundary=None, padded=False
+        )
+        power = np.abs(spectrum) ** 2
+        parts.append(power[: n_bands * per_band].reshape(n_bands, per_band, -1).mean(axis=1))
+    if not parts:
+        return sample_rate / 2
+    level_db = 10 * np.log10(np.percentile(np.concatenate(parts, axis=1), 98, axis=1) + 1e-14)
     above = np.flatnonzero(level_db > level_db.max() + BAND_FLOOR_DB)
     return float((above[-1] + 1) * per_band * sample_rate / n)
 
@@ -165,7 +189,7 @@ def hum(samples: np.ndarray, sample_rate: int) -> tuple[float, float] | None:
     _, _, spectrum = signal.stft(heard, rate, "hann", n, 3 * n // 4, boundary=None, padded=False)
     power = np.percentile(np.abs(spectrum) ** 2, 10, axis=1)  # speech comes and goes, hum stays
     mains, lines = max(((hz, _lines(power, hz)) for hz in MAINS_HZ), key=lambda found: found[1])
-    whole = float(np.mean(np.square(samples)))
+    whole = float(np.vdot(samples, samples)) / len(samples)
     return (mains, 10 * float(np.log10(lines / whole))) if lines > 0.0 < whole else None
 
 

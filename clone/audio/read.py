@@ -1,8 +1,9 @@
-"""Reading a recording: any format by its content, mono float32 at its own rate, bounded, whole or not at all."""
+"""Reading a recording: any format by its content, as mono float32, bounded, whole or not at all."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -14,11 +15,14 @@ import numpy as np
 import soxr  # as librosa does, without the seconds that importing librosa's numba takes
 
 from clone.audio import formats, whole
-from clone.audio.decode import MAX_INTAKE_S, Sound, contradictory, damaged, no_audio, not_audio, too_long
+from clone.audio.apart import DECODING_S, OPENING_S, Readers
+from clone.audio.decode import MAX_INTAKE_S, Sound, check_samples, contradictory, damaged, no_audio, not_audio, too_long
 from clone.errors import AudioError
 from clone.jobs import Stop
 
 MAX_INTAKE_BYTES = 200_000_000
+MAX_KEPT_S = 900.0
+"""As much as is kept of a recording: what is looked at of a very long one, and three times what is cloned."""
 
 _SLACK_S = {"flac": 0.0, "wav": 0.0, "mp4": 0.25, "webm": 0.25, "mp3": 0.5}
 """How much less than promised may be decoded: encoder delay and padding are promised, then trimmed.
@@ -34,12 +38,14 @@ class Recording:
     """One recording, as it was given.
 
     Attributes:
-        samples: float32, shape (n_samples,), mono, in [-1, 1].
-        sample_rate: Hz.
+        samples: float32, shape (n_samples,), mono, in [-1, 1]: all of it, or the part that is kept.
+        sample_rate: Hz, of the samples; decode.KEPT_RATE_MAX_HZ at most.
         format: ``mp3``, ``m4a`` (AAC in mp4, nothing else in it), ``wav`` (PCM), ``webm``, ``ogg``, ``flac``,
             ``mp4`` (any other mp4) or ``riff`` (any other wav).
         n_bytes: size of the file.
         sha256: hex digest of the file's bytes.
+        begins_s: where in the recording the samples begin, in seconds.
+        whole_s: length of the recording; None where the samples are all of it.
     """
 
     samples: np.ndarray
@@ -47,37 +53,65 @@ class Recording:
     format: str
     n_bytes: int
     sha256: str
+    begins_s: float = 0.0
+    whole_s: float | None = None
 
     @property
     def duration_s(self) -> float:
         """Length in seconds, as decoded."""
-        return len(self.samples) / self.sample_rate
+        return len(self.samples) / self.sample_rate if self.whole_s is None else self.whole_s
 
 
-def read(path: Path, *, field: str = "audio", stop: Stop | None = None) -> Recording:
-    """Read a recording from a file.
+_READERS = Readers()
+
+
+def read(
+    path: Path,
+    *,
+    field: str = "audio",
+    stop: Stop | None = None,
+    begins_s: float = 0.0,
+    most_s: float = MAX_KEPT_S,
+) -> Recording:
+    """Read a recording from a file, in a process of its own.
 
     Args:
         path: the file; its name says nothing about its format.
         field: the input it was given at, for the error.
-        stop: obeyed while decoding.
+        stop: obeyed at once.
+        begins_s: where the part begins that is kept.
+        most_s: how much is kept.
 
     Returns:
-        The whole recording, decoded.
+        The recording. All of it was decoded, whatever is kept.
 
     Raises:
         AudioError: ``no_file``; ``too_big_to_read`` (bytes); ``not_audio``; ``no_audio``; ``bad_sample_rate``
-            (Hz); ``too_many_channels``; ``too_long_to_read`` (seconds); ``damaged`` (seconds there, promised).
+            (Hz); ``too_many_channels``; ``too_long_to_read`` (seconds); ``too_many_samples``; ``too_many_parts``;
+            ``too_much_work``; ``damaged`` (seconds there, promised).
+        CancelledError: ``stop`` was asked.
     """
+    begins_s = min(max(0.0, begins_s), MAX_INTAKE_S)  # 0 for no number too
     try:
-        return _Reading(path, stop or Stop()).recording()
+        samples, told = _READERS.read(path, (begins_s, most_s), stop or Stop())
     except AudioError as e:
         e.field = field
         raise
+    return Recording(samples, **told)
+
+
+def read_here(path: Path, part: tuple[float, float], allow: Callable[[float], None] = lambda _: None) -> Recording:
+    """Read a recording in this process, as ``read`` does.
+
+    Args:
+        path: the file.
+        part: what is kept of it: from which second on, and how many seconds.
+        allow: told how many seconds of a core the next step may take.
+    """
+    try:
+        return _Reading(path, part, allow).recording()
     except OSError as e:
-        raise AudioError(
-            "The file can't be opened.", code="no_file", field=field, advice="Choose the recording again."
-        ) from e
+        raise AudioError("The file can't be opened.", code="no_file", advice="Choose the recording again.") from e
 
 
 def resample(samples: np.ndarray, sample_rate: int, to_rate: int) -> np.ndarray:
@@ -100,8 +134,8 @@ def resample(samples: np.ndarray, sample_rate: int, to_rate: int) -> np.ndarray:
 class _Reading:
     """One file on its way to a Recording."""
 
-    def __init__(self, path: Path, stop: Stop) -> None:
-        self.path, self.stop = path, stop
+    def __init__(self, path: Path, part: tuple[float, float], allow: Callable[[float], None]) -> None:
+        self.path, self.part, self.allow = path, part, allow
         self.n_bytes = self._size()
 
     def _size(self) -> int:
@@ -119,6 +153,7 @@ class _Reading:
         return n_bytes
 
     def recording(self) -> Recording:
+        self.allow(OPENING_S)
         with self.path.open("rb") as file:
             self.kind, self.extent, sha256 = self._inspect(file)
             file.seek(0)
@@ -127,7 +162,9 @@ class _Reading:
                 file.seek(0)
                 sound = self._decode(file, channel=0)
         self._check_whole(sound)
-        return Recording(_in_range(sound.samples()), sound.sample_rate, sound.format, self.n_bytes, sha256)
+        samples, rate = sound.kept()
+        whole_s = sound.n_samples / sound.sample_rate
+        return Recording(samples, rate, sound.format, self.n_bytes, sha256, self.part[0], whole_s)
 
     def _inspect(self, file: BinaryIO) -> tuple[str, whole.Extent, str]:
         if not self.n_bytes:
@@ -150,13 +187,14 @@ class _Reading:
                 options={"codec_whitelist": ",".join(sorted(formats.DECODERS))},
                 metadata_errors="ignore",
             ) as container:
-                sound = Sound(container, self.kind, channel)
+                sound = Sound(container, self.kind, channel, self.part)
                 self._check_declared(sound)
-                sound.decode(self.stop)
+                self.allow(DECODING_S)
+                sound.decode()
                 return sound
-        except (av.error.FFmpegError, ValueError, OverflowError, MemoryError) as e:
-            if isinstance(e, AudioError):
-                raise
+        except (AudioError, MemoryError):
+            raise
+        except (av.error.FFmpegError, ValueError, OverflowError) as e:
             raise damaged(0.0, self.extent.promised_s) from e
 
     def _check_declared(self, sound: Sound) -> None:
@@ -164,6 +202,7 @@ class _Reading:
             sound.declared_s = self.extent.promised_s
         if sound.declared_s is not None and sound.declared_s > MAX_INTAKE_S + 1.0:  # encoders pad
             raise too_long(sound.declared_s)
+        check_samples((sound.declared_s or 0.0) * sound.sample_rate * sound.n_channels)
 
     def _check_whole(self, sound: Sound) -> None:
         measured, promised = sound.measured_s, sound.declared_s or 0.0
@@ -175,21 +214,10 @@ class _Reading:
             share = measured * (self.n_bytes + missing) / self.n_bytes
             raise damaged(measured, promised if promised > measured + 0.05 else share, missing_bytes=missing)
         if sound.lost_s > _LOSS_LIMIT_S:
-            raise damaged(measured - sound.lost_s, measured)
+            raise damaged(max(measured - sound.lost_s, 0.0), measured)
         if sound.broken:
             raise damaged(measured, promised if promised > measured else None)
         if not sound.has_video and promised - measured > _SLACK_S.get(self.kind, float("inf")):
             raise damaged(measured, promised)
         if not sound.n_samples:
             raise no_audio()
-
-
-def _in_range(samples: np.ndarray) -> np.ndarray:
-    """Turn a recording down, in place, until its peak is within [-1, 1]: turning down distorts nothing, clipping does.
-
-    Lossy formats overshoot full scale by a little, and float wav may hold anything.
-    """
-    peak = max(float(samples.max()), -float(samples.min()))
-    if peak > 1.0:
-        samples /= np.float32(peak)
-    return samples

@@ -10,7 +10,7 @@ import numpy as np
 
 from clone import contract
 from clone.audio.preflight import speech_s
-from clone.audio.quality import FRAME_S, frame_power
+from clone.audio.quality import FRAME_S, frame_power, framed
 from clone.audio.read import Recording
 
 Spans = Sequence[tuple[float, float]]
@@ -121,14 +121,15 @@ def best_stretch(
 
 def cut(recording: Recording, start_s: float, end_s: float) -> Recording:
     """Return a part of a recording as a recording of its own, as a 16-bit wav would hold it."""
-    start, end = round(start_s * recording.sample_rate), round(end_s * recording.sample_rate)
+    rate = recording.sample_rate
+    start, end, before = (round(at_s * rate) for at_s in (start_s, end_s, recording.begins_s))
     key = hashlib.sha256(f"{recording.sha256} {start} {end}".encode()).hexdigest()
-    samples = recording.samples[start:end]
-    return Recording(samples, recording.sample_rate, "wav", 44 + 2 * len(samples), key)
+    samples = recording.samples[start - before : end - before]
+    return Recording(samples, rate, "wav", 44 + 2 * (end - start), key, whole_s=(end - start) / rate)
 
 
-def sentence(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans) -> tuple[float, float] | None:
-    """Return a clean sentence, or what pauses make look like one, for a prompt clip.
+def between_pauses(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans) -> list[tuple[float, float]]:
+    """Return what may be clean sentences, for a prompt clip: speech of such a length with a pause on either side.
 
     Args:
         samples: float32, shape (n_samples,), mono.
@@ -137,7 +138,8 @@ def sentence(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Span
         clipped: (start, end) of clipping in seconds.
 
     Returns:
-        (start, end) in seconds, within SENTENCE_S and the contract's limit; None where there is none.
+        (start, end) in seconds, within SENTENCE_S and the contract's limit, the best first. At the very edges of a
+        recording there is no pause: nobody knows what was said before.
     """
     duration_s = len(samples) / sample_rate
     power = frame_power(samples, sample_rate)
@@ -149,16 +151,11 @@ def sentence(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Span
             end_s = speech[last][1]
             if end_s - start_s > SENTENCE_S[1]:
                 break
-            apart = (first == 0 or start_s - starts[first] >= SENTENCE_PAUSE_S) and (
-                last == len(speech) - 1 or ends[last] - end_s >= SENTENCE_PAUSE_S
-            )
+            apart = min(start_s - starts[first], ends[last] - end_s) >= SENTENCE_PAUSE_S
             if end_s - start_s >= SENTENCE_S[0] and apart and not _within(clipped, start_s, end_s):
                 near = abs(end_s - start_s - SENTENCE_WANTED_S)
                 found.append((min(_snr_db(power, start_s, end_s), 40.0) - 4 * near, start_s, end_s))
-    if not found:
-        return None
-    _, start_s, end_s = max(found)
-    return max(0.0, start_s - EDGE_S / 2), min(duration_s, end_s + EDGE_S / 2)
+    return [(start_s - EDGE_S / 2, end_s + EDGE_S / 2) for _, start_s, end_s in sorted(found, reverse=True)]
 
 
 class _Variety:
@@ -169,12 +166,14 @@ class _Variety:
 
     def __init__(self, samples: np.ndarray, sample_rate: int, pieces: list[_Piece]) -> None:
         n = round(FRAME_S * sample_rate)
-        frames = samples[: len(samples) // n * n].reshape(-1, n)
-        power = np.abs(np.fft.rfft(frames * np.hanning(n).astype(np.float32), axis=1)) ** 2
-        edges = np.unique(
-            np.geomspace(2, power.shape[1] * min(1.0, 16_000 / sample_rate), VARIETY_BANDS + 1).astype(int)
-        )
-        bands = np.log(np.add.reduceat(power, edges[:-1], axis=1) + 1e-9)
+        top = (n // 2 + 1) * min(1.0, 16_000 / sample_rate)
+        edges = np.unique(np.geomspace(2, top, VARIETY_BANDS + 1).astype(int))
+        window = np.hanning(n).astype(np.float32)
+        parts = [np.zeros((0, len(edges) - 1), np.float32)]
+        for frames in framed(samples, n):
+            power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
+            parts.append(np.log(np.add.reduceat(power, edges[:-1], axis=1) + 1e-9))
+        bands = np.concatenate(parts)
         sums = [(0, np.zeros(bands.shape[1]), np.zeros((bands.shape[1],) * 2))]
         for piece in pieces:
             x = bands[round(piece.start_s / FRAME_S) : round(piece.end_s / FRAME_S)].astype(np.float64)

@@ -10,9 +10,13 @@ import struct
 from dataclasses import dataclass
 from mmap import mmap
 
-from clone.audio.formats import Mp3Header, id3_bytes, mp3_header, mp3_start
+from clone.audio.decode import too_many_parts
+from clone.audio.formats import Mp3Header, after_tags, id3_bytes, mp3_header, mp3_start
 
 Data = bytes | mmap
+
+MAX_PARTS = 500_000
+"""Boxes, chunks, pages, frames or elements in a file: an hour in pages of 10 ms has 360,000."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,28 @@ def extent(data: Data, kind: str) -> Extent:
     Args:
         data: the whole file.
         kind: as ``formats.kind`` gave it; flac says nothing until it is decoded.
+
+    Raises:
+        AudioError: ``too_many_parts``.
     """
     walkers = {"wav": _wav, "mp3": _mp3, "mp4": _mp4, "ogg": _ogg, "webm": _webm}
     try:
         return walkers[kind](data) if kind in walkers else Extent()
     except (struct.error, IndexError):  # cut in the middle of a header
         return Extent(missing_bytes=1)
+
+
+class _Count:
+    """Counts the parts of a file; true until there are too many."""
+
+    def __init__(self) -> None:
+        self._left = MAX_PARTS
+
+    def __call__(self) -> bool:
+        self._left -= 1
+        if self._left < 0:
+            raise too_many_parts(MAX_PARTS)
+        return True
 
 
 # --- wav ---------------------------------------------------------------------------------------------
@@ -63,8 +83,8 @@ def _is_placeholder(size: int) -> bool:
 
 
 def _wav(data: Data) -> Extent:
-    at, bytes_per_s, ds64_size = 12, 0, None
-    while at + 8 <= len(data):
+    at, bytes_per_s, ds64_size, another = 12, 0, None, _Count()
+    while at + 8 <= len(data) and another():
         name, size = data[at : at + 4], struct.unpack("<I", data[at + 4 : at + 8])[0]
         if name == b"ds64":
             ds64_size = struct.unpack("<Q", data[at + 16 : at + 24])[0]
@@ -85,8 +105,9 @@ def _wav_data(data: Data, start: int, size: int, bytes_per_s: int) -> Extent:
     end = start + size
     if end > len(data):
         return Extent(missing_bytes=end - len(data))
-    at = end + (size & 1)
+    at, another = end + (size & 1), _Count()
     while at + 8 <= len(data) and data[at : at + 4].isascii() and data[at : at + 4].strip(b" \0").isalnum():
+        another()
         at += 8 + struct.unpack("<I", data[at + 4 : at + 8])[0]
         at += at & 1
     untold = max(len(data) - at, 0)
@@ -99,9 +120,7 @@ _JUNK_LIMIT_S = 1.0
 
 
 def _mp3(data: Data) -> Extent:
-    start = 0
-    while tag := id3_bytes(data[start : start + 10]):
-        start += tag
+    start = after_tags(lambda at, n: data[at : at + n])
     start = mp3_start(lambda at, n: data[at : at + n], start) or start
     first = mp3_header(data[start : start + 4])
     assert first is not None, "formats.kind found a frame there"
@@ -133,8 +152,8 @@ def _mp3_frames(data: Data, at: int, first: Mp3Header) -> tuple[int, int, int, i
     headers: dict[bytes, Mp3Header | None] = {}
     n_frames = n_held = junk = 0
     end = _before_tags(data)
-    in_step = True
-    while at < end:
+    in_step, another = True, _Count()
+    while at < end and another():
         four = data[at : at + 4]
         if four not in headers:
             headers[four] = mp3_header(four)
@@ -170,8 +189,8 @@ def _before_tags(data: Data) -> int:
 
 
 def _mp4(data: Data) -> Extent:
-    at, found = 0, set()
-    while at + 8 <= len(data):
+    at, found, another = 0, set(), _Count()
+    while at + 8 <= len(data) and another():
         size, name = struct.unpack(">I4s", data[at : at + 8])
         if size == 1 and at + 16 <= len(data):
             size = struct.unpack(">Q", data[at + 8 : at + 16])[0]
@@ -186,7 +205,8 @@ def _mp4(data: Data) -> Extent:
 def _ogg(data: Data) -> Extent:
     at, missing, last = 0, 0, b""
     pages: dict[int, int] = {}
-    while at + 27 <= len(data):
+    another = _Count()
+    while at + 27 <= len(data) and another():
         if data[at : at + 4] != b"OggS":
             at = data.find(b"OggS", at + 1)
             if at < 0:
@@ -207,8 +227,8 @@ _SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675
 
 
 def _webm(data: Data) -> Extent:
-    at, missing = 0, 0
-    while at < len(data):
+    at, missing, another = 0, 0, _Count()
+    while at < len(data) and another():
         name, start = _vint(data, at, keep_marker=True)
         size, start = _vint(data, start, keep_marker=False)
         if name is None or size is None:

@@ -62,7 +62,7 @@ def mp3_bytes(
         samples as went in.
     """
     rate = next((r for r in MP3_SAMPLE_RATES if r >= sample_rate), MP3_SAMPLE_RATES[-1])
-    sound = _pcm16(resample(samples, sample_rate, rate))
+    sound = resample(samples, sample_rate, rate)
     out = io.BytesIO()
     with av.open(out, "w", format="mp3", options={"id3v2_version": "0"}) as container:
         stream = container.add_stream("libmp3lame", rate=rate, layout="mono", format="s16p")
@@ -70,7 +70,8 @@ def mp3_bytes(
         for start in range(0, len(sound), _CHUNK):
             if stop is not None:
                 stop.check()
-            frame = av.AudioFrame.from_ndarray(sound[np.newaxis, start : start + _CHUNK], format="s16p", layout="mono")
+            part = _pcm16(sound[start : start + _CHUNK])
+            frame = av.AudioFrame.from_ndarray(part[np.newaxis], format="s16p", layout="mono")
             frame.sample_rate, frame.pts = rate, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -96,6 +97,12 @@ def file_bytes(samples: np.ndarray, sample_rate: int, suffix: str, provenance: P
     return (flac_bytes if suffix.lower() == ".flac" else wav_bytes)(samples, sample_rate, provenance)
 
 
+def stays(recording: Recording) -> bool:
+    """Tell whether ``accepted`` leaves a file as it is."""
+    too_big_wav = recording.format == "wav" and recording.n_bytes > REFERENCE_MAX_BYTES
+    return recording.format in AUDIO_FORMATS and not too_big_wav
+
+
 def accepted(recording: Recording, original: bytes | Path, stop: Stop | None = None) -> tuple[bytes, str]:
     """Return the file to clone from, in a format of the contract.
 
@@ -109,8 +116,7 @@ def accepted(recording: Recording, original: bytes | Path, stop: Stop | None = N
         size (a browser's take) and every other format become an mp3. The size of what comes back is still to
         be checked.
     """
-    too_big_wav = recording.format == "wav" and recording.n_bytes > REFERENCE_MAX_BYTES
-    if recording.format in AUDIO_FORMATS and not too_big_wav:
+    if stays(recording):
         return (original if isinstance(original, bytes) else original.read_bytes()), recording.format
     return mp3_bytes(recording.samples, recording.sample_rate, stop=stop), "mp3"
 

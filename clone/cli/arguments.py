@@ -16,6 +16,7 @@ SHELLS = ("bash",)
 VOICES = "voices"
 """Asked of ``completion`` by the script itself: what may stand for a voice."""
 _VOICE = "a voice_id, its first characters, or a name"
+_OWNER = "key-… of the API or visitor-… of the page, as voices --all lists them; the first characters do"
 _WRITABLE = f"{', '.join(WRITABLE[:-1])} or {WRITABLE[-1]}"
 _LANGUAGES = tuple(name.lower() for name in LANGUAGES.values())
 _LANGUAGE = "what the text is in; told from the text if not said"
@@ -38,15 +39,25 @@ def parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="tell whether a recording can be cloned, and what is wrong with it")
     check.add_argument("file", metavar="FILE", help="a file, a URL, or - for standard input")
     voices = commands.add_parser("voices", help="list the voices kept")
+    voices.add_argument("--all", action="store_true", help="of everybody, with whose they are")
+    voices.add_argument("--owner", metavar="OWNER", help=f"of somebody else: {_OWNER}")
     keep = commands.add_parser("keep", help="make a voice permanent")
     keep.add_argument("voice", metavar="VOICE", help=_VOICE)
     keep.add_argument("--yes", action="store_true", help="don't ask, even where it costs something")
+    pending = commands.add_parser("pending", help="list what may have been paid, keep it or dismiss it")
+    pending.add_argument("request", metavar="REQUEST", nargs="?", help="one of the list, by its first characters")
+    ends = pending.add_mutually_exclusive_group()
+    ends.add_argument("--keep", metavar="VOICE_ID", nargs="?", const="", help="it went through; of a clone, as what")
+    ends.add_argument("--dismiss", action="store_true", help="it did not go through, and may be sent again")
     forget = commands.add_parser("forget", help="remove voices and all their recordings")
-    forget.add_argument("voices", metavar="VOICE", nargs="+", help=_VOICE)
+    forget.add_argument("voices", metavar="VOICE", nargs="*", help=_VOICE)
+    forget.add_argument("--owner", metavar="OWNER", help=f"of somebody else, all where no VOICE is given: {_OWNER}")
     forget.add_argument("--yes", action="store_true", help="don't ask")
+    doctor = commands.add_parser("doctor", help="tell what is the matter with the library, and put it right")
+    doctor.add_argument("--restore", action="store_true", help="restore voices from what lies beside their recordings")
     completion = commands.add_parser("completion", help="print a script for the shell, to complete words with Tab")
     completion.add_argument("shell", choices=(*SHELLS, VOICES), metavar="|".join(SHELLS))
-    for command in (check, voices):
+    for command in (check, voices, doctor):
         command.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

@@ -1,10 +1,11 @@
-"""Which voice is meant: by its voice_id, its name, or the first characters of its voice_id."""
+"""Which voice is meant: by its voice_id, its name, or the first characters of its voice_id; and whose."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from clone.errors import TimbreError
+from clone.orders import LOCAL_OWNER
 from clone.studio import Voice
 
 SHOWN = 5
@@ -32,3 +33,31 @@ def voice_id(given: str, voices: Sequence[Voice]) -> str:
             advice="Give more of the voice_id.",
         )
     return found[0].voice_id if found else given
+
+
+def owner(given: str | None, voices: Sequence[Voice], *, whole: bool = False) -> str:
+    """Return the owner that is meant: the person at this machine where none is given.
+
+    Args:
+        given: an owner or its first characters.
+        voices: everybody's.
+        whole: first characters will not do; an owner without voices will.
+
+    Raises:
+        TimbreError: ``unknown_owner`` or ``ambiguous_owner``.
+    """
+    if given is None:
+        return LOCAL_OWNER
+    owners = {voice.owner for voice in voices}
+    found = [each for each in sorted(owners) if given and each.startswith(given)]
+    if given in owners or (whole and not found):
+        return given
+    if len(found) != 1 or whole:
+        raise TimbreError(
+            f"“{given}” is not the whole name of an owner." if found else f"No voice here is owned by “{given}”.",
+            code="ambiguous_owner" if found else "unknown_owner",
+            measured=len(found),
+            limit=1,
+            advice="python -m clone voices --all lists the owners.",
+        )
+    return found[0]

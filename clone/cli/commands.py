@@ -15,12 +15,13 @@ from clone.audio.read import read
 from clone.audio.stretch import Stretch
 from clone.cli import pipes
 from clone.cli.arguments import PIPE
-from clone.cli.choosing import voice_id
+from clone.cli.choosing import owner, voice_id
 from clone.cli.following import result
 from clone.cli.speaking import speak
 from clone.cli.terminal import Progress, print_json, print_table, someone_is_there, sure
 from clone.contract import CloneOptions, parse
 from clone.errors import Refused, TimbreError
+from clone.journal import Entry
 from clone.likeness import UNMEASURED, told
 from clone.orders import LOCAL_OWNER
 from clone.settings import NOVITA, Settings
@@ -45,11 +46,17 @@ def run(arguments: argparse.Namespace) -> None:
         "check": _check,
         "voices": _voices,
         "keep": _keep,
+        "pending": _pending,
         "forget": _forget,
     }
     with closing(Studio(Settings.from_environment())) as studio:
         studio.start(warm=False)  # retention holds for who only ever uses the command line, too
-        commands[arguments.command](studio, arguments)
+        try:
+            commands[arguments.command](studio, arguments)
+        except KeyboardInterrupt:
+            if studio.calls.busy:
+                print("Waiting for the answer to what is paid for; interrupt again to leave now.", file=sys.stderr)
+            raise
 
 
 def _clone(studio: Studio, arguments: argparse.Namespace) -> None:
@@ -80,7 +87,7 @@ def _clone(studio: Studio, arguments: argparse.Namespace) -> None:
         arguments.json,
         voice_id=cloned.voice.voice_id,
         **_likeness(cloned, arguments.json),
-        expires_at=_expiry(cloned.voice),
+        expires_at=cloned.voice.ends,
         replayed=cloned.replayed,
         preview=str(out) if out else None,
     )
@@ -117,7 +124,7 @@ def _speak(studio: Studio, arguments: argparse.Namespace) -> None:
     spoken = speak(studio, arguments, LOCAL_OWNER)
     if spoken:
         voice, out = spoken
-        _answer(arguments.json, voice_id=voice.voice_id, expires_at=_expiry(voice), speech=str(out))
+        _answer(arguments.json, voice_id=voice.voice_id, expires_at=voice.ends, speech=str(out))
 
 
 def _check(studio: Studio, arguments: argparse.Namespace) -> None:
@@ -155,19 +162,50 @@ def _examined(studio: Studio, given: str) -> Examination:
 
 
 def _voices(studio: Studio, arguments: argparse.Namespace) -> None:
-    voices = studio.voices(LOCAL_OWNER)
+    everybodys = studio.voices(None) if arguments.all or arguments.owner else []
+    voices = everybodys if arguments.all else studio.voices(owner(arguments.owner, everybodys))
+    whose = ("owner",) if arguments.all else ()
     if arguments.json:
         print_json(
             {
                 "voices": [
-                    {name: getattr(voice, name) for name in OF_A_VOICE}
-                    | {"created_at": voice.created_at.isoformat(), "expires_at": _expiry(voice)}
+                    {name: getattr(voice, name) for name in (*OF_A_VOICE, *whose)}
+                    | {"created_at": voice.created_at.isoformat(), "expires_at": voice.ends}
                     for voice in voices
                 ]
             }
         )
     else:
-        print_table([(v.voice_id, v.model or "-", _expiry(v) or "permanent", v.name) for v in voices])
+        of_all = [(v.owner,) if whose else () for v in voices]
+        rows = [(v.voice_id, v.model or "-", v.ends or "permanent", v.name) for v in voices]
+        print_table([(*first, *row) for first, row in zip(of_all, rows, strict=True)])
+    if left := studio.calls.left(LOCAL_OWNER):
+        print(f"May have been paid: {len(left)}. See: python -m clone pending", file=sys.stderr)
+
+
+def _pending(studio: Studio, arguments: argparse.Namespace) -> None:
+    left = studio.calls.left(LOCAL_OWNER)
+    if not arguments.request:
+        if arguments.dismiss or arguments.keep is not None:
+            raise TimbreError("Say which request: its first characters in the list.")
+        print_table([(e.entry_id, e.kind, f"{e.created_at:%Y-%m-%d %H:%M} UTC", _of(e, studio)) for e in left])
+        return
+    found = [each.entry_id for each in left if each.entry_id.startswith(arguments.request)]
+    if len(found) != 1:
+        raise TimbreError(f"{len(found)} requests begin with “{arguments.request[:40]}”.")
+    if arguments.dismiss:
+        studio.calls.dismiss(found[0], LOCAL_OWNER)
+        print(f"{found[0]} may be sent again.")
+    elif arguments.keep is not None:
+        print(f"{studio.calls.keep_left(found[0], LOCAL_OWNER, arguments.keep).voice_id} is kept.")
+    else:
+        raise TimbreError("Look in the service's console whether it went through, then say --keep or --dismiss.")
+
+
+def _of(left: Entry, studio: Studio) -> str:
+    """Name what a request is of: the voice, which a clone has here already."""
+    there = {voice.voice_id: voice.name for voice in studio.voices(LOCAL_OWNER)}
+    return (left.voice.name if left.voice else there.get(left.voice_id)) or left.voice_id
 
 
 def _keep(studio: Studio, arguments: argparse.Namespace) -> None:
@@ -181,14 +219,23 @@ def _keep(studio: Studio, arguments: argparse.Namespace) -> None:
 
 
 def _forget(studio: Studio, arguments: argparse.Namespace) -> None:
-    voices = studio.voices(LOCAL_OWNER)
-    if arguments.yes or someone_is_there():
+    asked = arguments.yes or someone_is_there()
+    everybodys = studio.voices(None) if arguments.owner else []
+    whose = owner(arguments.owner, everybodys, whole=not asked)
+    if arguments.owner and not arguments.voices:
+        sure(f"Remove all voices and recordings of {whose}?", arguments.yes)
+        print(f"{studio.forget_all(whose)} voices of {whose} and their recordings are gone.")
+        return
+    voices = studio.voices(whose)
+    if not arguments.voices:
+        raise TimbreError("Which voices? Give their voice_ids, or --owner for all of somebody's.")
+    if asked:
         chosen = list(dict.fromkeys(voice_id(given, voices) for given in arguments.voices))
         sure(f"Remove {_called(chosen, voices)} and all recordings of {_it(chosen)}?", arguments.yes)
     else:  # nobody is asked whether the right one was found, so nothing is looked for
         chosen = _whole_ids(arguments.voices, voices)
     for each in chosen:
-        studio.forget(each, LOCAL_OWNER)
+        studio.forget(each, whose)
         print(f"{each} and its recordings are gone.")
 
 
@@ -207,10 +254,6 @@ def _called(chosen: Sequence[str], voices: Sequence[Voice]) -> str:
 
 def _it(chosen: Sequence[str]) -> str:
     return "it" if len(chosen) == 1 else "them"
-
-
-def _expiry(voice: Voice) -> str | None:
-    return None if voice.expires_at is None else voice.expires_at.isoformat(timespec="seconds")
 
 
 def _answer(as_json: bool, **answer: object) -> None:

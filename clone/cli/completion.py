@@ -157,7 +157,7 @@ def _values(name: str, command: argparse.ArgumentParser) -> Iterator[str]:
 def _places(name: str, command: argparse.ArgumentParser) -> Iterator[str]:
     """Yield a line for each argument that goes by its place."""
     for i, action in enumerate(each for each in command._actions if not each.option_strings):
-        place = "*" if action.nargs == "+" else str(i)
+        place = "*" if action.nargs in ("*", "+") else str(i)
         yield f"'{name} '{place}) kind='{_kind(action)}' ;;"
 
 

@@ -16,7 +16,7 @@ from io import UnsupportedOperation
 
 from clone.cli.arguments import parser
 from clone.cli.terminal import fail
-from clone.errors import Refused, TimbreError
+from clone.errors import Refused, TimbreError, disk_full
 
 DONE, FAILED, REFUSED, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
@@ -35,9 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == "completion":
             from clone.cli.completion import run  # the engine's libraries take seconds, and nobody waits for a tab
+        elif arguments.command == "doctor":
+            from clone.cli.doctoring import run
         else:
             from clone.cli.commands import run
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # until here, __main__ just leaves
+        for number in (signal.SIGINT, signal.SIGTERM):  # until here, an interrupt just leaves; see __main__
+            signal.signal(number, signal.default_int_handler)
         run(arguments)
         sys.stdout.flush()
     except Refused as e:
@@ -47,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _unread()
     except OSError as e:
-        return fail(f"{e.filename or 'Output'}: {e.strerror or type(e).__name__}.", FAILED)
+        full = disk_full(e)
+        return fail(str(full) if full else f"{e.filename or 'Output'}: {e.strerror or type(e).__name__}.", FAILED)
     except KeyboardInterrupt:
         return fail("Stopped.", INTERRUPTED)
     except Exception as e:  # noqa: BLE001  the last edge: nobody is shown a traceback

@@ -12,17 +12,16 @@ import numpy as np
 from clone.audio.limit import limited
 from clone.audio.read import resample
 from clone.contract import tier
-from clone.engine import conversion, languages, pitch, prosody, rate, speaker, styles, yardstick
+from clone.engine import conversion, languages, pitch, prosody, rate, recognizer, speaker, styles, yardstick
 from clone.engine.conversion import SAMPLE_RATE
-from clone.engine.matching import match
 from clone.engine.profile import Profile
-from clone.engine.recognizer import FRAME_S, LANGUAGE_S, Recognizer, speech_spans
+from clone.engine.recognizer import FRAME_S, LANGUAGE_S, Recognizer, Word, speech_spans
 from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
 from clone.engine.sessions import give_back_memory
 from clone.engine.speaker import SpeakerEncoder
 from clone.engine.speech import Hd, Turbo
 from clone.engine.text import CLAUSE_PAUSE_S, Sentence, pieces, sentences
-from clone.errors import PromptMismatch, TextError
+from clone.errors import TextError
 from clone.jobs import Stop
 from clone.likeness import Likeness
 from clone.t2a import AS_IT_IS, SpeechSettings
@@ -126,14 +125,27 @@ class LocalBackend:
             heard: the recording.
             language: as language() told it, of more of the same voice if there is more; found here when None.
         """
-        code, sure = language or self.language(heard)
         samples = resample(heard.samples, heard.sample_rate, HEARD_RATE)
-        # A few words often sound like any language: then the one that is spoken here.
-        return self._get(Recognizer).transcribe(samples, code if sure >= LANGUAGE_SURE else self.speaks)
+        return self._get(Recognizer).transcribe(samples, self._sure(language or self.language(heard)))
+
+    def words(self, heard: Heard, language: tuple[str, float]) -> list[Word]:
+        """Return the words of a short recording and when they are said; ``language`` as language() told it."""
+        samples = resample(heard.samples, heard.sample_rate, HEARD_RATE)
+        return self._get(Recognizer).words(samples, self._sure(language))
 
     def language(self, heard: Heard) -> tuple[str, float]:
         """Return the language of a recording's speech, as an ISO 639-1 code, and how sure that is."""
         return self._get(Recognizer).language(resample(_spoken(heard, LANGUAGE_S), SAMPLE_RATE, HEARD_RATE))
+
+    def _sure(self, language: tuple[str, float]) -> str:
+        code, sure = language
+        # A few words often sound like any language: then the one that is spoken here.
+        return code if sure >= LANGUAGE_SURE else self.speaks
+
+    @staticmethod
+    def language_name(code: str) -> str:
+        """Return the English name of a language that language() told."""
+        return recognizer.NAMES.get(code, code)
 
     def voices(self, heard: Heard) -> tuple[np.ndarray, np.ndarray]:
         """Return who speaks when, over the speech of a recording.
@@ -145,29 +157,11 @@ class LocalBackend:
         samples = resample(heard.samples, heard.sample_rate, HEARD_RATE)
         bounds = [(int(start * HEARD_RATE), int(end * HEARD_RATE)) for start, end in heard.spans]
         vectors = self._get(SpeakerEncoder).windows(np.concatenate([samples[start:end] for start, end in bounds]))
-        where = np.concatenate([np.arange(start, end) for start, end in bounds])
-        at = np.arange(len(vectors)) * int(speaker.STRIDE_FRAMES * speaker.N_HOP)
-        return vectors, where[np.minimum(at, len(where) - 1)] / HEARD_RATE
-
-    def check_prompt(self, prompt: Heard, transcript: str, accuracy: float) -> float:
-        """Compare a prompt clip with its transcript; return how well they match, from 0 to 1.
-
-        Raises:
-            PromptMismatch: below ``accuracy``; says what was heard.
-        """
-        heard = self.transcribe(prompt)
-        found = match(transcript, heard)
-        if found < accuracy:
-            raise PromptMismatch(
-                f"The transcript matches the prompt clip by {found:.2f}; at least {accuracy:.2f} is asked for. "
-                f"Heard: “{heard or 'nothing'}”",
-                code="prompt_mismatch",
-                field="prompt_text",
-                measured=round(found, 2),
-                limit=accuracy,
-                advice="Correct the transcript, or choose another clip.",
-            )
-        return found
+        starts, ends = np.array(bounds).T
+        before = np.concatenate([[0], np.cumsum(ends - starts)])  # samples of speech before each span, and in all
+        at = np.minimum(np.arange(len(vectors)) * int(speaker.STRIDE_FRAMES * speaker.N_HOP), before[-1] - 1)
+        span = np.searchsorted(before, at, side="right") - 1
+        return vectors, (starts[span] + at - before[span]) / HEARD_RATE
 
     def learn(self, reference: Heard, prompt: Heard | None, stop: Stop | None = None) -> Profile:
         """Learn a voice.

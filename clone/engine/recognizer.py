@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ prepare_openmp()
 from faster_whisper import WhisperModel
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
+from clone import contract
 from clone.engine import weights
 from clone.engine.sessions import N_THREADS
 from clone.jobs import Stop
@@ -29,7 +31,40 @@ WINDOW_S = 10
 LANGUAGE_S = 30
 """Whisper tells the language from one window of its own."""
 
+NAMES = {
+    "af": "Afrikaans", "am": "Amharic", "ar": "Arabic", "as": "Assamese", "az": "Azerbaijani", "ba": "Bashkir",
+    "be": "Belarusian", "bg": "Bulgarian", "bn": "Bengali", "bo": "Tibetan", "br": "Breton", "bs": "Bosnian",
+    "ca": "Catalan", "cs": "Czech", "cy": "Welsh", "da": "Danish", "de": "German", "el": "Greek", "en": "English",
+    "es": "Spanish", "et": "Estonian", "eu": "Basque", "fa": "Persian", "fi": "Finnish", "fo": "Faroese",
+    "fr": "French", "gl": "Galician", "gu": "Gujarati", "ha": "Hausa", "haw": "Hawaiian", "he": "Hebrew",
+    "hi": "Hindi", "hr": "Croatian", "ht": "Haitian Creole", "hu": "Hungarian", "hy": "Armenian", "id": "Indonesian",
+    "is": "Icelandic", "it": "Italian", "ja": "Japanese", "jw": "Javanese", "ka": "Georgian", "kk": "Kazakh",
+    "km": "Khmer", "kn": "Kannada", "ko": "Korean", "la": "Latin", "lb": "Luxembourgish", "ln": "Lingala",
+    "lo": "Lao", "lt": "Lithuanian", "lv": "Latvian", "mg": "Malagasy", "mi": "Maori", "mk": "Macedonian",
+    "ml": "Malayalam", "mn": "Mongolian", "mr": "Marathi", "ms": "Malay", "mt": "Maltese", "my": "Burmese",
+    "ne": "Nepali", "nl": "Dutch", "nn": "Norwegian Nynorsk", "no": "Norwegian", "oc": "Occitan", "pa": "Punjabi",
+    "pl": "Polish", "ps": "Pashto", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sa": "Sanskrit",
+    "sd": "Sindhi", "si": "Sinhala", "sk": "Slovak", "sl": "Slovenian", "sn": "Shona", "so": "Somali",
+    "sq": "Albanian", "sr": "Serbian", "su": "Sundanese", "sv": "Swedish", "sw": "Swahili", "ta": "Tamil",
+    "te": "Telugu", "tg": "Tajik", "th": "Thai", "tk": "Turkmen", "tl": "Tagalog", "tr": "Turkish", "tt": "Tatar",
+    "uk": "Ukrainian", "ur": "Urdu", "uz": "Uzbek", "vi": "Vietnamese", "yi": "Yiddish", "yo": "Yoruba",
+    "yue": "Cantonese", "zh": "Chinese",
+}  # fmt: skip
+"""The languages it tells apart, by the codes it calls them."""
+
+_VAD_AT_ONCE = int(contract.REFERENCE_MAX_S) * SAMPLE_RATE
+"""Samples in which speech is looked for at once: all that can be cloned. What is longer would take much memory."""
+
 _VAD = VadOptions(min_silence_duration_ms=300, speech_pad_ms=60, min_speech_duration_ms=100)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word with the marks around it, and when it is said, in seconds."""
+
+    text: str
+    start_s: float
+    end_s: float
 
 
 class Recognizer:
@@ -60,6 +95,24 @@ class Recognizer:
                 without_timestamps=True,
             )
             return " ".join(segment.text.strip() for segment in segments)
+
+    def words(self, samples: np.ndarray, language: str) -> list[Word]:
+        """Return what is said, word by word.
+
+        Args:
+            samples: float32, shape (n_samples,), mono, 16 kHz.
+            language: ISO 639-1 code.
+        """
+        with self._lock:
+            segments, _ = self._model.transcribe(
+                samples,
+                language=language,
+                beam_size=5,
+                temperature=0.0,
+                condition_on_previous_text=False,
+                word_timestamps=True,
+            )
+            return [Word(each.word, each.start, each.end) for segment in segments for each in segment.words or ()]
 
     def language(self, samples: np.ndarray) -> tuple[str, float]:
         """Return the language spoken and how sure that is.
@@ -112,5 +165,11 @@ def speech_spans(samples: np.ndarray) -> list[tuple[float, float]]:
     Returns:
         (start, end) in seconds, in order.
     """
-    found = get_speech_timestamps(samples, _VAD, SAMPLE_RATE)
-    return [(span["start"] / SAMPLE_RATE, span["end"] / SAMPLE_RATE) for span in found]
+    spans: list[tuple[float, float]] = []
+    for begin in range(0, len(samples), _VAD_AT_ONCE):
+        for span in get_speech_timestamps(samples[begin : begin + _VAD_AT_ONCE], _VAD, SAMPLE_RATE):
+            start_s, end_s = (begin + span["start"]) / SAMPLE_RATE, (begin + span["end"]) / SAMPLE_RATE
+            if spans and start_s <= spans[-1][1]:  # somebody goes on speaking from one part into the next
+                start_s = spans.pop()[0]
+            spans.append((start_s, end_s))
+    return spans

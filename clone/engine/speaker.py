@@ -18,6 +18,7 @@ N_FFT, N_WINDOW, N_HOP, N_MELS = 512, 400, 160, 40
 
 WINDOW_FRAMES, STRIDE_FRAMES = 80, 40
 BATCH = 16
+_FRAMES_AT_ONCE = 1 << 13
 
 LOUD_WITHIN = 2.5
 """Frames at most this far (log10 of power, 25 dB) below the loud ones tell a recording's colour."""
@@ -69,8 +70,8 @@ class SpeakerEncoder:
         last = len(frames) - WINDOW_FRAMES
         stride = max(STRIDE_FRAMES, last // max(1, at_most - 1) if at_most else 0)
         starts = range(0, last + 1, stride)[:at_most]
-        stacked = np.stack([frames[start : start + WINDOW_FRAMES] for start in starts])
-        batches = [stacked[i : i + BATCH] for i in range(0, len(stacked), BATCH)]
+        firsts = range(0, len(starts), BATCH)
+        batches = (np.stack([frames[at : at + WINDOW_FRAMES] for at in starts[i : i + BATCH]]) for i in firsts)
         vectors = np.concatenate([run(self._session, {"mel_window": batch}, stop)[0] for batch in batches])
         return np.asarray(vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-12), np.float32)
 
@@ -157,8 +158,11 @@ def _log_mel(samples: np.ndarray) -> np.ndarray:
     if len(samples) < N_FFT:
         samples = np.pad(samples, (0, N_FFT - len(samples)))
     frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::N_HOP]
-    power = np.abs(np.fft.rfft(frames * _window(), axis=1)) ** 2
-    return np.asarray(np.log10(power @ _mel_basis().T + 1e-10), np.float32)
+    parts = []
+    for start in range(0, len(frames), _FRAMES_AT_ONCE):
+        power = np.abs(np.fft.rfft(frames[start : start + _FRAMES_AT_ONCE] * _window(), axis=1)) ** 2
+        parts.append(np.asarray(np.log10(power @ _mel_basis().T + 1e-10), np.float32))
+    return np.concatenate(parts)
 
 
 @cache

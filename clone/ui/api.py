@@ -37,6 +37,7 @@ Authorize = Callable[[str | None, str], str]
 
 AT_ONCE = 8
 """Calls under way at once: each holds one of the threads that the page's visitors need too."""
+AT_ONCE_PER_OWNER = AT_ONCE // 2
 
 _MODEL = cast(contract.Model, words.MODEL_START)
 _TOLD = ("code", "severity", "measured", "limit", "message", "advice")
@@ -78,7 +79,9 @@ class Endpoints:
     def __init__(self, desk: Desk, authorize: Authorize) -> None:
         self._desk = desk
         self._authorize = authorize
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._running: list[str] = []
+        """The owner of each call under way."""
+        self._lock = threading.Lock()
 
     def check(self, request: gr.Request, recording: str) -> str:
         """Say whether a voice can be cloned from a recording, what is wrong with it, and which part of it is best.
@@ -90,9 +93,9 @@ class Endpoints:
         Returns:
             JSON: findings (severity refuse, warn, info or ok, with advice) and the best stretch, in seconds.
         """
-        with self._call(request, "check"), self._lent(recording, "audio") as audio:
+        with self._call(request, "check") as owner, self._lent(recording, "audio") as audio:
             try:
-                seen = list(self._desk.studio.examine(audio))[-1]
+                seen = list(self._desk.studio.examine(audio, owner=owner))[-1]
             except AudioError as e:  # what can't be read at all has this one finding
                 refusal = vars(e) | {"severity": "refuse"}
                 return _json(findings=[{name: refusal[name] for name in _TOLD}], stretch=None)
@@ -140,7 +143,7 @@ class Endpoints:
         """
         asked = {
             "text": text or None,
-            "model": model if text else None,
+            "model": (model or _MODEL) if text else None,
             "accuracy": accuracy,
             "need_noise_reduction": need_noise_reduction,
             "need_volume_normalization": need_volume_normalization,
@@ -160,6 +163,7 @@ class Endpoints:
                 name=_said(name, "name", NAME_MAX_CHARS),
                 stretch=_part(start_s, end_s),
                 language=check_language(_said(language, "language", contract.TEXT_MAX_CHARS)),
+                as_sent=True,
             )
             cloned = _result(self._desk.studio.clone(order), Cloned)
             return _told(cloned), self._preview(cloned.voice)
@@ -197,10 +201,11 @@ class Endpoints:
             set_to = check_language(_said(language, "language", contract.TEXT_MAX_CHARS))
             how = replace(contract.parse(VoiceSetting, setting).settings, language=set_to)
             said = _said(text, "text", contract.TEXT_MAX_CHARS)
-            if format not in ("mp3", "wav"):
+            kind = format or "mp3"
+            if kind not in ("mp3", "wav"):
                 raise Refused("The format is neither mp3 nor wav.", code="invalid", field="format", limit="mp3, wav")
-            spoken = _result(self._desk.studio.speak(SpeakOrder(owner, voice_id, said, model, how)), Spoken)
-            path = self._desk.files.new(None, f"timbre-speech.{format}")
+            spoken = _result(self._desk.studio.speak(SpeakOrder(owner, voice_id, said, model or _MODEL, how)), Spoken)
+            path = self._desk.files.new(None, f"timbre-speech.{kind}")
             self._desk.studio.write_speech(spoken, path)
             return _file(path)
 
@@ -209,12 +214,15 @@ class Endpoints:
         """Let a call in and lend its owner; whatever goes wrong, its caller is told in our words and no others."""
         try:
             owner = self._authorize(request.headers.get("authorization"), work)
-            if not self._places.acquire(blocking=False):
-                raise BusyError("Many calls are under way.", code="queue_full", advice="Try again in a moment.")
+            with self._lock:
+                if len(self._running) >= AT_ONCE or self._running.count(owner) >= AT_ONCE_PER_OWNER:
+                    raise BusyError("Many calls are under way.", code="queue_full", advice="Try again in a moment.")
+                self._running.append(owner)
             try:
                 yield owner
             finally:
-                self._places.release()
+                with self._lock:
+                    self._running.remove(owner)
         except Exception as error:  # noqa: BLE001  a caller is never shown a traceback
             raise Told(str(explain(error)), print_exception=False) from None
 
@@ -260,6 +268,8 @@ def _decoded(uri: str, field: str) -> bytes:
 
 
 def _said(value: object, field: str, max_chars: int) -> str:
+    if value is None:  # as good as absent
+        return ""
     if not isinstance(value, str):
         raise Refused(f"{field} is not text.", code="invalid", field=field)
     if len(value) > max_chars:
@@ -274,6 +284,7 @@ def _said(value: object, field: str, max_chars: int) -> str:
 
 
 def _part(start_s: object, end_s: object) -> tuple[float, float] | None:
+    start_s, end_s = start_s or 0.0, end_s or 0.0
     for value in (start_s, end_s):
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise Refused("start_s and end_s must be numbers of seconds.", code="invalid", field="audio")
@@ -295,7 +306,7 @@ def _told(cloned: Cloned) -> str:
         voice_id=voice.voice_id,
         **{name: getattr(voice, name) for name in UNMEASURED},
         told=told(cloned.alike) if cloned.alike else None,
-        expires_at=None if voice.expires_at is None else voice.expires_at.isoformat(timespec="seconds"),
+        expires_at=voice.ends,
         replayed=cloned.replayed,
     )
 

@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 
 from clone.errors import CancelledError, TimbreError, VoiceError
-from clone.jobs import Stop
 from clone.settings import LOCAL
 from clone.studio import Cloned, CloneOrder
 from clone.ui import listing, parts, words
@@ -107,7 +106,7 @@ class Cloning:
         yield self._cleared() | self._running() | {self.run.progress: progress.told()}
         try:
             owner = self._desk.owner(token, request)
-            order = self._order(form, owner, request.session_hash, stop)
+            order = self._order(form, owner, request.session_hash)
             with closing(self._desk.studio.clone(order)) as steps:  # type: ignore[type-var]
                 for step in steps:
                     if isinstance(step, Cloned):  # what is done is shown, even to who asked to stop
@@ -166,11 +165,13 @@ class Cloning:
         """Make the card of the new voice, and return the link to it."""
         return share(self._desk, request, token, voice_id or "")
 
-    def _order(self, form: Form, owner: str, visit: str | None, stop: Stop | None = None) -> CloneOrder:
+    def _order(self, form: Form, owner: str, visit: str | None) -> CloneOrder:
         given = form.given.check()
         # The hosted service gets a link as it was given, and downloads it itself; a part of it goes there as a file.
         untouched = form.backend != LOCAL and not form.part
-        return form.order(owner, given if untouched else self._desk.recording(visit, given, stop=stop))
+        if not untouched and isinstance(given, str):  # what was looked at, if it is still there
+            given = self._desk.files.known(visit, given) or given
+        return form.order(owner, given)
 
     def buttons(self) -> list[Any]:
         """Return what starts a run, and what cancels it."""
@@ -200,11 +201,13 @@ class Cloning:
         players = {}
         for kind, player in (("reference", self.result.original), ("preview", self.result.clone)):
             if not any(name.startswith(f"{kind}.") for name in voice.files):
-                players[player] = gr.update(value=None)
+                players[player] = gr.update(value=None, visible=False)
                 continue
             source = studio.audio(voice.voice_id, owner, kind)
             name = file_name(source.suffix[1:], words.player(kind, voice.name or words.UNNAMED))
-            players[player] = gr.update(value=str(self._desk.files.copy(visit, source, name, voice.voice_id)))
+            players[player] = gr.update(
+                value=str(self._desk.files.copy(visit, source, name, voice.voice_id)), visible=True
+            )
         return {
             **players,
             self.result.card: gr.update(visible=True),

@@ -8,13 +8,22 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio import processing_utils, route_utils
+from gradio.route_utils import GradioMultiPartParser
+from gradio.state_holder import SessionState
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 
-from clone.errors import BusyError
+from clone import workspace
+from clone.errors import BusyError, disk_full
+from clone.store import make_private_folder
+from clone.ui import words
+from clone.workspace import presence
 
 KEPT_FOR_S = 3600
 """Age after which a file of a visit is removed even though the visitor is still there."""
@@ -128,15 +137,43 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def temporary_folder(home: Path) -> Path:
-    """Return the folder for files on their way through the page."""
-    return home / "page"
+    """Return this process's folder for files on their way through the page; nothing is made yet."""
+    return home / "page" / presence(home).name
+
+
+def make_temporary_folder(home: Path) -> None:
+    """Make this process's folder, and remove those of processes that are gone: what they left belongs to nobody."""
+    presence(home).claim()
+    folder = temporary_folder(home)
+    make_private_folder(folder)
+    workspace.sweep(folder.parent, presence(home))
 
 
 def wipe(folder: Path) -> None:
-    """Empty the folder: what an earlier run left belongs to nobody."""
+    """Remove the folder with all that is in it: the process ends."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
+
+
+_parse = GradioMultiPartParser.parse
+
+
+async def _whole(parser: GradioMultiPartParser) -> FormData:
+    try:
+        return await _parse(parser)
+    except BaseException as error:
+        for file in parser._files_to_close_on_error:
+            with suppress(OSError):
+                file.close()
+            Path(file.name).unlink(missing_ok=True)
+        full = disk_full(error)
+        if full is None:
+            raise
+        raise HTTPException(full.status, str(full)) from None
+
+
+def drop_half_uploads() -> None:
+    """Have Gradio remove what it wrote of an upload that fails or breaks off, and say so where the disk is full."""
+    GradioMultiPartParser.parse = _whole  # type: ignore[method-assign, assignment]
 
 
 def refuse_downloads() -> None:
@@ -150,6 +187,21 @@ def refuse_downloads() -> None:
 
     processing_utils.async_ssrf_protected_download = refuse
     processing_utils.async_ssrf_protected_get = refuse  # type: ignore[assignment]
+
+
+def forget_inputs() -> None:
+    """Keep Gradio from remembering, per session, what was typed, a key and the visitor's token too.
+
+    It does so only for links to a page as it is filled in, which it writes to disk for whoever names the session; and
+    it writes all of it into the log where something is missing, as from a page that was open when this was upgraded.
+    """
+
+    def check_number(_: gr.Blocks, event: Any, inputs: list[Any]) -> None:
+        if len(inputs) < len(event.inputs):
+            raise gr.Error(words.OLD_PAGE, print_exception=False)
+
+    SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
+    gr.Blocks.validate_inputs = check_number  # type: ignore[method-assign, assignment]
 
 
 def refuse_fields() -> None:
@@ -237,8 +289,8 @@ class VisitFiles:
             download: gets it into a folder and returns its path.
             anew: download it whatever is known.
         """
-        known_url, known = self._fetched.get(visit or "", ("", None))
-        if not anew and known_url == url and known is not None and known.is_file():
+        known = None if anew else self.known(visit, url)
+        if known is not None:
             return known
         path = download(self._new_folder())
         self.remember(visit, path)
@@ -248,6 +300,11 @@ class VisitFiles:
                     self._fetched.pop(next(iter(self._fetched)))
                 self._fetched[visit] = (url, path)
         return path
+
+    def known(self, visit: str | None, url: str) -> Path | None:
+        """Return the file behind a URL that this visit has seen, if it is still there."""
+        known_url, known = self._fetched.get(visit or "", ("", None))
+        return known if known_url == url and known is not None and known.is_file() else None
 
     def _new_folder(self, about: str = "") -> Path:
         self._room.check()

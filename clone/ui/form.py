@@ -91,14 +91,18 @@ class Form:
         """The recording."""
         return Given(*(getattr(self, each.name) for each in fields(Given)))
 
+    @property
+    def preview(self) -> str | None:
+        """What is to be spoken at once; None to clone without a preview."""
+        return self.text if self.text and self.text.strip() else None
+
     def faults(self) -> list[TimbreError]:
         """Return everything that can be seen to be wrong at once, in the order of the page."""
         checks = (
             self.given.check,
             lambda: part(self.part, self.part_start_s, self.part_length_s),
             self._check_prompt,
-            lambda: contract.check_text(self.text or ""),
-            lambda: contract.check_model(self.model or ""),
+            self._check_preview,
             lambda: check_language(self.language),
             self._check_consent,
         )
@@ -113,8 +117,8 @@ class Form:
         options = contract.parse(
             contract.CloneOptions,
             {
-                "text": self.text,
-                "model": self.model,
+                "text": self.preview,
+                "model": self.model if self.preview else None,
                 "accuracy": float(self.accuracy),
                 "need_noise_reduction": bool(self.noise),
                 "need_volume_normalization": bool(self.volume),
@@ -138,6 +142,11 @@ class Form:
         if contract.check_prompt_pair(bool(self.prompt_audio), self.prompt_text):
             contract.check_prompt_text(self.prompt_text or "")
             _still_there(Path(self.prompt_audio or ""), PromptError, "prompt_audio")
+
+    def _check_preview(self) -> None:
+        if self.preview:
+            contract.check_text(self.preview)
+            contract.check_model(self.model or "")
 
     def _check_consent(self) -> None:
         if self.consent is not True:

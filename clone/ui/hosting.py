@@ -29,7 +29,7 @@ class BackendPanel:
     told: gr.HTML
 
 
-def backend_panel(own_key: bool) -> BackendPanel:
+def backend_panel() -> BackendPanel:
     """Build: this machine or the hosted service; for that one the key, and what it does with the recording."""
     choices = list(zip(words.BACKENDS, BACKENDS, strict=True))
     backend = gr.Radio(choices, value=LOCAL, label=words.BACKEND, info=words.BACKEND_HINT, elem_id="backend")
@@ -37,7 +37,7 @@ def backend_panel(own_key: bool) -> BackendPanel:
         # It is sent along with a click and stored nowhere: not in the page, not in the browser, not here.
         key = gr.Textbox(
             label=words.KEY,
-            info=words.KEY_HINT + (words.KEY_OWN if own_key else ""),
+            info=words.KEY_HINT,
             type="password",
             max_lines=1,
             html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
@@ -55,14 +55,12 @@ class Hosting:
         desk: studio, settings and files.
         panel: the components.
         consent: says who receives the recording.
-        on_loopback: whether the page is for this machine alone.
     """
 
-    def __init__(self, desk: Desk, panel: BackendPanel, consent: gr.Checkbox, on_loopback: bool) -> None:
+    def __init__(self, desk: Desk, panel: BackendPanel, consent: gr.Checkbox) -> None:
         self._desk = desk
         self.panel = panel
         self._consent = consent
-        self._on_loopback = on_loopback
 
     def outputs(self) -> list[Any]:
         """Return what ``chosen`` changes."""
@@ -71,7 +69,7 @@ class Hosting:
     def chosen(self, backend: str, source: str, text: str | None, model: str | None) -> Updates:
         """Show what belongs to a backend: who receives the recording, how, and what it may cost."""
         hosted = backend == NOVITA
-        receiver = words.RECEIVER_HOSTED if hosted else words.receiver(self._on_loopback)
+        receiver = words.RECEIVER_HOSTED if hosted else words.RECEIVER
         return {
             self.panel.drawer: gr.update(visible=hosted),
             self._consent: gr.update(info=receiver),
@@ -86,7 +84,9 @@ class Hosting:
         calls = self._desk.studio.calls
         way = calls.publisher.way(is_url=source == words.LINK)
         try:
-            options = contract.parse(contract.CloneOptions, {"text": text or None, "model": model})
+            options = contract.parse(
+                contract.CloneOptions, {"text": text if text and text.strip() else None, "model": model}
+            )
             cost = calls.clone_cost(options)
         except TimbreError:
             cost = words.COST_UNKNOWN

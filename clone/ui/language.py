@@ -43,7 +43,7 @@ def wire(panel: LanguagePanel, text: gr.Textbox, studio: Studio, page: gr.Blocks
 
 def said(studio: Studio, text: str | None, chosen: str | None) -> str:
     """Return the line: which language, who says so, who speaks it; or why it can't be spoken here."""
-    if not any(c.isalpha() for c in text or ""):
+    if not any(c.isalnum() for c in text or ""):
         return ""
     language = check_language(chosen) if chosen in (AUTO, *LANGUAGES) else None
     told = studio.language_of(text or "", language)

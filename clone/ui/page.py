@@ -8,23 +8,34 @@ from typing import Any
 import gradio as gr
 
 from clone import contract
+from clone.keys import kept_secret
 from clone.settings import Settings
 from clone.studio import Studio
 from clone.ui import api, fields, language, outcomes, panels, parts, words
 from clone.ui.cloning import Cloning
-from clone.ui.files import VisitFiles, refuse_downloads, refuse_fields, temporary_folder
+from clone.ui.files import (
+    VisitFiles,
+    drop_half_uploads,
+    forget_inputs,
+    refuse_downloads,
+    refuse_fields,
+    temporary_folder,
+)
 from clone.ui.hosting import BACKEND_KEY, Hosting
+from clone.ui.pending import Pending, pending_panel
 from clone.ui.running import Desk
 from clone.ui.sampling import Prompting, Sampling
 from clone.ui.sessions import QUEUE_LIMIT, keep_sessions_small
 from clone.ui.speaking import Speaking, speak_panel
 from clone.ui.takes import Takes
-from clone.ui.visitors import STORAGE_KEY, browser_secret, is_loopback
+from clone.ui.visitors import STORAGE_KEY, Owners, header_pairs
 from clone.ui.voices import Voices, voices_panel
 
 # The studio has its own queue; this only bounds how many visitors are told where they stand in it.
-_RUNS_AT_ONCE = 12
+_RUNS_AT_ONCE = 32
 _CHECKS_AT_ONCE = 4
+_DOWNLOADS_AT_ONCE = 24
+"""Of links, beside the checks; the studio bounds them for each visitor and in all."""
 _QUICK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
 _SLOW: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "concurrency_limit": 4}
 _IN_BROWSER: dict[str, Any] = {"fn": None, "api_visibility": "private", "show_progress": "hidden", "queue": False}
@@ -63,13 +74,14 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         takes: where what is said here is found by its links.
     """
     refuse_downloads()
+    drop_half_uploads()
+    forget_inputs()
     refuse_fields()
     keep_sessions_small()
-    on_loopback = is_loopback(settings.server_name) and not settings.public_url
-    desk = Desk(studio, settings, VisitFiles(temporary_folder(settings.home)), takes)
+    desk = Desk(studio, Owners(settings), VisitFiles(temporary_folder(settings.home)), takes)
     with gr.Blocks(title=words.TITLE, analytics_enabled=False) as page:
         api.wire(desk, authorize)  # first, while check, clone and speak are nobody's names
-        secret = browser_secret(settings.home)
+        secret = kept_secret(settings.home / "page_secret")  # the same after every restart
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=secret)
         backend = gr.BrowserState("", storage_key=BACKEND_KEY, secret=secret)
         gr.HTML(parts.header())
@@ -80,27 +92,33 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
                         voice, closer = panels.voice_panel()
                     with gr.Column(scale=5, min_width=340, elem_classes="tb-side"):
                         preview = panels.preview_panel()
-                        own_key = on_loopback and bool(settings.novita_api_key)
-                        run = panels.run_panel(on_loopback, own_key)
+                        run = panels.run_panel()
                 result = outcomes.result_panel()
             with gr.Tab(words.PLACES["speak"], id="speak") as speak_place:
                 spoken = speak_panel()
             with gr.Tab(words.PLACES["voices"], id="voices") as voices_place, fields.card():
+                left = pending_panel()
                 listed = voices_panel()
+        whose = fields.slot("whose")
         cloning = Cloning(desk, (voice, closer, preview, run), (result, listed))
         _wire_voice(cloning, desk)
         _wire_clone(cloning, token)
-        _wire_backend(page, Hosting(desk, run.hosting, run.consent, on_loopback), cloning, backend)
+        _wire_backend(page, Hosting(desk, run.hosting, run.consent), cloning, backend)
         speaking = Speaking(desk, spoken)
         voices = Voices(desk, listed, speaking, result)
-        _wire_voices(page, voices, (token, run.hosting.key), places)
+        keeping = _wire_voices(voices, (token, run.hosting.key), places)
+        pending = Pending(desk, left, listed.listed)
+        keeping.then(pending.show, token, left.listed, **_QUICK)
+        left.listed.apply(pending.keep, token, pending.outputs(), **_QUICK)
+        left.listed.delete(pending.dismiss, token, pending.outputs(), **_QUICK)
+        gr.on([page.load, voices_place.select], voices.open, token, [token, listed.listed, left.listed], **_QUICK)
         again = result.again.click(speaking.offer, [token, result.voice_id], spoken.voice, **_QUICK)
         opened = again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
         _wire_speaking(speaking, (token, run.hosting.key), speak_place)
-        voices_place.select(voices.open, token, [token, listed.listed], **_QUICK)
         language.wire(preview.language, preview.text, studio, page, _QUICK)
         language.wire(spoken.language, spoken.text, studio, page, _QUICK)
+        page.load(_greet(desk, bool(settings.novita_api_key)), None, [whose, run.hosting.key], **_QUICK)
         page.load(js=_DRAFTS_JS, outputs=[preview.text, spoken.text], **_IN_BROWSER)
         page.unload(_forget_files(desk))
     page.queue(max_size=QUEUE_LIMIT)
@@ -114,24 +132,29 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
     sampling = Sampling(desk, sample, voice.note)
     voice.source.change(js=_SHOW_SOURCE_JS, inputs=voice.source, outputs=list(voice.by_source), **_IN_BROWSER)
     preview.text.change(js=_COUNT_JS, inputs=preview.text, outputs=preview.counter, **_IN_BROWSER)
-    gr.on(
-        [
-            voice.source.change,
-            voice.recorded.change,
-            voice.uploaded.change,
-            voice.example.change,
-            voice.link.submit,
-            voice.link_button.click,
-        ],
-        sampling.check,
+    looked_at: dict[str, Any] = {
+        "fn": sampling.check,
+        "inputs": cloning.given(),
+        "outputs": sampling.outputs(),
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "concurrency_id": "check",
+        "concurrency_limit": _CHECKS_AT_ONCE,
+    }
+    files = [voice.recorded.change, voice.uploaded.change, voice.example.change]
+    gr.on(files, trigger_mode="always_last", **looked_at)
+    fetched = gr.on(
+        [voice.source.change, voice.link.submit, voice.link_button.click],
+        sampling.fetch,
         cloning.given(),
         sampling.outputs(),
         api_visibility="private",
         show_progress="hidden",
         trigger_mode="always_last",
-        concurrency_id="check",
-        concurrency_limit=_CHECKS_AT_ONCE,
+        concurrency_id="download",
+        concurrency_limit=_DOWNLOADS_AT_ONCE,
     )
+    fetched.then(**looked_at)
     another = [
         voice.source.change,
         voice.recorded.change,
@@ -221,9 +244,9 @@ def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.
     )
 
 
-def _wire_voices(page: gr.Blocks, voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places: gr.Tabs) -> None:
+def _wire_voices(voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places: gr.Tabs) -> Any:
+    """Return the event that keeps a voice and costs money."""
     p, (token, key) = voices.panel, who
-    page.load(voices.open, token, [token, p.listed], **_QUICK)
     p.listed.play(voices.play, token, voices.playable(), **_QUICK)
     picked = p.listed.select(voices.select, token, voices.selectable(), **_QUICK)
     opened = picked.then(lambda refusal: gr.skip() if refusal else gr.Tabs(selected="speak"), p.note, places, **_QUICK)
@@ -246,6 +269,7 @@ def _wire_voices(page: gr.Blocks, voices: Voices, who: tuple[gr.BrowserState, gr
         concurrency_limit=_RUNS_AT_ONCE,
     )
     _wire_end(keeping, voices.stop_keeping, p.keep_cancel)
+    return keeping
 
 
 def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], place: gr.Tab) -> None:
@@ -275,8 +299,20 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
     _wire_end(running, speaking.stop, p.cancel, p.speak)
 
 
+def _greet(desk: Desk, own_key: bool) -> Any:
+    """Return what tells the owner whose key is used, and who came by the owner's address without a cookie, how."""
+
+    def greet(request: gr.Request) -> tuple[str, Any]:
+        headers = header_pairs(request.headers)
+        if desk.owners.is_owner(headers):
+            return "", gr.update(info=words.KEY_HINT + words.KEY_OWN) if own_key else gr.skip()
+        return parts.whose() if desk.owners.is_direct(headers) else "", gr.skip()
+
+    return greet
+
+
 def _forget_files(desk: Desk) -> Any:
     def leave(request: gr.Request) -> None:
-        desk.files.forget(request.session_hash)
+        desk.leave(request.session_hash)
 
     return leave

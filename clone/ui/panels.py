@@ -161,7 +161,9 @@ def preview_panel() -> PreviewPanel:
     """Build: text, counter, ready sentences, model; advanced settings, closed."""
     with fields.card():
         gr.HTML(parts.heading(2, words.PREVIEW))
-        text = gr.Textbox(words.TEXT_START, label=words.TEXT, lines=3, max_lines=5, elem_id="text")
+        text = gr.Textbox(
+            words.TEXT_START, label=words.TEXT, info=words.TEXT_HINT, lines=3, max_lines=5, elem_id="text"
+        )
         with gr.Row(elem_classes="tb-under"):
             told = fields.slot("language-said")
             counter = gr.HTML(parts.counter(len(words.TEXT_START)), elem_id="text-count")
@@ -189,12 +191,12 @@ def preview_panel() -> PreviewPanel:
     return PreviewPanel(text, counter, model, language, note, drawer, accuracy, noise, volume, advanced_note)
 
 
-def run_panel(on_loopback: bool, own_key: bool) -> RunPanel:
+def run_panel() -> RunPanel:
     """Build: who clones, consent, the one primary button, progress."""
     with fields.card():
         gr.HTML(parts.heading(3, words.CONSENT_TITLE))
-        hosting = backend_panel(own_key)
-        consent = gr.Checkbox(label=words.CONSENT, info=words.receiver(on_loopback), elem_id="consent")
+        hosting = backend_panel()
+        consent = gr.Checkbox(label=words.CONSENT, info=words.RECEIVER, elem_id="consent")
         consent_note = fields.slot("consent-note")
         clone = gr.Button(words.CLONE, variant="primary", size="lg", elem_id="clone")
         cancel = gr.Button(words.CANCEL, variant="stop", size="lg", visible=False, elem_id="cancel")

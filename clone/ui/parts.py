@@ -30,6 +30,11 @@ def header() -> str:
     return f'<header class="tb-head">{_MARK}<div><h1>{words.TITLE}</h1><p>{escape(words.TAGLINE)}</p></div></header>'
 
 
+def whose() -> str:
+    """Return the line that tells a visitor how to be the owner."""
+    return f'<p class="tb-said tb-facts">{words.WHOSE}</p>'
+
+
 def heading(number: int | None, title: str, advice: str = "") -> str:
     """Return a section's heading, with its number in the order of steps."""
     step = f'<span class="tb-step" aria-hidden="true">{number}</span>' if number else ""
@@ -164,6 +169,8 @@ def result(voice: Voice, replayed: bool, more: str = "") -> str:
     said += [note("warn", more)] if more else []
     if voice.alike:
         said.append(gauge(voice.alike))
+    elif voice.file("preview") is None and not more:
+        said.append(note("info", words.NO_PREVIEW, words.NO_PREVIEW_ADVICE))
     facts = [expiry(voice) + ("" if voice.permanent else words.UNLESS_SPOKEN)]
     if voice.model:
         facts.insert(0, voice.model)

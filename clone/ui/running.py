@@ -13,14 +13,13 @@ from weakref import WeakValueDictionary
 
 import gradio as gr
 
-from clone.errors import TimbreError
+from clone.errors import AudioError, TimbreError, disk_full
 from clone.jobs import Stage, Stop
-from clone.settings import Settings
 from clone.studio import Studio, Waiting
 from clone.ui import parts, words
 from clone.ui.files import VisitFiles
 from clone.ui.takes import Takes, file_name
-from clone.ui.visitors import header_pairs, owner_of
+from clone.ui.visitors import Owners, header_pairs
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class Desk:
     """What the handlers work with."""
 
     studio: Studio
-    settings: Settings
+    owners: Owners
     files: VisitFiles
     takes: Takes
     stops: WeakValueDictionary[tuple[str | None, str], Stop] = field(default_factory=WeakValueDictionary)
@@ -38,10 +37,11 @@ class Desk:
 
     def owner(self, token: object, request: gr.Request) -> str:
         """Return whom a request speaks for."""
-        return owner_of(token, header_pairs(request.headers), self.settings)
+        return self.owners.of(token, header_pairs(request.headers))
 
     def begin(self, visit: str | None, kind: str) -> Stop:
-        """Return what a run of this kind has to obey, for as long as it holds it."""
+        """Return what a run of this kind has to obey, for as long as it holds it; an earlier one is stopped."""
+        self.stop(visit, kind)
         stop = Stop()
         self.stops[visit, kind] = stop
         return stop
@@ -52,11 +52,28 @@ class Desk:
         if running is not None:
             running.ask()
 
-    def recording(self, visit: str | None, audio: Path | str, *, anew: bool = False, stop: Stop | None = None) -> Path:
-        """Return the file of a recording; a link is downloaded once a visit, or when ``anew`` is asked for."""
-        if isinstance(audio, Path):
-            return audio
-        return self.files.fetched(visit, audio, partial(self.studio.download, audio, stop=stop), anew=anew)
+    def leave(self, visit: str | None) -> None:
+        """Stop all that a visit left running, and remove its files."""
+        for running in [stop for (whose, _), stop in self.stops.items() if whose == visit]:
+            running.ask()
+        self.files.forget(visit)
+
+    def fetch(self, visit: str | None, link: str, stop: Stop) -> Path:
+        """Download the recording of a link for a visit, whatever is known of it."""
+        get = partial(self.studio.download, link, owner=f"visit {visit}", stop=stop)
+        return self.files.fetched(visit, link, get, anew=True)
+
+    def recording(self, visit: str | None, audio: Path | str) -> Path:
+        """Return the file of a recording; of a link, what this visit has downloaded.
+
+        Raises:
+            AudioError: ``recording_gone``.
+        """
+        found = audio if isinstance(audio, Path) else self.files.known(visit, audio)
+        if found is None:
+            gone = words.RECORDING_GONE, words.RECORDING_GONE_ADVICE
+            raise AudioError(gone[0], code="recording_gone", field="audio", advice=gone[1])
+        return found
 
 
 class Progress:
@@ -91,8 +108,9 @@ def explain(error: Exception) -> TimbreError:
 
     The message of an unexpected exception may hold a path or what somebody typed: only its kind and place are kept.
     """
-    if isinstance(error, TimbreError):
-        return error
+    told = disk_full(error) or error
+    if isinstance(told, TimbreError):
+        return told
     places = "".join(traceback.format_tb(error.__traceback__))
     log.error("Unexpected %s\n%s", type(error).__name__, places)
     return TimbreError(words.UNEXPECTED, code="unexpected", advice=words.UNEXPECTED_ADVICE)

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from clone import contract
+from clone.errors import CancelledError
 from clone.studio import Examination
 from clone.ui import fields as built
 from clone.ui import parts, words
@@ -80,17 +81,40 @@ class Sampling:
         p = self.panel
         return [self._note, p.part, p.use, p.start, p.length, *self._cures(), p.needs, p.cures_note, p.player]
 
+    def fetch(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
+        """Download what a link leads to; check() comes after it, and has turns that a slow server must not take."""
+        given = Given(*values)
+        if not isinstance(given.audio(), str):
+            yield {self._note: gr.skip()}
+            return
+        yield self._nothing() | {self._note: parts.note("busy", words.DOWNLOADING)}
+        stop = self._desk.begin(request.session_hash, "fetch")
+        try:
+            self._desk.fetch(request.session_hash, str(given.check()), stop)
+        except CancelledError:
+            return
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            yield {self._note: parts.refusal(explain(error))}
+
     def check(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
         """Say what is to be said about a recording as soon as it is there, and more as it becomes known."""
         given = Given(*values)
         self._desk.files.remember(request.session_hash, given.recorded, given.uploaded)
+        link = given.audio()
+        if isinstance(link, str) and self._desk.files.known(request.session_hash, link) is None:
+            yield {self._note: gr.skip()}  # fetch() has said why
+            return
         busy = parts.note("busy", words.CHECKING) if given.audio() is not None else ""
         yield self._nothing() | {self._note: busy}
         if not busy:
             return
+        stop = self._desk.begin(request.session_hash, "check")
         try:
-            for seen in self._desk.studio.examine(self._desk.recording(request.session_hash, given.check(), anew=True)):
+            recording = self._desk.recording(request.session_hash, given.check())
+            for seen in self._desk.studio.examine(recording, stop=stop):
                 yield {self._note: parts.report(seen)} | (self._offers(seen) if seen.complete else {})
+        except CancelledError:
+            return
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield self._nothing() | {self._note: parts.refusal(explain(error))}
 

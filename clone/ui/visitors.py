@@ -3,23 +3,119 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import ipaddress
-import os
 import re
 import secrets
+import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from datetime import timedelta
+from urllib.parse import urlsplit
 
 from clone.errors import TimbreError
+from clone.keys import kept_secret
 from clone.settings import Settings
 from clone.ui import words
 
 LOCAL_OWNER = "local"
 STORAGE_KEY = "timbre-visitor"
+COOKIE_LIFETIME = timedelta(days=365)
+COOKIE_PATH = "/gradio_api"
+"""Where the page's events are asked for; the page itself needs no cookie, and so can be answered from memory."""
+
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+_COOKIE = re.compile(r"([0-9]{1,12})\.([0-9a-f]{64})")
+_ORIGIN = re.compile(r"(https?)://([^/?#@\\\s]+)")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_LOOPBACK = ("127.0.0.1", "localhost")
 _FORWARDED = re.compile(
     r"(x-forwarded(-.*)?|forwarded|via|x-real-ip|x-original-.*|true-client-ip|cf-.*|x-amzn-.*)", re.I
 )
+
+Headers = Iterable[tuple[str, str]]
+"""Names and values of a request's headers, repeated ones repeated."""
+
+
+class Owners:
+    """Tells the person who runs the app, in their own browsers on the same machine, from everybody else.
+
+    A tunnel ends on loopback too, a careless proxy in front leaves no trace, any website can have a browser ask
+    127.0.0.1, and a name elsewhere may point there. So the address bound must be loopback and no other given out, the
+    Host one of a short list, the Origin equal to it, nothing forwarded; and the browser must hold a cookie, which it
+    gets only by the link that is printed where the app was started.
+
+    Args:
+        settings: where the page is served.
+
+    Attributes:
+        hosts: the Hosts by which an owner may ask, the one to print first; none where nobody is the owner.
+        cookie: the cookie's name; browsers keep those of all ports together.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._key = kept_secret(settings.home / "owner_secret").encode()
+        self.hosts = _hosts(settings)
+        self.cookie = f"timbre_owner_{settings.server_port}"
+
+    def of(self, token: object, headers: Headers) -> str:
+        """Return the owner a request speaks for; a token's is its digest, so owners can't be guessed or named.
+
+        Raises:
+            TimbreError: ``no_visitor``, when there is no proper token and it is not the owner's request.
+        """
+        if self.is_owner(headers):
+            return LOCAL_OWNER
+        if not is_token(token):
+            raise TimbreError(words.NO_VISITOR, code="no_visitor", advice=words.NO_VISITOR_ADVICE)
+        return "visitor-" + hashlib.sha256(str(token).encode()).hexdigest()[:40]
+
+    def is_owner(self, headers: Headers) -> bool:
+        """Tell whether a request of the page is the owner's; it changes something, so its Origin must be told."""
+        headers = list(headers)
+        if not self.is_direct(headers) or _values(headers, "origin") != [f"http://{_values(headers, 'host')[0]}"]:
+            return False
+        if not set(_values(headers, "sec-fetch-site")) <= {"same-origin", "none"}:
+            return False
+        return any(self._is_good(value) for name, value in _cookies(headers) if name == self.cookie)
+
+    def is_direct(self, headers: Headers) -> bool:
+        """Tell whether a request came by an address that the owner may use, with no trace of a proxy."""
+        hosts = []
+        for name, value in headers:
+            if _FORWARDED.fullmatch(name):
+                return False
+            if name.lower() == "host":
+                hosts.append(value)
+        return len(hosts) == 1 and hosts[0] in self.hosts
+
+    def is_foreign(self, headers: Headers) -> bool:
+        """Tell whether a browser asks on behalf of a page that is not this one."""
+        headers = list(headers)
+        origins, hosts = _values(headers, "origin"), _values(headers, "host")
+        if not origins:
+            return False
+        told = _ORIGIN.fullmatch(origins[0])
+        if len(origins) > 1 or len(hosts) != 1 or told is None:
+            return True
+        scheme, place = told[1], _place(*told.groups())
+        public = urlsplit(self._settings.public_url)
+        is_public = (scheme, place) == (public.scheme, _place(public.scheme, public.netloc))
+        return not is_public and place != _place(scheme, hosts[0])
+
+    def new_cookie(self) -> str:
+        """Return a cookie's value that makes a browser the owner's: when it ends, and that it came from here."""
+        ends = str(int(time.time() + COOKIE_LIFETIME.total_seconds()))
+        return f"{ends}.{self._signature(ends)}"
+
+    def _is_good(self, value: str) -> bool:
+        told = _COOKIE.fullmatch(value)
+        if told is None or not hmac.compare_digest(told[2], self._signature(told[1])):
+            return False
+        return int(told[1]) > time.time()
+
+    def _signature(self, ends: str) -> str:
+        return hmac.new(self._key, f"{self.cookie}:{ends}".encode(), hashlib.sha256).hexdigest()
 
 
 def is_loopback(host: str) -> bool:
@@ -33,28 +129,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def is_local_visit(server_name: str, public_url: str, headers: Iterable[tuple[str, str]]) -> bool:
-    """Tell whether a request surely comes from the person who runs the app, on the same machine.
-
-    A tunnel ends on loopback too and a page elsewhere may point its name at loopback, so the address bound is
-    not enough: there must be no public address, exactly one Host that is loopback, and no trace of a proxy.
-
-    Args:
-        server_name: the address the app is bound to.
-        public_url: the address given out; "" when there is none.
-        headers: names and values of the request's headers, repeated ones repeated.
-    """
-    if public_url or not is_loopback(server_name):
-        return False
-    hosts = []
-    for name, value in headers:
-        if _FORWARDED.fullmatch(name):
-            return False
-        if name.lower() == "host":
-            hosts.append(value)
-    return len(hosts) == 1 and is_loopback(_without_port(hosts[0]))
-
-
 def new_token() -> str:
     """Return 32 random bytes as text."""
     return secrets.token_urlsafe(32)
@@ -65,39 +139,6 @@ def is_token(token: object) -> bool:
     return isinstance(token, str) and _TOKEN.fullmatch(token) is not None
 
 
-def owner_of(token: object, headers: Iterable[tuple[str, str]], settings: Settings) -> str:
-    """Return the owner a request speaks for; a token's owner is its digest, so owners can't be guessed or named.
-
-    Raises:
-        TimbreError: ``no_visitor``, when there is no proper token and the visit is not local.
-    """
-    if is_local_visit(settings.server_name, settings.public_url, headers):
-        return LOCAL_OWNER
-    if not is_token(token):
-        raise TimbreError(words.NO_VISITOR, code="no_visitor", advice=words.NO_VISITOR_ADVICE)
-    return "visitor-" + hashlib.sha256(str(token).encode()).hexdigest()[:40]
-
-
-def browser_secret(home: Path) -> str:
-    """Return the text that scrambles the token in the browser, the same after every restart.
-
-    Kept in ``page_secret`` in the home folder, mode 600, made once.
-    """
-    path = home / "page_secret"
-    home.mkdir(parents=True, exist_ok=True)
-    draft = home / f".page_secret.{secrets.token_hex(8)}"
-    if not path.is_file():
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(16))
-        try:
-            os.link(draft, path)  # whole or not at all, and the first of two processes wins
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text().strip()
-
-
 def header_pairs(headers: object) -> list[tuple[str, str]]:
     """Return headers as pairs, whatever the framework keeps them in; repeated ones stay repeated."""
     if hasattr(headers, "items"):
@@ -105,7 +146,23 @@ def header_pairs(headers: object) -> list[tuple[str, str]]:
     return list(headers) if isinstance(headers, Iterable) and not isinstance(headers, Mapping) else []
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if host.count(":") == 1 else host
+def _hosts(settings: Settings) -> tuple[str, ...]:
+    name = settings.server_name.lower()
+    if settings.public_url or not is_loopback(name):
+        return ()
+    names = _LOOPBACK if name in _LOOPBACK else (name,)
+    port = "" if settings.server_port == 80 else f":{settings.server_port}"  # a browser leaves its default out
+    return tuple(f"{each}{port}" for each in names)
+
+
+def _values(headers: list[tuple[str, str]], wanted: str) -> list[str]:
+    return [value for name, value in headers if name.lower() == wanted]
+
+
+def _cookies(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    pairs = (each.partition("=") for value in _values(headers, "cookie") for each in value.split(";"))
+    return [(name.strip(), value.strip()) for name, _, value in pairs]
+
+
+def _place(scheme: str, host: str) -> str:
+    return host.lower().removesuffix(_DEFAULT_PORTS.get(scheme, ""))

@@ -12,9 +12,9 @@ import gradio as gr
 
 from clone.errors import CancelledError, VoiceError
 from clone.settings import NOVITA
-from clone.studio import Spoken
 from clone.ui import fields, listing, parts, words
 from clone.ui.outcomes import ResultPanel
+from clone.ui.pending import listed_for
 from clone.ui.running import Desk, Progress, explain, refused, share
 from clone.ui.speaking import Speaking
 from clone.ui.takes import file_name
@@ -93,14 +93,14 @@ class Voices:
         shown = [*self.playable(), *self.speaking.choosing(), r.card, r.original, r.clone, r.voice_id]
         return [self.panel.listed, *shown]
 
-    def open(self, request: gr.Request, token: str) -> tuple[str, str]:
-        """Give a new visitor a token, and return it with the list of voices."""
+    def open(self, request: gr.Request, token: str) -> tuple[str, str, str]:
+        """Give a new visitor a token, and return it with the list of voices and what may have been paid."""
         token = token if is_token(token) else new_token()
         try:
-            listed = self._listed(self._desk.owner(token, request))
+            owner = self._desk.owner(token, request)
+            return token, self._listed(owner), listed_for(self._desk, owner)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            listed = parts.refusal(explain(error))
-        return token, listed
+            return token, parts.refusal(explain(error)), ""
 
     def play(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
         """Play a voice's preview or the recording it came from; only now is its audio read."""
@@ -179,11 +179,11 @@ class Voices:
         yield {p.note: progress.told(), p.keep_cancel: gr.update(visible=True)}
         try:
             owner = self._desk.owner(token, request)
-            order = self._desk.studio.calls.keep_order(voice_id, owner, (key or "").strip() or None)
-            with closing(self._desk.studio.speak(order)) as steps:  # type: ignore[type-var]
+            keeping = self._desk.studio.keeping(voice_id, owner, (key or "").strip() or None)
+            with closing(keeping) as steps:  # type: ignore[type-var]
                 for step in steps:
-                    if isinstance(step, Spoken):  # what is paid for is shown, even to who asked to stop
-                        yield self._changed(step.voice) | {p.note: parts.note("info", words.KEPT_NOW)}
+                    if isinstance(step, Voice):  # what is paid for is shown, even to who asked to stop
+                        yield self._changed(step) | {p.note: parts.note("info", words.KEPT_NOW)}
                     else:
                         stop.check()
                         yield {p.note: progress.told(step)}

@@ -55,6 +55,7 @@ METER = {
 }
 READY = "Ready to clone."
 CHECKING = "Checking the recording"
+DOWNLOADING = "Downloading the recording"
 RECORDING_GONE = "The recording is no longer here."
 RECORDING_GONE_ADVICE = "Recordings are removed after a while. Please add it again."
 NO_RECORDING = {
@@ -186,6 +187,7 @@ PROMPT_TEXT_HINT = "Word for word, ending with a full stop, question mark or exc
 # 3 Preview
 PREVIEW = "What it says first"
 TEXT = "Preview text"
+TEXT_HINT = "Leave it empty to clone without a preview."
 LANGUAGE, LANGUAGE_DETECT = "Language", "Tell it from the text"
 LANGUAGE_TOLD, LANGUAGE_SET = "The text looks like {}.", "Read as {}."
 LANGUAGE_HD = "On this machine turbo speaks English only, so hd speaks this, whichever model is chosen."
@@ -240,6 +242,7 @@ KEY = "Key for Novita"
 KEY_HINT = "Your own key, or one that the owner of this page gave you. It is used for this visit and stored nowhere."
 KEY_OWN = " Leave it empty to use the key this machine was started with."
 KEY_WHERE = "Choose Novita in the section Clone, and enter the key there."
+RECEIVER = "The recording goes to this page's own machine and to nobody else."
 RECEIVER_HOSTED = (
     "The recording goes to Novita, which has MiniMax clone it. It is also kept here, with the voice, and goes to "
     "nobody else."
@@ -254,11 +257,15 @@ STOPPED_PAID = "Stopped. If the request was already sent, it is still paid for."
 STOPPED_HOSTED = f"{STOPPED_PAID} Its voice then appears among your voices in a minute; look there first."
 
 
-def receiver(on_loopback: bool) -> str:
-    """Say who receives the recording."""
-    if on_loopback:
-        return "The recording goes to Timbre on this machine and to nobody else."
-    return "The recording goes to the machine that runs this page and to nobody else."
+# Whose visit it is
+WHOSE = (
+    "You are a visitor here, with voices of your own. This page's owner is whoever opens the address that make run "
+    "printed last."
+)
+FOREIGN = (
+    "This was asked for by a page of another address, and is refused. If this page stands behind a proxy, whoever runs "
+    "it has to set TIMBRE_PUBLIC_URL."
+)
 
 
 # Progress
@@ -266,6 +273,7 @@ STARTING = "Starting"
 STOPPED = "Stopped. Everything you entered is still here."
 UNEXPECTED = "Something went wrong on our side."
 UNEXPECTED_ADVICE = "Nothing you entered is lost. Please try again."
+OLD_PAGE = "This page is older than what it asks. Please reload it and try again."
 NO_VISITOR = "This page has lost track of your visit."
 NO_VISITOR_ADVICE = "Please reload it and try again."
 
@@ -285,6 +293,8 @@ AGAIN = "Try another sentence"
 SHARE_NOTE = "One file with both recordings, for anybody to open in a browser, offline too."
 SAVE_CARD = "Save the card of {}"
 VOICE_ID = "voice_id"
+NO_PREVIEW = "The voice is made, without a preview."
+NO_PREVIEW_ADVICE = "Try another sentence to hear it."
 REPLAYED = "You made this voice before, from the same recording and settings, so here it is again."
 LIKENESS = "Likeness"
 LIKENESS_NOTE = "Likeness compares voices, not words. It is measured on this machine, whoever made the clone."
@@ -339,6 +349,11 @@ LISTED = {
 }
 UNLESS_SPOKEN = ", unless you keep it or speak with it"
 UNNAMED = "Voice"
+PENDING, PENDING_ADVICE = "May have been paid", "Look at voices and balance in Novita's console, then say how it was."
+PENDING_OF = {"clone": "The clone of {}", "keep": "Keeping {} for good", "speech": "Speech with {}"}
+PENDING_ID, PENDING_KEEP, PENDING_DISMISS = "Its voice_id there", "It went through: keep it", "It did not: dismiss it"
+PENDING_SENT = "Sent on {:%d %B %Y, %H:%M} UTC; no answer came. Remembered until {:%d %B}."
+PENDING_KEPT, PENDING_DISMISSED = "It is kept.", "It is dismissed, and may be sent again."
 # Speak
 SPEAK_TITLE, SPEAK_BUTTON, SPOKEN = "Speak", "Speak", "Spoken"
 SPEAK_ADVICE = "Choose a voice and write what it says. You hear it from the first sentence on."

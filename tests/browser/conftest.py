@@ -52,11 +52,13 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, app: App) -> Iterator[Visit]:
-    """Open the page in a fresh profile: ``visit(width=390, dark=True, of=public_app)``."""
+    """Open the page in a fresh profile: ``visit(width=390, dark=True, of=public_app)``, or as ``owner=True``."""
     contexts: list[BrowserContext] = []
     watches: list[Watch] = []
 
-    def opened(width: int = 1440, dark: bool = False, of: App | None = None, within: Browser | None = None) -> Page:
+    def opened(
+        width: int = 1440, dark: bool = False, of: App | None = None, within: Browser | None = None, owner: bool = False
+    ) -> Page:
         url = (of or app).url
         context = (within or browser).new_context(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
@@ -66,7 +68,7 @@ def visit(browser: Browser, app: App) -> Iterator[Visit]:
         page = context.new_page()
         watches.append(Watch(url))
         watches[-1].over(page)
-        page.goto(url)
+        page.goto((of or app).owner_url if owner else url)
         page.wait_for_selector("#clone")
         return page
 

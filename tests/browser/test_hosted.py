@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,13 @@ def fill(page: Page, recording: Path, key: str) -> None:
     page.check("#consent input")
 
 
+def keep_again(page: Page) -> None:
+    row = page.locator(f"[data-voice='{VOICE_ID}']")
+    expect(page.locator("#keep-cancel")).not_to_be_visible()
+    row.get_by_role("button", name="Keep").first.click()
+    row.get_by_role("button", name="Yes, keep it").click()
+
+
 def test_from_a_recording_to_a_hosted_voice_that_is_kept(
     public: App, visit: Visit, service: FaultServer, example_m4a: Path, tmp_path: Path
 ) -> None:
@@ -92,8 +100,8 @@ def test_from_a_recording_to_a_hosted_voice_that_is_kept(
     expect(row).to_contain_text("Novita")
     row.get_by_role("button", name="Keep").first.click()
     expect(row).to_contain_text("less than one cent")
-    answers = service.answers["/v3/minimax-speech-2.8-turbo"]
-    service.answers["/v3/minimax-speech-2.8-turbo"] = FAULTS["/silent"]
+    answers, lost = service.answers["/v3/minimax-speech-2.8-turbo"], threading.Event()
+    service.answers["/v3/minimax-speech-2.8-turbo"] = lambda _: lost.wait(60)
     row.get_by_role("button", name="Yes, keep it").click()
     expect(page.locator("#voices-note [role=progressbar]")).to_be_visible()
     assert_accessible_by_day_and_night(page)
@@ -101,8 +109,19 @@ def test_from_a_recording_to_a_hosted_voice_that_is_kept(
     expect(page.locator("#voices-note")).to_contain_text("Stopped")
     assert_accessible_by_day_and_night(page)
     service.answers["/v3/minimax-speech-2.8-turbo"] = answers
-    row.get_by_role("button", name="Keep").first.click()
-    row.get_by_role("button", name="Yes, keep it").click()
+    keep_again(page)
+    expect(page.locator("#voices-note")).to_contain_text("being worked on already")
+    expect(page.locator("#pending form")).to_have_count(0)
+    lost.set()  # the connection breaks off without an answer, so nobody here knows whether it was paid
+    page.wait_for_timeout(1000)
+    keep_again(page)
+    expect(page.locator("#voices-note")).to_contain_text("may have been paid")
+    expect(page.locator("#pending")).to_contain_text("for good")
+    assert_accessible_by_day_and_night(page)
+    page.get_by_role("button", name="It did not: dismiss it").click()
+    expect(page.locator("#pending-note")).to_contain_text("dismissed")
+    expect(page.locator("#pending form")).to_have_count(0)
+    keep_again(page)
     expect(row).to_contain_text("Kept for good")
     expect(row.get_by_role("button", name="Keep")).to_have_count(0)
     posted = [head.split()[1] for head in service.asked if head.startswith("POST")]
@@ -134,6 +153,15 @@ def test_what_may_have_gone_through_is_said(public: App, visit: Visit, service: 
     page.click("#clone")
     expect(page.locator("#progress .tb-refuse")).to_contain_text("It may have gone through all the same")
     expect(page.locator("#clone")).to_be_visible()
+    assert len(service.asked) == 1
+    service.answers[CLONE] = saying(200, {"voice_id": "voice_Other"})
+    page.click("#clone")
+    expect(page.locator("#progress .tb-refuse")).to_contain_text("may have been paid")
+    go(page, "Voices")
+    page.get_by_label("Its voice_id there").fill("voice_Seen/1")
+    page.get_by_role("button", name="It went through: keep it").click()
+    expect(page.locator("[data-voice='voice_Seen/1']")).to_be_visible()
+    expect(page.locator("#pending form")).to_have_count(0)
     assert len(service.asked) == 1
 
 

@@ -71,7 +71,7 @@ def other_house(another: App) -> App:
 
 @pytest.fixture
 def page(visit: Visit, house: App) -> Page:
-    page: Page = visit(of=house)
+    page: Page = visit(of=house, owner=True)
     go(page, "Voices")
     expect(page.locator(".tb-found")).to_contain_text("4 voices")
     return page
@@ -133,7 +133,7 @@ def test_a_voice_is_named_and_noted_by_keyboard_alone(page: Page, visit: Visit, 
     page.keyboard.press("Enter")
     expect(row(page, 0)).to_contain_text("Deep, calm.")
     expect(row(page, 0).get_by_role("button", name="Edit note")).to_be_focused()
-    again = visit(of=house)
+    again = visit(of=house, owner=True)
     go(again, "Voices")
     expect(row(again, 0)).to_contain_text("Deep, calm.")
     rename.click()
@@ -147,7 +147,7 @@ def test_a_voice_is_named_and_noted_by_keyboard_alone(page: Page, visit: Visit, 
 def test_a_list_that_comes_anew_leaves_an_open_editor_alone(page: Page, visit: Visit, house: App) -> None:
     row(page, 1).get_by_role("button", name="Rename").click()
     page.keyboard.type("Half a na")
-    other = visit(of=house)
+    other = visit(of=house, owner=True)
     go(other, "Voices")
     row(other, 0).get_by_role("button", name="note").click()
     other.keyboard.type("Meanwhile.")
@@ -189,7 +189,7 @@ def test_a_forgotten_voice_comes_back(page: Page, visit: Visit, house: App) -> N
     expect(page.locator(".tb-found")).to_have_text("3 voices")
     expect(page.locator(".tb-told")).to_have_text("Ada was forgotten.")
     assert_accessible(page)
-    other = visit(of=house)
+    other = visit(of=house, owner=True)
     go(other, "Voices")
     expect(other.locator(".tb-found")).to_have_text("3 voices")
     page.keyboard.press("Enter")
@@ -200,7 +200,7 @@ def test_a_forgotten_voice_comes_back(page: Page, visit: Visit, house: App) -> N
 
 
 def test_a_voice_that_is_gone_is_not_spoken_with(page: Page, visit: Visit, house: App) -> None:
-    other = visit(of=house)
+    other = visit(of=house, owner=True)
     go(other, "Voices")
     row(other, 3).get_by_role("button", name="Forget").click()
     expect(row(other, 3)).to_contain_text("Ada was forgotten.")
@@ -221,7 +221,7 @@ def test_a_card_says_whose_it_is(page: Page) -> None:
 
 def test_when_the_last_voice_is_gone_the_next_step_is_to_clone_one(visit: Visit, other_house: App) -> None:
     keep(other_house.home, [{"name": "Ada"}], b"x")
-    page = visit(of=other_house)
+    page = visit(of=other_house, owner=True)
     page.clock.install()
     page.reload()
     go(page, "Voices")
@@ -237,7 +237,7 @@ def test_when_the_last_voice_is_gone_the_next_step_is_to_clone_one(visit: Visit,
 
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, False), (390, True)])
 def test_everybody_can_use_the_list(visit: Visit, house: App, width: int, dark: bool) -> None:
-    page = visit(of=house, width=width, dark=dark)
+    page = visit(of=house, owner=True, width=width, dark=dark)
     go(page, "Voices")
     row(page, 0).get_by_role("button", name="Rename").click()
     row(page, 1).get_by_role("button", name="note").click()
@@ -249,7 +249,7 @@ def test_everybody_can_use_the_list(visit: Visit, house: App, width: int, dark: 
 
 def test_a_thousand_voices(visit: Visit, other_house: App) -> None:
     keep(other_house.home, [{"name": f"Narrator {number}"} for number in range(1000)], b"x")
-    page = visit(of=other_house)
+    page = visit(of=other_house, owner=True)
     go(page, "Voices")
     expect(page.locator(".tb-found")).to_have_text("1,000 voices")
     assert page.locator("#voices li").count() <= 100  # the rest comes when it is scrolled to, or asked for

@@ -62,7 +62,7 @@ def clone(page: Page, text: str) -> str:
 def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
     app: App, visit: Visit, example_m4a: Path, tmp_path: Path
 ) -> None:
-    page = visit()
+    page = visit(owner=True)
     upload(page, example_m4a)
     expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
     voice_id = clone(page, "The quick brown fox jumps over the lazy dog. It was never seen again!")
@@ -76,7 +76,7 @@ def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
 
     page.close()
     app.restart()
-    page = visit()
+    page = visit(owner=True)
     go(page, "Voices")
     row = page.locator(f"[data-voice='{voice_id}']")
     expect(row).to_contain_text(example_m4a.stem)
@@ -98,6 +98,22 @@ def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
     go(page, "Voices")
     expect(page.locator("#voices li, #voices .tb-empty").first).to_be_visible()
     expect(row).to_have_count(0)
+
+
+def test_a_voice_is_made_without_a_preview(visit: Visit, example_m4a: Path) -> None:
+    page = visit()
+    upload(page, example_m4a)
+    clone(page, "  ")
+    expect(page.locator("#facts")).to_contain_text("without a preview")
+    expect(page.locator("#cloned audio, #cloned [data-testid=waveform-controls]")).to_have_count(0)
+    page.click("#again")
+    page.fill("#speak-text textarea", "Now it speaks.")
+    choose_turbo(page, "#speak-model")
+    page.click("#speak")
+    expect(page.locator("#take-done")).to_contain_text("Download")
+    go(page, "Clone")
+    clone(page, "And now with one.")
+    expect(page.locator("#cloned [data-testid=waveform-controls]")).to_be_visible()
 
 
 def test_from_the_microphone_to_a_voice(visit: Visit, microphone: Browser, tmp_path: Path) -> None:
@@ -142,7 +158,7 @@ def test_from_a_link_and_a_prompt_clip_to_a_voice(visit: Visit, tmp_path: Path) 
 
 
 def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path) -> None:
-    page = visit()
+    page = visit(owner=True)
     go(page, "Voices")
     page.wait_for_selector("#voices li, #voices .tb-empty")
     page.wait_for_timeout(1_000)  # the list comes right after the page
@@ -166,7 +182,7 @@ def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path)
     assert_accessible_by_day_and_night(page)
     assert page.input_value("#text textarea") == text
     expect(page.locator("#result")).not_to_be_visible()
-    page = visit()  # and nothing came of it behind the scenes
+    page = visit(owner=True)  # and nothing came of it behind the scenes
     go(page, "Voices")
     expect(page.locator("#voices li")).to_have_count(n_voices)
 
