@@ -10,6 +10,8 @@ BENCH_VENV := .venv-bench
 BIN := $(VENV)/bin
 # virtualenv, where Python can't make environments itself; PYTHONPATH lets it be found
 TOOL := .venv-tool
+# what installs, current: Python brings versions of its own age. Nothing that runs here needs pkg_resources.
+PIP := pip==26.3 setuptools==84.2.1
 SPEAKERS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -33,6 +35,7 @@ if ! $(1)/bin/python -m pip --version >/dev/null 2>&1; then \
 	else PYTHONPATH=$(TOOL) $(PYTHON) -m virtualenv -q --clear $(1); fi; \
 fi; \
 echo "Installing $(2) into $(1): once, this takes some minutes"; \
+$(1)/bin/python -m pip install -q $(PIP); \
 $(1)/bin/python -m pip install -q $(foreach file,$(2),-r $(file))
 endef
 

@@ -91,12 +91,15 @@ class Background:
 
     def _note(self, change: Callable[[], None]) -> None:
         """Make a change of the tasks as soon as the library can be had; what a close comes before begins again."""
+        told = False
         while not self._closed.is_set():
             try:
                 change()
                 return
             except LibraryError as e:
-                log.warning("A task's end can't be written down yet: %s", e.code)
+                if not told:
+                    log.warning("A task's end can't be written down yet: %s", e.code)
+                told = True
                 self._closed.wait(LOOK_EVERY_S)
 
     def _spoken(self, task: Task) -> tuple[bytes, str] | None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from clone.errors import disk_full
 from clone.store import make_home
@@ -51,7 +51,7 @@ class Presence:
         lock = self._lock(name)
         try:
             lock.acquire(timeout=0)
-        except Timeout:
+        except OSError:  # held, or somebody else's
             return True
         (self._root / name).unlink(missing_ok=True)
         lock.release()

@@ -18,7 +18,12 @@ import pytest
 
 from clone.audio.read import read
 from clone.cli.entry import main
+from clone.library import Library, utc_now
+from clone.settings import Settings
+from clone.store import Store
+from clone.tasks import Tasks
 from tests.sounds import encode, speechlike, tone
+from tests.voices import FILES, make_voice
 
 ROOT = Path(__file__).parent.parent
 TURBO = "speech-2.8-turbo"
@@ -282,6 +287,43 @@ def test_help_is_no_failure(capsys: Output) -> None:
         main(["clone", "--help"])
     assert left.value.code == 0
     assert "--consent" in capsys.readouterr().out
+
+
+# other owners
+
+
+def test_an_owners_voices_are_listed_and_forgotten_by_whoever_runs_timbre(home: Path, capsys: Output) -> None:
+    key, other = "key-" + "0a" * 20, "key-" + "0b" * 20
+    settings = Settings.at(home)
+    library = Library(settings, Store(settings.store_url))
+    for number, owner in enumerate((key, key, other, "local")):
+        library.add(make_voice(f"voice-{number}", owner, created_at=utc_now()), FILES)
+    Tasks(library.database, library.store).keep(key, "speech-02-hd", b"sound", "mp3")
+    library.close()
+
+    def listed(*words: str) -> list[str]:
+        assert main(["voices", *words, "--json"]) == 0
+        return sorted(voice["voice_id"] for voice in json.loads(said(capsys)[0])["voices"])
+
+    assert listed() == ["voice-3"]
+    assert listed("--owner", "key-0a") == ["voice-0", "voice-1"]
+    assert listed("--all") == ["voice-0", "voice-1", "voice-2", "voice-3"]
+    assert main(["voices", "--all"]) == 0
+    assert said(capsys)[0].count(key) == 2
+
+    for words in ((), ("--owner", "key-0"), ("--owner", "key-0a"), ("--owner", "nobody"), ("voice-0",)):
+        assert main(["forget", *words]) == 1  # nobody is there to be asked, and nothing is guessed
+        assert said(capsys)[1]
+    assert len(listed("--all")) == 4
+    assert main(["forget", "voice-2", "--owner", key]) == 1
+    said(capsys)
+    assert main(["forget", "voice-2", "--owner", other]) == 0
+    assert main(["forget", "--owner", "key-0a", "--yes"]) == 0
+    assert f"Everything of {key} is gone; voices: 2." in said(capsys)[0]
+    assert main(["forget", "--owner", key]) == 0
+    assert "voices: 0." in said(capsys)[0]
+    assert listed("--all") == ["voice-3"]
+    assert not list((home / "audio" / "speech").iterdir())
 
 
 def begin(words: list[str], home: Path, *options: str) -> subprocess.Popen[str]:

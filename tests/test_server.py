@@ -12,6 +12,7 @@ import wave
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -20,9 +21,13 @@ import requests
 from clone import contract
 from clone.api.asking import MAX_BODY_BYTES
 from clone.audio.write import wav_bytes
+from clone.library import Library, utc_now
 from clone.rates import CALLS_PER_MINUTE
+from clone.store import Store
+from clone.voice import folder_of
 from tests.serving import KEYS, TEXT, WITHIN_S, Served, bearer, decoded, files, kept_voice, owner_of, refusal, serving
 from tests.sounds import encode, tone
+from tests.voices import FILES, make_voice
 
 TURBO = "speech-02-turbo"
 SEEDS_REQUEST = """curl \\
@@ -305,3 +310,25 @@ def test_the_document_holds_the_api_alone(api: Served) -> None:
     assert "attests" in page.text
     assert all(path in page.text for path in found["paths"])
     assert api.get("/healthz", key=None).json()["status"] == "ok"
+
+
+@pytest.mark.parametrize("voice_id", ["voice_plain", "moss/opaque id", "ünï"])
+def test_a_voice_is_forgotten_by_its_owner_alone(api: Served, voice_id: str) -> None:
+    library = Library(api.settings, Store(api.settings.store_url))
+    library.add(make_voice(voice_id, owner_of(KEYS[0]), created_at=utc_now()), FILES)
+    folder = api.settings.home / "audio" / "voices" / folder_of(voice_id)
+    url = f"{api.url}/v3/voices/{quote(voice_id, safe='')}"
+
+    def delete(key: str | None, url: str = url) -> requests.Response:
+        return requests.delete(url, headers=bearer(key), timeout=WITHIN_S)
+
+    refusal(delete(None), 400, "MISSING_API_KEY")
+    refusal(delete("wrong"), 403, "INVALID_API_KEY")
+    others = refusal(delete(KEYS[1]), 404, "VOICE_NOT_FOUND")
+    assert others == refusal(delete(KEYS[1], f"{api.url}/v3/voices/none"), 404, "VOICE_NOT_FOUND")
+    assert (folder / "reference.mp3").exists()
+    answer = delete(KEYS[0])
+    assert (answer.status_code, answer.json()) == (200, {"voice_id": voice_id})
+    assert not folder.exists()
+    assert refusal(delete(KEYS[0]), 404, "VOICE_NOT_FOUND") == others
+    library.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from clone.errors import TimbreError
@@ -9,6 +10,7 @@ from clone.orders import LOCAL_OWNER
 from clone.studio import Voice
 
 SHOWN = 5
+_OWNER = re.compile(r"(key|visitor)-[0-9a-f]{40}|" + LOCAL_OWNER)
 
 
 def voice_id(given: str, voices: Sequence[Voice]) -> str:
@@ -39,9 +41,9 @@ def owner(given: str | None, voices: Sequence[Voice], *, whole: bool = False) ->
     """Return the owner that is meant: the person at this machine where none is given.
 
     Args:
-        given: an owner or its first characters.
+        given: an owner, whole even one without voices, or its first characters.
         voices: everybody's.
-        whole: first characters will not do; an owner without voices will.
+        whole: first characters will not do.
 
     Raises:
         TimbreError: ``unknown_owner`` or ``ambiguous_owner``.
@@ -49,9 +51,9 @@ def owner(given: str | None, voices: Sequence[Voice], *, whole: bool = False) ->
     if given is None:
         return LOCAL_OWNER
     owners = {voice.owner for voice in voices}
-    found = [each for each in sorted(owners) if given and each.startswith(given)]
-    if given in owners or (whole and not found):
+    if given in owners or _OWNER.fullmatch(given):
         return given
+    found = [each for each in sorted(owners) if given and each.startswith(given)]
     if len(found) != 1 or whole:
         raise TimbreError(
             f"“{given}” is not the whole name of an owner." if found else f"No voice here is owned by “{given}”.",

@@ -224,7 +224,7 @@ def _forget(studio: Studio, arguments: argparse.Namespace) -> None:
     whose = owner(arguments.owner, everybodys, whole=not asked)
     if arguments.owner and not arguments.voices:
         sure(f"Remove all voices and recordings of {whose}?", arguments.yes)
-        print(f"{studio.forget_all(whose)} voices of {whose} and their recordings are gone.")
+        print(f"Everything of {whose} is gone; voices: {studio.forget_all(whose)}.")
         return
     voices = studio.voices(whose)
     if not arguments.voices:
