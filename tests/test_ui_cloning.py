@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,15 +13,16 @@ import pytest
 from clone.jobs import HEARTBEAT_S
 from clone.settings import LOCAL, Settings
 from clone.studio import Studio
-from clone.ui import outcomes, panels, words
+from clone.ui import language, outcomes, panels, words
 from clone.ui.cloning import Cloning
 from clone.ui.examples import examples
 from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.running import Desk
+from clone.ui.sampling import Prompting
 from clone.ui.takes import Takes
 from clone.ui.visitors import Owners, new_token
 from clone.ui.voices import voices_panel
-from tests.studios import TEXT, TURBO
+from tests.studios import PROMPT, TEXT, TURBO
 
 TOKEN = new_token()
 VISIT = gr.Request(session_hash="one", headers={"host": "timbre.example"})
@@ -35,7 +37,7 @@ def cloning(studio: Studio, settings: Settings) -> Cloning:
     return Cloning(desk, inputs, outputs)
 
 
-def run(cloning: Cloning) -> Iterator[dict[Any, Any]]:
+def run(cloning: Cloning, given: dict[Any, Any] | None = None) -> Iterator[dict[Any, Any]]:
     filled = {
         cloning.voice.source: words.EXAMPLE,
         cloning.voice.example: examples()[0].name,
@@ -43,7 +45,7 @@ def run(cloning: Cloning) -> Iterator[dict[Any, Any]]:
         cloning.preview.model: TURBO,
         cloning.run.consent: True,
         cloning.run.hosting.backend: LOCAL,
-    }
+    } | (given or {})
     return cloning.clone(VISIT, TOKEN, *(filled.get(each, each.value) for each in cloning.filled()))
 
 
@@ -83,3 +85,27 @@ def test_what_is_done_is_shown_to_who_asks_to_stop(cloning: Cloning, studio: Stu
     assert updates[cloning.result.card]["visible"]
     [voice] = studio.voices(Owners(settings).of(TOKEN, VISIT.headers.items()))
     assert updates[cloning.result.voice_id] == voice.voice_id
+
+
+def test_a_transcript_that_is_known_to_fail_is_refused_at_its_field_at_once(cloning: Cloning, clip: Path) -> None:
+    prompting = Prompting(cloning._desk, cloning.closer.audio, cloning.closer.text, cloning.closer.note)
+    given = {cloning.closer.audio: str(clip), cloning.closer.text: "I never liked the smell of fresh paint."}
+    assert "not enough" in prompting.compare(VISIT, *given.values(), 0.7)
+    [updates] = run(cloning, given)
+    assert "I never" not in updates[cloning.closer.note]
+    assert "move slowly" in updates[cloning.closer.note]
+    assert updates[cloning.run.progress] == ""
+    given[cloning.closer.text] = PROMPT
+    news = run(cloning, given)
+    assert words.STARTING in next(news)[cloning.run.progress]
+    news.close()
+
+
+def test_a_language_that_is_not_spoken_here_is_refused_in_one_place(cloning: Cloning, studio: Studio) -> None:
+    text = "Der Zug an die Küste fährt um neun Uhr ab."
+    told = language.said(studio, text, "auto")
+    assert "German" in told
+    *_, updates = run(cloning, {cloning.preview.text: text})
+    places = [each for each, said in updates.items() if "German" in str(said)]
+    assert places == [cloning.preview.language.said]
+    assert 'role="alert"' in updates[places[0]]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from clone.errors import CancelledError, TimbreError, VoiceError
+from clone.errors import CancelledError, PromptMismatch, TimbreError, VoiceError
 from clone.settings import LOCAL
 from clone.studio import Cloned, CloneOrder
-from clone.ui import listing, parts, words
+from clone.ui import language, listing, parts, words
 from clone.ui.examples import example
 from clone.ui.form import Form, Given
 from clone.ui.outcomes import ResultPanel
@@ -87,7 +88,8 @@ class Cloning:
         result = self.result
         shown = [result.card, result.original, result.clone, result.voice_id, result.facts, self.voices.listed]
         shown += [result.compare, result.said, result.shared]
-        return [*slots, self.closer.drawer, self.preview.drawer, *self.buttons(), self.run.progress, *shown]
+        told = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
+        return [*told, *self.buttons(), *shown]
 
     def listen(self, name: str | None) -> Any:
         """Show the player of the example that was chosen."""
@@ -98,7 +100,7 @@ class Cloning:
         """Clone, until somebody asks the run to stop; closing this closes the studio's work too."""
         form = Form(*values)
         self._desk.files.remember(request.session_hash, form.recorded, form.uploaded, form.prompt_audio)
-        faults = form.faults()
+        faults = [*form.faults(), *self._mismatch(form)]
         if faults:
             yield self._refused(faults)
             return
@@ -140,7 +142,8 @@ class Cloning:
     def writing(self) -> list[Any]:
         """Return what ``code`` may change."""
         slots = list(dict.fromkeys(self._slots.values()))
-        return [*slots, self.closer.drawer, self.preview.drawer, self.run.progress, self.run.code]
+        told = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
+        return [*told, self.run.code]
 
     def compare(self, request: gr.Request, token: str, voice_id: str | None) -> Updates:
         """Say which words are heard in the preview, and put both recordings under one switch."""
@@ -164,6 +167,17 @@ class Cloning:
     def share(self, request: gr.Request, token: str, voice_id: str | None) -> str:
         """Make the card of the new voice, and return the link to it."""
         return share(self._desk, request, token, voice_id or "")
+
+    def _mismatch(self, form: Form) -> list[TimbreError]:
+        """Return what is known to be wrong with the transcript: what the page has said already, beside it."""
+        try:
+            if form.prompt_audio and form.prompt_text:
+                self._desk.studio.check_prompt(Path(form.prompt_audio), form.prompt_text, float(form.accuracy))
+        except PromptMismatch as error:
+            return [error]
+        except (ValueError, TypeError):  # a fault of the form
+            pass
+        return []
 
     def _order(self, form: Form, owner: str, visit: str | None) -> CloneOrder:
         given = form.given.check()
@@ -189,6 +203,8 @@ class Cloning:
         told_at: dict[Any, str] = {}
         for fault in faults:
             slot = self._slots.get(fault.field or "", self.run.progress)
+            if fault.code in language.REFUSALS:
+                slot = self.preview.language.said
             told_at[slot] = told_at.get(slot, "") + parts.refusal(fault)
         if self.closer.note in told_at:
             updates[self.closer.drawer] = gr.update(open=True)

@@ -13,6 +13,9 @@ from clone.studio import Studio
 from clone.t2a import AUTO, LANGUAGES, check_language
 from clone.ui import parts, words
 
+REFUSALS = {"text_language", "language_missing"}
+"""What is said in the line beneath a text while it is written, and would only be repeated elsewhere."""
+
 
 @dataclass(frozen=True)
 class LanguagePanel:

@@ -45,6 +45,10 @@ _SHOW_SOURCE_JS = (
     + json.dumps(list(words.SOURCES))
     + ".map((each) => ({visible: each === source, __type__: 'update'}))"
 )
+# What was refused is said no longer once it was changed, by whatever way: a paste is no input to the framework.
+_UNSAID_JS = """() => ({
+    ...(document.querySelector('%s .tb-refuse') ? {value: ''} : {}), __type__: 'update',
+})"""
 _MARK_JS = "(used, start, length) => { window.tbMark(used, start, length); }"
 _COUNT_LONG_JS = f"(text) => window.tbCount(text, {contract.SPEECH_TASK_MAX_CHARS})"
 _COUNT_JS = f"(text) => window.tbCount(text, {contract.TEXT_MAX_CHARS})"
@@ -179,11 +183,15 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
     taken = [closer.audio, closer.text, closer.note]
     closer.take.click(prompting.take, [*chosen, *cloning.given()], taken, **_SLOW)
     closer.transcribe.click(prompting.transcribe, closer.audio, [closer.text, closer.note], **_SLOW)
+    fits = [closer.audio.change, closer.text.change, preview.accuracy.change]
+    gr.on(fits, js=_UNSAID_JS % "#prompt-note", outputs=closer.note, **_IN_BROWSER)
+    said = [preview.text.change, preview.model.change]
+    gr.on(said, js=_UNSAID_JS % "#text-note", outputs=preview.note, **_IN_BROWSER)
     gr.on(
-        [closer.audio.change, closer.text.change, preview.accuracy.change],
+        fits,
         prompting.compare,
-        [closer.audio, closer.text, preview.accuracy, closer.known],
-        [closer.match, closer.known],
+        [closer.audio, closer.text, preview.accuracy],
+        closer.match,
         trigger_mode="always_last",
         **_SLOW,
     )

@@ -80,7 +80,6 @@ class CloserPanel:
     text: gr.Textbox
     take: gr.Button
     transcribe: gr.Button
-    known: gr.State
     match: gr.HTML
     note: gr.HTML
 
@@ -151,10 +150,9 @@ def _closer_panel() -> CloserPanel:
         audio = fields.recorder("prompt-audio", words.PROMPT_AUDIO, ["upload", "microphone"])
         transcribe = gr.Button(words.PROMPT_TRANSCRIBE, elem_id="prompt-transcribe")
         text = gr.Textbox(label=words.PROMPT_TEXT, info=words.PROMPT_TEXT_HINT, lines=2, elem_id="prompt-text")
-        known = gr.State(("", ""))
         match = fields.slot("prompt-match")
         note = fields.slot("prompt-note")
-    return CloserPanel(drawer, audio, text, take, transcribe, known, match, note)
+    return CloserPanel(drawer, audio, text, take, transcribe, match, note)
 
 
 def preview_panel() -> PreviewPanel:

@@ -241,23 +241,19 @@ class Prompting:
         if not audio:
             return {self.note: parts.note("refuse", *words.NO_PROMPT)}
         try:
-            return {self.text: self._desk.studio.match(Path(audio), None).heard}
+            return {self.text: self._desk.studio.match(Path(audio), None).heard, self.note: ""}
         except Exception as error:  # noqa: BLE001
             return {self.note: parts.refusal(explain(error))}
 
-    def compare(
-        self, request: gr.Request, audio: str | None, text: str | None, accuracy: float, known: tuple[str, str]
-    ) -> tuple[str, tuple[str, str]]:
-        """Say how well the transcript fits what is heard; ``known`` is which clip was heard, and what in it."""
+    def compare(self, request: gr.Request, audio: str | None, text: str | None, accuracy: float) -> str:
+        """Say how well the transcript fits what is heard."""
         self._desk.files.remember(request.session_hash, audio)
         if not audio or not (text or "").strip():
-            return "", known
+            return ""
         try:
-            heard = known[1] if known[0] == audio else None
-            match = self._desk.studio.match(Path(audio), text, heard)
+            return parts.match(self._desk.studio.match(Path(audio), text), accuracy)
         except Exception as error:  # noqa: BLE001
-            return parts.refusal(explain(error)), known
-        return parts.match(match, accuracy), (audio, match.heard)
+            return parts.refusal(explain(error))
 
 
 def given_fields(voice: Any) -> list[Any]:

@@ -12,11 +12,11 @@ from typing import Any
 import gradio as gr
 
 from clone import contract, t2a
-from clone.errors import CancelledError, VoiceError
+from clone.errors import CancelledError, TextError, VoiceError
 from clone.settings import NOVITA
 from clone.studio import Passage, SpeakOrder, Spoken
 from clone.ui import fields, parts, words
-from clone.ui.language import LanguagePanel, language_panel
+from clone.ui.language import REFUSALS, LanguagePanel, language_panel
 from clone.ui.running import Desk, Progress, explain, refused
 from clone.ui.takes import Recorder, Take
 from clone.voice import Voice
@@ -105,7 +105,7 @@ class Speaking:
     def outputs(self) -> list[Any]:
         """Return everything ``speak`` may change."""
         p = self.panel
-        return [*self.buttons(), p.progress, p.latest, p.done, p.takes, p.earlier]
+        return [*self.buttons(), p.progress, p.language.said, p.latest, p.done, p.takes, p.earlier]
 
     def buttons(self) -> list[Any]:
         """Return what starts a run, and what cancels it."""
@@ -179,7 +179,8 @@ class Speaking:
             paid = self._hosted(order.voice_id, order.owner)
             yield {p.progress: parts.note("info", words.STOPPED_PAID if paid else words.STOPPED)}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            yield {p.progress: refused(error)}
+            of_language = isinstance(error, TextError) and error.code in REFUSALS
+            yield {p.progress: "", p.language.said: refused(error)} if of_language else {p.progress: refused(error)}
         finally:
             if recorder is not None and not recorder.done.is_set():
                 recorder.end()

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from clone.audio.read import read
-from tests.browser.driving import App, Visit, choose_turbo, go, upload
+from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, upload
 from tests.browser.test_page import assert_accessible, assert_accessible_by_day_and_night, assert_fits
 
 SENTENCES = "The harbour was quiet this morning. Nobody had expected so much sun. We sat on the wall and waited."
@@ -280,6 +280,16 @@ def test_the_language_is_told_as_one_writes_and_can_be_set(visit: Visit) -> None
     expect(page.locator("#language-said")).to_contain_text("The text looks like English.")
     page.fill("#text textarea", "今天天气很好，我们去公园。")
     expect(page.locator("#language-said")).to_contain_text("The text looks like Chinese.")
+    page.fill("#text textarea", "Der Zug an die Küste fährt um neun Uhr ab.")
+    expect(page.locator("#language-said")).to_contain_text("looks like German")
+    choose_source(page, "Example")
+    page.locator("#examples label").first.click()
+    page.check("#consent input")
+    page.click("#clone")
+    expect(page.locator("#language-said [role=alert]")).to_contain_text("looks like German")
+    expect(page.get_by_text("looks like German")).to_have_count(1)
+    page.fill("#text textarea", "今天天气很好。")
+    expect(page.locator("#language-said [role=alert]")).to_have_count(0)
     page.click("#language input")
     page.get_by_role("option", name="Japanese").click()
     expect(page.locator("#language-said")).to_contain_text("Read as Japanese.")

@@ -121,8 +121,19 @@ def test_a_prompt_clip_from_the_recording(visit: Callable[..., Page]) -> None:
     expect(page.locator("#prompt-match mark")).to_have_text("Nonsense")
     text.fill("Something else altogether.")
     expect(page.locator("#prompt-match")).to_contain_text("not enough")
+    page.check("#consent input")
+    page.click("#clone")
+    expect(page.locator("#prompt-note")).to_contain_text("matches the prompt clip by")
+    text.fill(" ".join(words))
+    expect(page.locator("#prompt-note")).to_be_empty()
+    expect(page.locator("#prompt-match mark")).to_have_count(0)
+    text.fill("Something else altogether.")
+    expect(page.locator("#prompt-match")).to_contain_text("not enough")
+    page.click("#clone")
+    expect(page.locator("#prompt-note")).to_contain_text("matches the prompt clip by")
     page.click("#prompt-transcribe")
     expect(page.locator("#prompt-match mark")).to_have_count(0)
+    expect(page.locator("#prompt-note")).to_be_empty()
     assert text.input_value().split() == words
 
 
