@@ -307,7 +307,7 @@ class Studio:
     def _clone(self, order: CloneOrder, tell: Tell, stop: Stop) -> Cloned:
         hosted = order.backend == NOVITA
         text = None if hosted else order.options.text
-        script = [] if text is None else self._backend.script(text, order.language)
+        script = [] if text is None else self._backend.script(text, order.language, stop)
         step = steps(tell, 4 + len(script))
         with self._workspace.folder() as folder:
             step("Reading the recording")
