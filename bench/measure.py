@@ -28,7 +28,6 @@ from bench.manner import Manner
 from bench.speakers import SAMPLE_RATE, Speaker, load, to_rate
 from clone.engine.recognizer import speech_spans
 from clone.engine.speech import Turbo
-from clone.engine.text import readable
 
 ENCODERS = ("resemblyzer", "dvector")
 """Resemblyzer first, and it decides: the engine never uses it. The d-vector also chooses the engine's style."""
@@ -95,7 +94,7 @@ class Judge:
             sound: float32, shape (n_samples,), mono, 16 kHz.
             text: what is said.
         """
-        n_sounds = manner.n_phonemes(_turbo().phonemes(readable(text)))
+        n_sounds = manner.n_phonemes(_turbo().phonemes(text))
         return Manner(*manner.pitch(sound), manner.rate(n_sounds, speech_spans(sound)))
 
     def manner_of(self, speaker: str, *, to_reference: bool = False) -> Manner:

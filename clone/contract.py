@@ -180,11 +180,11 @@ def check_prompt_pair(has_audio: bool, prompt_text: str | None) -> bool:
 
 def ends_with_punctuation(text: str) -> bool:
     """Tell whether a text ends in sentence punctuation of any script, closing quotes and brackets aside."""
-    # NFKC turns full-width forms into the plain ones
-    bare = unicodedata.normalize("NFKC", text).rstrip()
-    while bare and (unicodedata.category(bare[-1]) in _CLOSING or bare[-1] in "\"'"):
-        bare = bare[:-1].rstrip()
-    return bool(bare) and unicodedata.category(bare[-1]) in {"Po", "Pd"} and bare[-1] not in _NOT_ENDING
+    for each in reversed(text):
+        for c in reversed(unicodedata.normalize("NFKC", each)):  # turns full-width forms into the plain ones
+            if not (c.isspace() or c in "\"'" or unicodedata.category(c) in _CLOSING):
+                return unicodedata.category(c) in {"Po", "Pd"} and c not in _NOT_ENDING
+    return False
 
 
 def check_prompt_length(prompt_text: str) -> str:

@@ -12,8 +12,10 @@ from clone import contract
 from clone.audio.read import read
 from clone.contract import CloneOptions
 from clone.engine.conversion import SAMPLE_RATE
+from clone.engine.languages import unreadable
 from clone.engine.local import Line, LocalBackend
 from clone.engine.profile import ENGINE_VERSION, Profile
+from clone.engine.text import Sentence, sentences
 from clone.errors import BusyError, VoiceError
 from clone.examining import enhanced
 from clone.jobs import HEARTBEAT_S, MAX_WAITING, Stage, Stop, Tell, Waiting, Work, steps
@@ -50,21 +52,30 @@ class Recital:
 
     def at_once(self, order: SpeakOrder) -> Generator[Event, None, None]:
         """Say it as one job."""
-        self.check(order)
-        yield from _told(self._run(order.owner, self._work(order)))
+        return self._recited(order, self._run, contract.SPEECH_TASK_MAX_CHARS)
 
     def in_turns(self, order: SpeakOrder) -> Generator[Event, None, None]:
         """Say it as a job for every few sentences, so that others' work gets in between."""
-        self.check(order)
-        script = self._backend.script(order.text, order.settings.language)
-        for start in range(0, len(script), LINES_A_TURN):
-            part = script[start : start + LINES_A_TURN], start, len(script)
-            yield from self._patiently(order.owner, self._work(order, part))
+        return self._recited(order, self._patiently, LINES_A_TURN)
 
-    def _patiently(self, owner: str, work: Work) -> Iterator[Event]:
+    def _recited(
+        self, order: SpeakOrder, run: Callable[[str, Work], Iterator[object]], n_a_turn: int
+    ) -> Generator[Event, None, None]:
+        language, said = self.check(order), False
+        whole = sentences(order.text, language)
+        for start in range(0, len(whole), n_a_turn):
+            part = whole[start : start + n_a_turn], start, len(whole)
+            for event in run(order.owner, self._work(order, language, part)):
+                said = said or isinstance(event, Passage)
+                if event is not None:  # the result of the job, which has none
+                    yield cast(Event, event)
+        if not said:
+            raise unreadable(language)
+
+    def _patiently(self, owner: str, work: Work) -> Iterator[object]:
         while True:
             try:
-                yield from _told(self._run(owner, work))
+                yield from self._run(owner, work)
                 return
             except BusyError:  # raised before the job is taken, so nothing of it has been said
                 yield Waiting(MAX_WAITING)
@@ -72,7 +83,7 @@ class Recital:
 
     def whole(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
         """Say all of it, and hand it over as one."""
-        script = self._backend.script(order.text, order.settings.language)
+        script = self._backend.script(order.text, order.settings.language, stop)
         step = steps(tell, len(script) + 1)
         step("Recalling the voice")
         voice = self._library.get(order.voice_id, order.owner)
@@ -113,8 +124,8 @@ class Recital:
         self._library.update_files(voice.voice_id, voice.owner, files, engine_version=ENGINE_VERSION)
         return profile
 
-    def check(self, order: SpeakOrder) -> None:
-        """Raise what would refuse an order before any work."""
+    def check(self, order: SpeakOrder) -> str:
+        """Raise what would refuse an order before any work; return the language of its text."""
         contract.check_model(order.model)
         contract.check_text(order.text, contract.SPEECH_TASK_MAX_CHARS)
         voice = self._library.get(order.voice_id, order.owner)
@@ -125,30 +136,26 @@ class Recital:
                 field="voice_id",
                 advice="Speak with it through the hosted service.",
             )
-        self._backend.check_text(order.text, order.settings.language)
+        return self._backend.check_text(order.text, order.settings.language)
 
-    def _work(self, order: SpeakOrder, part: tuple[list[Line], int, int] | None = None) -> Work:
-        """Return the work of a part of a text: its lines, how many lines came before them, and how many there are."""
+    def _work(self, order: SpeakOrder, language: str, part: tuple[list[Sentence], int, int]) -> Work:
+        """Return the work of a part of a text: its sentences, how many came before them, and how many there are."""
 
         def recite(tell: Tell, stop: Stop) -> None:
-            whole = self._backend.script(order.text, order.settings.language) if part is None else []
-            lines, before, total = part or (whole, 0, len(whole))
+            told, before, total = part
             tell(Stage("Recalling the voice", before, total))
-            profile = self.profile(self._library.get(order.voice_id, order.owner), stop)
-            for i, line in enumerate(lines, before):
+            profile, kept = self.profile(self._library.get(order.voice_id, order.owner), stop), False
+            for i, sentence in enumerate(told, before):
                 tell(Stage(f"Speaking sentence {i + 1} of {total}" if total > 1 else "Speaking", i, total))
+                line = self._backend.read(sentence, language)
+                if not line.phonemes:
+                    continue
                 samples = self._backend.speak(profile, line, order.model, stop, order.settings)
-                if i == 0:  # whoever hears the first sentence has used the voice
+                if not kept:  # whoever hears the first sentence has used the voice
                     self._library.keep(order.voice_id, order.owner)
+                    kept = True
                 tell(Passage(samples, SAMPLE_RATE))
                 if (i + 1) % LINES_A_REST == 0:
                     self._backend.rest()
 
         return recite
-
-
-def _told(events: Iterator[object]) -> Iterator[Event]:
-    """Leave out the result of the job, which has none."""
-    for event in events:
-        if event is not None:
-            yield cast(Event, event)

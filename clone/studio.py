@@ -347,7 +347,7 @@ class Studio:
     def _clone(self, order: CloneOrder, files_given: dict[str, Path], tell: Tell, stop: Stop) -> Cloned:
         hosted = order.backend == NOVITA
         text = None if hosted else order.options.text
-        script = [] if text is None else self._backend.script(text, order.language)
+        script = [] if text is None else self._backend.script(text, order.language, stop)
         step = steps(tell, 4 + len(script))
         with self._workspace.folder() as folder:
             step("Reading the recording")

@@ -12,7 +12,7 @@ import pytest
 from clone.audio.read import resample
 from clone.engine import conversion
 from clone.engine.conversion import SAMPLE_RATE
-from clone.engine.local import MAX_SYMBOLS, Heard, LocalBackend
+from clone.engine.local import MAX_SYMBOLS, PIECES_AT_ONCE, Heard, LocalBackend
 from clone.engine.matching import check_match, match, words_heard
 from clone.engine.profile import Profile
 from clone.engine.rate import PHONEMES_PER_S, pace
@@ -202,6 +202,16 @@ def test_a_very_long_word_is_spoken(backend: LocalBackend, profiles: dict[str, P
     assert all(0 < len(string) <= MAX_SYMBOLS for string in strings)
     line = replace(lines[0], phonemes=lines[0].phonemes[-1:])
     assert np.abs(backend.speak(profiles["ben"], line, TURBO)).max() > 0.02
+
+
+def test_a_sentence_of_very_many_phonemes_is_spoken_to_its_end(
+    backend: LocalBackend, profiles: dict[str, Profile]
+) -> None:
+    (line,) = backend.script("a% " * 165)
+    assert len(line.phonemes) > PIECES_AT_ONCE
+    spoken = backend.speak(profiles["cleo"], line, TURBO)
+    alone = backend.speak(profiles["cleo"], replace(line, phonemes=line.phonemes[PIECES_AT_ONCE:]), TURBO)
+    assert np.corrcoef(spoken[-len(alone) :], alone)[0, 1] > 0.999
 
 
 @pytest.mark.parametrize("text", ["Its number is " + "1234567890" * 30 + ".", "Step ① is to wait.", "Pay $5 - $5.5.5"])

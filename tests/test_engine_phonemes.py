@@ -89,6 +89,10 @@ def test_numbers_in_japanese(digits: str, said: str) -> None:
     assert japanese.number(digits) == said
 
 
+def test_a_version_in_japanese_is_read_point_by_point() -> None:
+    assert japanese.reading("1.2.3です") == "イチテンニテンサンデス"
+
+
 @needs_espeak
 @pytest.mark.parametrize(
     ("language", "text", "symbols"),

@@ -8,6 +8,7 @@ from clone.engine.spelling import bare
 from clone.engine.text import (
     CLAUSE_PAUSE_S,
     PARAGRAPH_PAUSE_S,
+    SENTENCE_MAX_CHARS,
     SENTENCE_PAUSE_S,
     Sentence,
     pieces,
@@ -72,6 +73,32 @@ def test_long_numbers_are_told_digit_by_digit() -> None:
 
 def test_circled_digits_are_plain_ones() -> None:
     assert readable("Step ③: 5 m².").split() == ["Step", "3", ":", "5", "m²."]
+    assert readable("㉑ ⑴ 1⁴").split() == ["21", "(1)", "1", "4"]
+
+
+def test_of_a_link_its_words_are_left() -> None:
+    assert readable("See [the site](https://a.b) now.") == "See the site now."
+    assert "](" not in readable("[[a](b)](c) [](d) [e](")
+
+
+def test_a_very_long_sentence_is_parted_at_its_clauses_else_its_words() -> None:
+    clause = "and then they walked all the way home along the river, "
+    parts = sentences(clause * 20 + "goodbye.")
+    assert [len(part.text) for part in parts[:-1]] == [len(clause) * 9 - 1] * (len(parts) - 1)
+    assert [part.pause_s for part in parts] == [CLAUSE_PAUSE_S] * (len(parts) - 1) + [PARAGRAPH_PAUSE_S]
+    for text in ("word " * 300, "x" * 1200, "，".join(["你好"] * 400)):
+        parts = sentences(text, "zh")
+        assert all(0 < len(part.text) <= SENTENCE_MAX_CHARS for part in parts)
+        assert "".join(part.text for part in parts).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_row_of_symbols_is_not_read_one_by_one() -> None:
+    assert sentences(f"One {'=' * 80} two.")[0].text == "One === two."
+    assert sentences("Is a++ != *b, or -- so to say -- http://c.d/?e=%20?!…")[0].text.endswith("http://c.d/?e=%20?!…")
+
+
+def test_control_characters_are_spaces() -> None:
+    assert [each.text for each in sentences("a\x00b\x1b c\ud800.\r\nd")] == ["a b c .", "d"]
 
 
 def test_full_stops_of_other_scripts_end_sentences() -> None:

@@ -182,10 +182,10 @@ def _number(digits: str, unit: str) -> str:
     special = _MONTH if unit.startswith("月") else _HOUR if unit.startswith("時") else {}
     if digits in special:
         return special[digits]
-    whole, _, decimals = digits.partition(".")
+    whole, *decimals = digits.split(".")  # a version such as 1.2.3 has more than one point
     long = len(whole) > 16 or (len(whole) > 1 and whole[0] == "0")
     said = "".join(_ALONE[int(each)] for each in whole) if long else number(whole)
-    return said + ("テン" + "".join(_ALONE[int(each)] for each in decimals) if decimals else "")
+    return said + "".join("テン" + "".join(_ALONE[int(each)] for each in part) for part in decimals)
 
 
 def number(digits: str) -> str:

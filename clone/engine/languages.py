@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import py3langid
 
 from clone.engine import chinese, espeak, japanese
-from clone.engine.text import NARROW, readable
+from clone.engine.text import NARROW
 from clone.errors import TextError
 from clone.t2a import LANGUAGES as SPOKEN
 
@@ -109,9 +109,9 @@ def phonemes(sentence: str, language: str, english: Callable[[str], list[str]]) 
         TextError: ``language_missing``: the extra is there, but can't be loaded on this machine.
     """
     if language == "en":
-        return english(readable(sentence))
+        return english(sentence)
     if language in _OWN:
-        return [_OWN[language](sentence, lambda words: " ".join(english(readable(words))))]
+        return [_OWN[language](sentence, lambda words: " ".join(english(words)))]
     try:
         return [espeak.phonemes(sentence, language)]
     except (OSError, AttributeError):
@@ -133,6 +133,16 @@ def missing(language: str) -> TextError:
         measured=name,
         limit=EXTRA,
         advice=f"Install it: pip install -r {EXTRA}. It brings espeak-ng, which is under the {EXTRA_LICENCE}.",
+    )
+
+
+def unreadable(language: str) -> TextError:
+    """Return the refusal of a text in which nothing can be read."""
+    return TextError(
+        "Nothing in the text can be read aloud.",
+        code="text_no_letter",
+        field="text",
+        advice=f"Write at least one word of {SPOKEN[language]}.",
     )
 
 

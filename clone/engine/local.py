@@ -21,17 +21,18 @@ from clone.engine.sessions import give_back_memory
 from clone.engine.speaker import SpeakerEncoder
 from clone.engine.speech import Hd, Turbo
 from clone.engine.text import CLAUSE_PAUSE_S, Sentence, pieces, sentences
-from clone.errors import TextError
 from clone.jobs import Stop
 from clone.likeness import Likeness
 from clone.t2a import AS_IT_IS, SpeechSettings
-from clone.t2a import LANGUAGES as SPOKEN
 
 MAX_LEARNED_S = 60.0
 """Speech a voice is learned from; more of it makes a slower voice, not a closer one (bench)."""
 
 MAX_SYMBOLS = 400
 """Phonemes spoken at once: the networks read 510 at most and slur long before."""
+
+PIECES_AT_ONCE = 4
+"""Of so many symbols are converted at once, 70 s of speech: 20 took 5 GB. Seldom has a sentence more than two."""
 
 VOICE_WINDOW_S = speaker.WINDOW_FRAMES * speaker.N_HOP / HEARD_RATE
 """Length of the windows of voices()."""
@@ -73,7 +74,8 @@ class Heard:
 class Line:
     """One sentence ready to be spoken: its phonemes, in pieces where it is very long, the pause after it, its language.
 
-    Languages other than English are spoken by the hd network, whichever model is asked for.
+    Where there is nothing to read there are no phonemes. Languages other than English are spoken by the hd network,
+    whichever model is asked for.
     """
 
     text: str
@@ -211,23 +213,36 @@ class LocalBackend:
         """Return the language of a text, as check_text() finds it, and what would refuse it; refuses nothing."""
         return languages.found(text, language)
 
-    def script(self, text: str, language: str | None = None) -> list[Line]:
+    def script(self, text: str, language: str | None = None, stop: Stop | None = None) -> list[Line]:
         """Return a text as the lines to speak, one a sentence.
+
+        Args:
+            text: what is to be spoken.
+            language: as a person set it; None to tell it from the text.
+            stop: obeyed before every sentence.
 
         Raises:
             TextError: as check_text(), or nothing in it that can be read.
         """
-        spoken_in = self.check_text(text, language)
-        lines = [self._line(sentence, spoken_in) for sentence in sentences(text, spoken_in)]
-        spoken = [line for line in lines if any(c.isalpha() for piece in line.phonemes for c in piece)]
+        spoken_in, lines = self.check_text(text, language), []
+        for sentence in sentences(text, spoken_in):
+            (stop or Stop()).check()
+            lines.append(self.read(sentence, spoken_in))
+        spoken = [line for line in lines if line.phonemes]
         if not spoken:
-            raise TextError(
-                "Nothing in the text can be read aloud.",
-                code="text_no_letter",
-                field="text",
-                advice=f"Write at least one word of {SPOKEN[spoken_in]}.",
-            )
+            raise languages.unreadable(spoken_in)
         return spoken
+
+    def read(self, sentence: Sentence, language: str) -> Line:
+        """Return a sentence, one of sentences(), as the line to speak; without phonemes when nothing in it can be read.
+
+        Raises:
+            TextError: as languages.phonemes().
+        """
+        strings = languages.phonemes(sentence.text, language, self._get(Turbo).phonemes)
+        cut = tuple(piece for string in strings for piece in pieces(string, MAX_SYMBOLS))
+        has_sound = any(c.isalpha() for piece in cut for c in piece)
+        return Line(sentence.text, cut if has_sound else (), sentence.pause_s, language)
 
     def speak(
         self, profile: Profile, line: Line, model: str, stop: Stop | None = None, how: SpeechSettings = AS_IT_IS
@@ -270,16 +285,22 @@ class LocalBackend:
         self, profile: Profile, line: Line, kind: str, stop: Stop | None, how: SpeechSettings = AS_IT_IS
     ) -> np.ndarray:
         silence = np.zeros(int(CLAUSE_PAUSE_S * SAMPLE_RATE), np.float32)
-        spoken = [_trimmed(self._base(profile, piece, (kind, line.language), how, stop)) for piece in line.phonemes]
-        base = np.concatenate([part for piece in spoken for part in (piece, silence)][:-1])
-        features = self._get(Recognizer).features(resample(base, SAMPLE_RATE, HEARD_RATE), stop)
-        voice = conversion.convert(base, features, profile.frames)
+        spoken = []
+        for start in range(0, len(line.phonemes), PIECES_AT_ONCE):
+            part = line.phonemes[start : start + PIECES_AT_ONCE]
+            base = [_trimmed(self._base(profile, piece, (kind, line.language), how, stop)) for piece in part]
+            spoken.append(self._converted(profile, _joined(base, silence), stop))
+        voice = _joined(spoken, silence)
         peak = float(np.abs(voice).max(initial=0.0))
         voice = voice * min(1.0, PEAK_MAX / max(peak, 1e-9))
         if how.volume != 1.0:
             voice = limited(voice * np.float32(how.volume), SAMPLE_RATE, PEAK_MAX)
         pause = np.zeros(int(line.pause_s / (how.speed * rate.pace(profile.rate)) * SAMPLE_RATE), np.float32)
         return np.concatenate([voice, pause]).astype(np.float32)
+
+    def _converted(self, profile: Profile, base: np.ndarray, stop: Stop | None) -> np.ndarray:
+        features = self._get(Recognizer).features(resample(base, SAMPLE_RATE, HEARD_RATE), stop)
+        return conversion.convert(base, features, profile.frames)
 
     def _base(
         self, profile: Profile, phonemes: str, by: tuple[str, str], how: SpeechSettings, stop: Stop | None
@@ -312,16 +333,15 @@ class LocalBackend:
         row, (pace, moved) = styles.row_for(style, len(phonemes)), how
         return self._get(Hd).speak(self._get(Turbo).tokens(phonemes), row, pace, stop, moved * nearer)
 
-    def _line(self, sentence: Sentence, language: str) -> Line:
-        strings = languages.phonemes(sentence.text, language, self._get(Turbo).phonemes)
-        cut = tuple(piece for string in strings for piece in pieces(string, MAX_SYMBOLS))
-        return Line(sentence.text, cut, sentence.pause_s, language)
-
     def _get(self, kind: type[Loaded]) -> Loaded:
         with self._lock:
             if kind not in self._loaded:
                 self._loaded[kind] = kind(self._cache)  # type: ignore[call-arg]
             return cast(Loaded, self._loaded[kind])
+
+
+def _joined(parts: list[np.ndarray], between: np.ndarray) -> np.ndarray:
+    return np.concatenate([each for part in parts for each in (part, between)][:-1])
 
 
 def _spoken(heard: Heard, at_most_s: float) -> np.ndarray:

@@ -22,8 +22,20 @@ WORD_MAX_LETTERS = 24
 NUMBER_MAX_DIGITS = 15
 """Longer ones nobody says as a number, and the phonemizer has no name for."""
 
+SENTENCE_MAX_CHARS = 500
+"""Longer ones are parted: no stop interrupts the search for the phonemes of one."""
+
+SYMBOLS_MAX = 3
+"""Of a row of symbols so many are read: eighty equals signs are a line that somebody drew."""
+
 _LONG_WORD = re.compile(rf"[^\W\d_]{{{WORD_MAX_LETTERS + 1},}}")
 _LONG_NUMBER = re.compile(rf"\d(?:,?\d){{{NUMBER_MAX_DIGITS},}}")
+_CLAUSES = re.compile(r".+[,;:—] |.+[，、；：]")
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+_SYMBOLS = re.compile(rf"([^\w\s.,;:!?…'\"‘’“”()\[\]-]{{{SYMBOLS_MAX}}})[^\w\s.,;:!?…'\"‘’“”()\[\]-]+")
+
+# Control characters end a text for what is written in C, and halves of a surrogate pair are no characters at all.
+_NOT_TEXT = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)), " ") | {ord("\n"): "\n"}
 
 
 @dataclass(frozen=True)
@@ -41,31 +53,54 @@ _STOPPED = re.compile(r"(?:[^。！？!?．।॥…]+[。！？!?．।॥…]*
 
 
 def sentences(text: str, language: str = "en") -> list[Sentence]:
-    """Return the sentences of a text with the pauses that belong after them; nothing is left out."""
+    """Return the sentences of a text with the pauses that belong after them; nothing that can be said is left out.
+
+    None has more than SENTENCE_MAX_CHARS, and the work grows with the length of the text alone, whatever it is.
+    """
     found: list[Sentence] = []
-    for paragraph in re.split(r"\s*\n\s*", text.strip() if language in UNSPACED else text.translate(NARROW).strip()):
-        if language in UNSPACED:
-            parts = [part.strip() for part in _STOPPED.findall(paragraph)]
-        else:
-            parts = Hibari.split_sentences(paragraph)
+    for paragraph in text.translate(_NOT_TEXT).split("\n"):
+        words = _SYMBOLS.sub(r"\1", " ".join(paragraph.split()))
+        parts = _parts(words, language)
         found += [Sentence(part, SENTENCE_PAUSE_S) for part in parts[:-1]]
         found += [Sentence(part, PARAGRAPH_PAUSE_S) for part in parts[-1:]]
-    return found
+    return [short for sentence in found for short in _parted_sentence(sentence)]
+
+
+def _parts(paragraph: str, language: str) -> list[str]:
+    if language in UNSPACED:
+        return [part.strip() for part in _STOPPED.findall(paragraph)]
+    return list(Hibari.split_sentences(paragraph.translate(NARROW)))
+
+
+def _parted_sentence(sentence: Sentence) -> list[Sentence]:
+    """Return a sentence in parts of at most SENTENCE_MAX_CHARS, each as long as its clauses, else its words, allow."""
+    parts, rest = [], sentence.text
+    while len(rest) > SENTENCE_MAX_CHARS:
+        clauses = _CLAUSES.match(rest, 0, SENTENCE_MAX_CHARS + 1)
+        first = clauses[0] if clauses else pieces(rest, SENTENCE_MAX_CHARS)[0]
+        parts.append(Sentence(first.rstrip(), CLAUSE_PAUSE_S))
+        rest = rest[len(first) :].lstrip()
+    return [*parts, Sentence(rest, sentence.pause_s)]
 
 
 def readable(text: str) -> str:
-    """Return a text as the phonemizer can read it without losing or choking on any of it.
+    """Return a text as the phonemizer's lexicon can read it without losing or choking on any of it.
 
-    Very long words are parted, very long numbers told digit by digit, circled digits and their like are plain ones.
+    Very long words are parted, very long numbers told digit by digit, circled digits and their like are plain ones, of
+    a link its words are left.
     """
-    plain = "".join(_plain_digit(c) for c in text)
+    unlinked = _LINK.sub(r"\1", text).replace("](", "] (").replace("İ", "I")  # the one letter with two in lower case
+    plain = "".join(_plain_digit(c) for c in unlinked)
     numbered = _LONG_NUMBER.sub(lambda found: " ".join(found[0].replace(",", "")), plain)
     return _LONG_WORD.sub(lambda found: _parted(found[0]), numbered)
 
 
 def _plain_digit(c: str) -> str:
-    superscript = unicodedata.decomposition(c).startswith("<super>")
-    return c if c.isdecimal() or not c.isdigit() or superscript else f" {unicodedata.digit(c)} "
+    """Return ③, ⑴ and ㉑ as plain digits, for that is what the lexicon makes of them; ² and ³ are powers."""
+    if c.isascii() or c.isdecimal() or c in "²³":
+        return c
+    plain = unicodedata.normalize("NFKC", c)
+    return f" {plain} " if any(each.isdecimal() for each in plain) else c
 
 
 def _parted(word: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from clone.contract import SPEECH_TASK_MAX_CHARS
 from clone.studio import Studio
 from clone.t2a import AUTO, LANGUAGES, check_language
 from clone.ui import parts, words
@@ -46,10 +47,11 @@ def wire(panel: LanguagePanel, text: gr.Textbox, studio: Studio, page: gr.Blocks
 
 def said(studio: Studio, text: str | None, chosen: str | None) -> str:
     """Return the line: which language, who says so, who speaks it; or why it can't be spoken here."""
-    if not any(c.isalnum() for c in text or ""):
+    text = (text or "")[:SPEECH_TASK_MAX_CHARS]  # a longer one is refused, and the line is told at every key
+    if not any(c.isalnum() for c in text):
         return ""
     language = check_language(chosen) if chosen in (AUTO, *LANGUAGES) else None
-    told = studio.language_of(text or "", language)
+    told = studio.language_of(text, language)
     if told.refusal is not None:
         return parts.note("warn", told.refusal.message, told.refusal.advice)
     line = (words.LANGUAGE_SET if language else words.LANGUAGE_TOLD).format(told.name)
