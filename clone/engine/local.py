@@ -34,9 +34,6 @@ MAX_LEARNED_S = 60.0
 MAX_SYMBOLS = 400
 """Phonemes spoken at once: the networks read 510 at most and slur long before."""
 
-VOICE_WINDOW_S = speaker.WINDOW_FRAMES * speaker.N_HOP / HEARD_RATE
-"""Length of the windows of voices()."""
-
 USUAL = (
     "The ferry left the island early, while a thin fog was still lying over the water. "
     "Why would anyone choose a garden full of thistles, when roses grow just as well?"
