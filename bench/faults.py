@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import signal
 
-from clone.audio import preflight
+from clone.audio import preflight, turns
 from clone.audio.read import Recording, read, resample
 from clone.audio.write import mp3_bytes
 from clone.engine.local import LocalBackend
@@ -82,7 +82,7 @@ def warned(backend: LocalBackend, samples: Samples) -> set[str]:
     heard = backend.listen(recording.samples, RATE)
     report = preflight.check(recording, 1, heard.spans)
     if heard.spans:
-        report = preflight.complete(report, backend.voices(heard)[0], None)
+        report = preflight.complete(report, turns.who_speaks(*backend.voices(heard)), None)
     return {finding.code for finding in report.findings if finding.severity in {"warn", "refuse"}}
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from bench.measure import ENCODERS, Judge
 from bench.speakers import Speaker, to_rate
 from bench.texts import PREVIEW
-from clone.audio import quality, stretch
+from clone.audio import quality, stretch, turns
 from clone.contract import CloneOptions
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import LocalBackend
@@ -106,7 +106,8 @@ def clipped(samples: Samples) -> Samples:
 def best_part(backend: LocalBackend, samples: Samples) -> Samples:
     heard = backend.listen(samples, RATE)
     spans = quality.clipped_spans(samples, RATE)
-    found = stretch.best_stretch(samples, RATE, heard.spans, spans, backend.voices(heard), at_most_s=PART_S)
+    who = turns.who_speaks(*backend.voices(heard))
+    found = stretch.best_stretch(samples, RATE, heard.spans, spans, who, at_most_s=PART_S)
     assert found is not None, "there is a clean half in each"
     return samples[round(found.start_s * RATE) : round(found.end_s * RATE)]
 

@@ -280,8 +280,9 @@ def check_model(model: str) -> str:
 
 
 def clock(duration_s: float) -> str:
-    """Return seconds as minutes and seconds, for example 312.4 as ``5:12``."""
-    return f"{int(duration_s) // 60}:{int(duration_s) % 60:02d}"
+    """Return seconds as minutes and seconds, rounded as players round them, for example 312.4 as ``5:12``."""
+    rounded_s = int(duration_s + 0.5)
+    return f"{rounded_s // 60}:{rounded_s % 60:02d}"
 
 
 def _beyond(value: float, limit: float) -> str:

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from clone import contract
-from clone.audio import enhance, picture, preflight, stretch
+from clone.audio import enhance, picture, preflight, stretch, turns
 from clone.audio.finding import Report
 from clone.audio.quality import clipped_spans
 from clone.audio.read import Recording, read
 from clone.audio.write import accepted, stays
 from clone.contract import CloneOptions
-from clone.engine.local import VOICE_WINDOW_S, Heard, LocalBackend
+from clone.engine.local import Heard, LocalBackend
 from clone.errors import AudioError, BusyError
 from clone.jobs import Stop
 
@@ -41,6 +41,11 @@ class Examination:
     picture: picture.Picture
     stretch: stretch.Stretch | None = None
     complete: bool = False
+
+    @property
+    def is_of_several(self) -> bool:
+        """Whether several people were told apart, so that a part of it has to be chosen."""
+        return any(finding.code == "speakers" and finding.severity == "warn" for finding in self.report.findings)
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,12 @@ class Examining:
             yield Examination(report, drawn)
             best = None
             if heard.spans:
-                who = self._backend.voices(heard)
+                who = turns.who_speaks(*_undistorted(*self._backend.voices(heard), clipped))
                 language = self._backend.language(heard)
                 name = self._backend.language_name(language[0])
-                report = preflight.complete(report, _undistorted(*who, clipped), language, name)
                 best = stretch.best_stretch(heard.samples, heard.sample_rate, heard.spans, clipped, who)
+                alone = (best.start_s, best.end_s) if best else None
+                report = preflight.complete(report, who, language, name, alone)
             yield Examination(report, drawn, best, complete=True)
 
     def hear(self, audio: Path, bounds: Bounds | None, noise: bool, volume: bool) -> Excerpt:
@@ -164,12 +170,12 @@ def enhanced(heard: Heard, options: CloneOptions, stop: Stop | None = None) -> H
     return Heard(samples, heard.sample_rate, heard.spans)
 
 
-def _undistorted(voices: np.ndarray, at_s: np.ndarray, clipped: Sequence[Bounds]) -> np.ndarray:
-    """Return the voices of windows without clipping, which makes one person sound like two."""
+def _undistorted(voices: np.ndarray, at_s: np.ndarray, clipped: Sequence[Bounds]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the voices of windows without clipping, which makes one person sound like two, and where they begin."""
     clear = np.ones(len(at_s), bool)
     for start_s, end_s in clipped:
-        clear &= (at_s >= end_s) | (at_s + VOICE_WINDOW_S <= start_s)
-    return voices[clear]
+        clear &= (at_s >= end_s) | (at_s + turns.WINDOW_S <= start_s)
+    return voices[clear], at_s[clear]
 
 
 def part_at(path: Path, bounds: Bounds | None) -> Recording:

@@ -71,7 +71,7 @@ def fetch(
         resolver: looks hosts up; as ``socket.getaddrinfo``.
 
     Raises:
-        FetchError: ``bad_url``, ``url_scheme``, ``url_credentials``, ``url_unresolved``, ``url_private``,
+        FetchError: ``bad_url``, ``url_scheme``, ``url_credentials``, ``url_port``, ``url_unresolved``, ``url_private``,
             ``url_unreachable``, ``url_tls``, ``url_timeout``, ``url_redirects``, ``url_refused`` (measured: the
             status), ``url_too_big`` (bytes), ``url_web_page``, ``url_empty`` or ``url_broken``.
         CancelledError: ``stop`` was asked.
@@ -227,7 +227,7 @@ def place_of(url: str, base: str = "") -> Place:
     """Read a URL as the libraries below will read it.
 
     Raises:
-        FetchError: ``bad_url``, ``url_scheme`` or ``url_credentials``.
+        FetchError: ``bad_url``, ``url_scheme``, ``url_credentials`` or ``url_port``.
     """
     try:
         text = urljoin(base, url.strip())
@@ -250,8 +250,10 @@ def place_of(url: str, base: str = "") -> Place:
         )
     host = (parsed.host or "").strip("[]")
     port = parsed.port or (443 if scheme == "https" else 80)
-    if not host or given.port == 0 or (port < _FIRST_FREE_PORT and port not in _WEB_PORTS):
-        raise _bad_url()  # the other low ports belong to mail, remote shells and the like
+    if not host:
+        raise _bad_url()
+    if given.port == 0 or (port < _FIRST_FREE_PORT and port not in _WEB_PORTS):
+        raise _bad_port(0 if given.port == 0 else port)
     authority = f"{parsed.host}:{parsed.port}" if parsed.port else str(parsed.host)
     return Place(parsed.url, host, port, f"{scheme}://{authority}{parsed.path or '/'}"[:120])
 
@@ -276,3 +278,15 @@ def _refused(status: int, shown: str) -> FetchError:
 
 def _bad_url() -> FetchError:
     return failure("bad_url", "This is not a web address.", "It must look like https://example.com/recording.mp3.")
+
+
+def _bad_port(port: int) -> FetchError:
+    """Refuse the low ports that belong to mail, remote shells and the like."""
+    web = " and ".join(map(str, sorted(_WEB_PORTS)))
+    return FetchError(
+        f"Nothing is fetched from port {port}: below {_FIRST_FREE_PORT}, only ports {web} are the web's.",
+        code="url_port",
+        measured=port,
+        limit=_FIRST_FREE_PORT,
+        advice="Give the file's usual web address, or upload the file.",
+    )

@@ -18,7 +18,8 @@ class Likeness:
     Attributes:
         cosine: between the clone and the original.
         ceiling: what another recording of the same person would typically reach; where the original is too short to
-            tell, and in voices from before that was measured, what its two halves reach; None if unknown.
+            tell, and in voices from before that was measured, what its two halves reach; None if unknown, as where
+            several people speak in the original.
         typical_stock: what a typical stock voice reaches; None in voices from before it was measured.
         n_stock_beaten: stock voices that are further from the original than the clone, of ``n_stock``.
         n_pieces_reached: pieces of the original that the clone is as close as, each taken for another recording of
@@ -42,9 +43,12 @@ class Likeness:
 
     @property
     def share(self) -> float | None:
-        """How much of a gauge is filled, 0 to 1: up to ``standing``, or, in older voices, of what can be reached."""
+        """How much of a gauge is filled, 0 to 1: up to ``standing``, or, in older voices, of what can be reached.
+
+        None where there is no scale: what is far from itself would else be reached by anything.
+        """
         reached = self.standing
-        if reached is None and self.ceiling is not None and self.ceiling > 0:
+        if self.typical_stock is None and self.ceiling is not None and self.ceiling > 0:
             reached = self.cosine / self.ceiling
         return None if reached is None else max(0.0, min(1.0, reached))
 
@@ -65,42 +69,69 @@ UNMEASURED: dict[str, float | int | None] = dict.fromkeys(Likeness(0.0).to_dict(
 """What a program reads where nothing was measured."""
 
 
+BANDS = (
+    (0.9, "Very close", "Other recordings of the same person come about as close."),
+    (0.75, "Close", "Fewer than 1 in 100 other people come as close."),
+    (0.5, "Fairly close", "About 1 in 20 other people come as close."),
+    (0.25, "A little alike", "About 1 in 5 other people come as close."),
+    (0.0, "Hardly alike", "Many other people come as close."),
+)
+"""What is said from which ``standing`` on. Chosen on 18 LibriSpeech speakers and judged on 18 others, 10 or 30 s of
+each as the original. Of other recordings of the same person 93 % and 88 % reached 0.9, and all of them 0.75; of other
+people 0.8 % and 0.6 % reached 0.75, 7 % and 5 % reached 0.5, 24 % and 18 % reached 0.25. Of clones, hd reached 0.75 in
+53 % and 50 %, turbo in 44 % and 25 %."""
+
+FAR = "Not alike: a typical stock voice is closer to the original."
+SEVERAL = (
+    "More than one voice is heard in the recording, so it can't be said how close the clone is to one of them. "
+    "Clone from a part in which one person speaks."
+)
+UNSTEADY = (
+    "The recording is no more like itself than stock voices are like it, so it can't be said how close the clone is. "
+    "Clone from a recording that sounds the same throughout."
+)
+ROUGH = "The recording is short, so this is rough."
+
+
 def told(alike: Likeness) -> str:
-    """Say how alike clone and original are, in words that need no explanation."""
-    if alike.n_stock_beaten is None or not alike.n_stock:
+    """Say how alike clone and original are, in words that need no explanation; or why that can't be said."""
+    if alike.typical_stock is None:
         return _told_before(alike)
-    return f"{_against_stock(alike.n_stock_beaten, alike.n_stock)} {_against_itself(alike)}"
+    if alike.standing is None:
+        return SEVERAL if alike.ceiling is None else UNSTEADY
+    said = [_told(alike.standing), _stock(alike), ROUGH if not alike.n_pieces else ""]
+    return " ".join(each for each in said if each)
 
 
 def in_short(alike: Likeness) -> str:
     """Say it in a list."""
-    if alike.n_stock_beaten is None:
-        return f"likeness {alike.cosine:.2f}"
-    return f"closer than {_many(alike.n_stock_beaten, alike.n_stock or 0)} stock voices"
+    if alike.typical_stock is None:
+        return f"likeness {round(alike.cosine, 2) + 0.0:.2f}"  # never -0.00
+    return "likeness unknown" if alike.share is None else f"likeness {_percent(alike.share)}"
 
 
-def _against_stock(n_beaten: int, n_stock: int) -> str:
-    if n_beaten == 0:
-        return f"No closer to the original than any of {n_stock} stock voices."
-    return f"Closer to the original than {_many(n_beaten, n_stock)} stock voices."
+def _told(standing: float) -> str:
+    found = next((band for band in BANDS if round(standing, 2) >= band[0]), None)
+    if found is None:
+        return FAR
+    _, words, beside = found
+    reached = _percent(min(standing, 1.0))
+    return f"{words}: {reached} of the way from a typical stock voice to another recording of the same person. {beside}"
 
 
-def _many(n: int, of: int) -> str:
-    return f"all {of}" if n == of else f"{n} of {of}"
+def _stock(alike: Likeness) -> str:
+    """Say it only where one is closer than the clone: of three clones in four that can't be said."""
+    n_closer = (alike.n_stock or 0) - (alike.n_stock_beaten or 0)
+    return f"{n_closer} of {alike.n_stock} stock voices {'is' if n_closer == 1 else 'are'} closer." if n_closer else ""
 
 
-def _against_itself(alike: Likeness) -> str:
-    reached, n = alike.n_pieces_reached, alike.n_pieces
-    if reached is None or not n:
-        return "The recording is too short to tell how close other recordings of the same person would be."
-    said = (
-        "Not as close as" if reached == 0 else "As close as" if reached == n else f"As close as about {reached} in {n}"
-    )
-    return f"{said} other recordings of the same person would be, judged by {n} pieces of the original."
+def _percent(share: float) -> str:
+    return f"{round(100 * share)} %"
 
 
 def _told_before(alike: Likeness) -> str:
-    said = f"The clone's likeness to the original is {alike.cosine:.2f}: 1 is the same voice, 0 a different one."
+    cosine = round(alike.cosine, 2) + 0.0  # never -0.00
+    said = f"The clone's likeness to the original is {cosine:.2f}: 1 is the same voice, 0 a different one."
     if alike.share is None:
         return said
     return (

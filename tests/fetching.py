@@ -14,6 +14,7 @@ from clone.fetch import fetch
 
 CODES = {
     "bad_url",
+    "url_port",
     "url_scheme",
     "url_credentials",
     "url_unresolved",

@@ -81,6 +81,15 @@ def test_silence(level: float, dbfs: float) -> None:
     assert finding.limit == SILENCE_PEAK_DBFS
 
 
+@pytest.mark.parametrize("peak", [1.0, 0.999, 0.996])
+def test_nothing_is_less_than_nothing(peak: float) -> None:
+    samples = sounds.speechlike(12.0, RATE)
+    whole = Recording(samples * np.float32(peak / np.abs(samples).max()), RATE, "wav", 1, "")
+    report = check(whole, 1, SPANS)
+    assert not [f for f in report.findings if "-0.0 " in f.message or str(f.measured) == "-0.0"]
+    assert next(f for f in report.findings if f.code == "level").message == "Its loudest moment is at 0.0 dBFS."
+
+
 def test_a_quiet_recording_is_not_silent() -> None:
     assert check(recording(12.0, 0.002), 1, SPANS).refusal() is None
 
@@ -105,7 +114,16 @@ def test_hard_limits_come_in_the_contracts_order() -> None:
 def test_a_report_is_json() -> None:
     report = check(recording(5.0, 0.0), 1, [])
     written = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert set(written["findings"][0]) == {"code", "severity", "measured", "limit", "message", "advice", "predicts"}
+    assert set(written["findings"][0]) == {
+        "code",
+        "severity",
+        "measured",
+        "limit",
+        "message",
+        "advice",
+        "cure",
+        "predicts",
+    }
     assert [f["code"] for f in written["findings"]] == ["too_short", "size", "silent"]
 
 
@@ -117,6 +135,56 @@ def test_speech_is_counted_once() -> None:
 def test_peak() -> None:
     assert peak_dbfs(np.array([0.1, -1.0], np.float32)) == pytest.approx(0.0)
     assert peak_dbfs(np.zeros(0, np.float32)) == -120.0
+
+
+# --- what would help ---
+
+
+def humming(level: float, hiss: float = 0.0) -> Report:
+    samples = sounds.speechlike(12.0, RATE) + sounds.tone(12.0, RATE, hz=50.0, level=level)
+    samples += sounds.noise(12.0, RATE, level=hiss)
+    return check(Recording(samples.astype(np.float32), RATE, "wav", 1, ""), 1, SPANS)
+
+
+def finding(report: Report, code: str) -> Finding:
+    return next(each for each in report.findings if each.code == code)
+
+
+def test_a_hum_that_is_not_in_the_way_asks_for_no_cure() -> None:
+    report = humming(0.03)
+    assert finding(report, "hum").severity == "info"
+    assert "reduce the noise" not in finding(report, "hum").advice
+    assert report.cures() == ()
+
+
+def test_what_would_change_nothing_is_not_advised() -> None:
+    low = humming(0.2)  # below what noise reduction hears
+    assert finding(low, "hum").severity == "warn"
+    assert "reduce the noise" not in finding(low, "hum").advice
+    assert low.cures() == ()
+
+
+def test_what_helps_is_advised_in_one_place() -> None:
+    report = humming(0.0, hiss=0.03)
+    assert finding(report, "noise").cure == "noise"
+    assert "or reduce the noise" in finding(report, "noise").advice
+    assert report.cures() == ("noise",)
+    quiet = check(recording(12.0, 0.005), 1, SPANS)
+    assert "volume" in quiet.cures()
+    assert "even out the volume" in finding(quiet, "loudness").advice
+    clicking = sounds.tone(12.0, RATE, level=0.005)
+    clicking[1000] = 1.0
+    as_loud_as_it_gets = check(Recording(clicking, RATE, "wav", 1, ""), 1, SPANS)
+    assert finding(as_loud_as_it_gets, "loudness").severity == "warn"
+    assert "volume" not in as_loud_as_it_gets.cures()
+
+
+def test_nothing_helps_a_recording_that_is_refused() -> None:
+    noisy = humming(0.0, hiss=0.03).findings
+    short = check(recording(5.0), 1, SPANS).findings[0]
+    long = check(recording(301.0), 1, SPANS).findings[0]
+    assert Report((short, *noisy)).cures() == ()
+    assert Report((long, *noisy)).cures() == ("noise",)  # a part of it will be cloned
 
 
 # --- prompt clips ---

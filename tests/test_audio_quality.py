@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from bench import faults
-from clone.audio import preflight, quality
+from clone.audio import preflight, quality, turns
 from clone.audio.finding import predicted
 from clone.audio.read import Recording, read, resample
+from clone.engine import speaker
 from clone.engine.recognizer import speech_spans
 
 RATE = faults.RATE
@@ -84,10 +85,27 @@ def test_two_people_and_one() -> None:
     random = np.random.default_rng(RANDOM_SEED)
     one, other = random.standard_normal((2, 256))
     near = 0.5 * random.standard_normal((60, 256))
-    assert preflight.likeness_within(_unit(one * 1.5 + near)) > preflight.SAME_SPEAKER
-    both = _unit(np.concatenate([one * 1.5 + near[:40], other * 1.5 + near[40:]]))
-    assert preflight.likeness_within(both) < preflight.SAME_SPEAKER
-    assert preflight.likeness_within(both[:8]) == 1.0
+    at_s = 0.4 * np.arange(60)
+    assert turns.who_speaks(_unit(one * 1.5 + near), at_s).n_persons == 1
+    both = turns.who_speaks(_unit(np.concatenate([one * 1.5 + near[:40], other * 1.5 + near[40:]])), at_s)
+    assert both.person.tolist() == [0] * 40 + [1] * 20
+    assert both.alike < turns.SAME_SPEAKER
+    assert [span for span in both.changes_s() if span[0] <= 16.2 <= span[1]] == both.changes_s() != []
+    short = turns.who_speaks(_unit(np.concatenate([one + near[:5], other + near[5:8]])), at_s[:8])
+    assert (short.n_persons, short.alike) == (1, 1.0)
+    assert turns.who_speaks(np.zeros((0, 256), np.float32), at_s[:0]).n_persons == 0
+    assert turns.WINDOW_S == speaker.WINDOW_FRAMES * speaker.N_HOP / speaker.SAMPLE_RATE
+
+
+def test_three_people_take_turns() -> None:
+    random = np.random.default_rng(RANDOM_SEED)
+    people = random.standard_normal((3, 256))
+    said = [0] * 20 + [1] * 8 + [2] * 11 + [0] * 9 + [2] * 7 + [1] * 10
+    windows = _unit(people[said] * 1.5 + 0.5 * random.standard_normal((len(said), 256)))
+    found = turns.who_speaks(windows, 0.4 * np.arange(len(said)))
+    assert found.n_persons == 3
+    assert found.during(0.0, 8.0)[0] == 0  # who speaks most
+    assert len(set(zip(said, found.person.tolist(), strict=True))) == 3
 
 
 def test_what_the_service_would_answer() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clone import contract
-from clone.audio import quality, stretch
+from clone.audio import quality, stretch, turns
 from clone.audio.read import Recording, read, resample
 from clone.audio.write import wav_bytes
 from clone.engine.recognizer import speech_spans
@@ -31,7 +31,8 @@ def chosen(samples: np.ndarray, own: list[bool] | None = None, at_most_s: float 
     tenth = np.minimum((at_s / (len(samples) / RATE) * 10).astype(int), 9)
     voices[np.arange(len(at_s)), [0 if own is None or own[i] else 1 for i in tenth]] = 1.0
     clipped = quality.clipped_spans(samples, RATE)
-    return stretch.best_stretch(samples, RATE, speech_spans(samples), clipped, (voices, at_s), at_most_s=at_most_s)
+    who = turns.who_speaks(voices, at_s)
+    return stretch.best_stretch(samples, RATE, speech_spans(samples), clipped, who, at_most_s=at_most_s)
 
 
 def noise(like: np.ndarray, below_db: float) -> np.ndarray:
@@ -101,7 +102,7 @@ def test_it_is_no_longer_than_asked_and_cut_in_pauses(ada: np.ndarray, at_most_s
 
 def test_nothing_to_choose() -> None:
     nothing = np.zeros(30 * RATE, np.float32)
-    none = np.zeros((0, 256), np.float32), np.zeros(0)
+    none = turns.who_speaks(np.zeros((0, 256), np.float32), np.zeros(0))
     assert stretch.best_stretch(nothing, RATE, [], [], none) is None
     assert stretch.best_stretch(nothing, RATE, [(1.0, 4.0)], [], none) is None
     assert stretch.between_pauses(nothing, RATE, [], []) == []

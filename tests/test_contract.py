@@ -380,5 +380,7 @@ def test_bodies_cannot_be_changed() -> None:
 
 def test_clock() -> None:
     assert contract.clock(312.4) == "5:12"
-    assert contract.clock(59.9) == "0:59"
+    assert contract.clock(26.4) == "0:26"
+    assert contract.clock(26.5) == "0:27"  # as a player of it says
+    assert contract.clock(59.9) == "1:00"
     assert contract.clock(300) == "5:00"

@@ -10,9 +10,10 @@ import pytest
 
 from clone import contract
 from clone.audio import enhance
-from clone.audio.read import read
+from clone.audio.read import read, resample
 from clone.audio.write import mp3_bytes, wav_bytes
 from clone.cli import entry
+from clone.likeness import told
 from clone.studio import Studio
 from tests.sounds import noise
 from tests.studios import TEXT, last, order, refusal
@@ -110,6 +111,63 @@ def test_check_on_the_command_line_says_all(home: Path, long: Path, capsys: pyte
     start, end = said["stretch"]["start_s"], said["stretch"]["end_s"]
     assert entry.main(["clone", str(long), "--consent", "--stretch", str(start), str(end), "--json"]) == entry.DONE
     assert json.loads(capsys.readouterr().out)["voice_id"]
+
+
+def of_two(examples: list[Path], path: Path, turns_s: list[float]) -> Path:
+    """Write a recording in which Ada and Ben take turns, so long each, at one loudness."""
+    people = []
+    for example in examples[:2]:
+        recording = read(example)
+        samples = resample(recording.samples, recording.sample_rate, 24_000)
+        people.append(samples * np.float32(0.05 / np.sqrt(np.mean(samples**2))))
+    said, at = [], [0, 0]
+    for i, turn_s in enumerate(turns_s):
+        n = int(turn_s * 24_000)
+        said += [people[i % 2][at[i % 2] : at[i % 2] + n], np.zeros(24_000 // 3, np.float32)]
+        at[i % 2] += n
+    path.write_bytes(wav_bytes(np.concatenate(said), 24_000))
+    return path
+
+
+@pytest.mark.parametrize("turns_s", [[20.0, 20.0], [3.5, 12.5, 3.5, 12.0, 3.5]])
+def test_of_two_people_one_is_chosen_alone(
+    studio: Studio, examples: list[Path], tmp_path: Path, turns_s: list[float]
+) -> None:
+    whole = list(studio.examine(of_two(examples, tmp_path / "two.wav", turns_s)))[-1]
+    assert whole.is_of_several
+    found = whole.stretch
+    assert found is not None
+    assert found.end_s - found.start_s >= contract.REFERENCE_MIN_S
+    ends_s = np.cumsum([turn_s + 1 / 3 for turn_s in turns_s])
+    assert np.searchsorted(ends_s - 1 / 3, found.start_s + 0.2) == np.searchsorted(ends_s, found.end_s - 0.2)
+    assert "Other voices are left out." in found.reasons
+    said = next(each for each in whole.report.findings if each.code == "speakers")
+    assert said.severity == "warn"
+    assert f"from {contract.clock(found.start_s)} to {contract.clock(found.end_s)}" in said.advice
+
+
+def test_where_nobody_is_alone_for_long_enough_it_is_asked_who_is_wanted(
+    studio: Studio, examples: list[Path], tmp_path: Path
+) -> None:
+    whole = list(studio.examine(of_two(examples, tmp_path / "turns.wav", [6.0] * 6)))[-1]
+    assert whole.is_of_several
+    assert whole.stretch is None
+    assert "Whose is wanted?" in next(each for each in whole.report.findings if each.code == "speakers").advice
+
+
+def test_two_people_cloned_as_one_have_no_likeness_that_could_be_told(
+    studio: Studio, examples: list[Path], tmp_path: Path
+) -> None:
+    two = of_two(examples, tmp_path / "two.wav", [20.0, 20.0])
+    alike = last(studio.clone(order(two, text=TEXT))).alike
+    assert alike.share is None
+    assert "More than one voice" in told(alike)
+    assert last(studio.clone(order(two, text=TEXT, stretch=(0.0, 19.0)))).alike.share is not None
+
+
+@pytest.mark.parametrize("i", [0, 1, 2])
+def test_one_person_is_one_person(studio: Studio, examples: list[Path], i: int) -> None:
+    assert not list(studio.examine(examples[i]))[-1].is_of_several
 
 
 def test_a_half_distorted_recording_of_one_person_is_of_one_person(

@@ -174,7 +174,15 @@ def test_likeness_is_shown_between_a_stock_voice_and_the_original() -> None:
     shown = parts.gauge(Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10))
     assert "width:50.0%" in shown
     assert all(end in shown for end in words.LIKENESS_ENDS)
-    assert "53 of 54 stock voices" in shown
+    assert "50 % of the way" in shown
+
+
+def test_where_likeness_can_t_be_told_there_is_no_gauge() -> None:
+    for alike in (Likeness(0.9, None, 0.5, 54, 54), Likeness(0.9, 0.4, 0.5, 54, 54, 7, 7)):
+        shown = parts.gauge(alike)
+        assert "tb-gauge" not in shown
+        assert "%" not in shown
+        assert "Clone from a" in shown
 
 
 def test_an_older_likeness_is_shown_as_far_as_it_is_known() -> None:

@@ -73,7 +73,7 @@ def reduce_noise(samples: np.ndarray, sample_rate: int, stop: Stop | None = None
     noise = _quietest(samples, sample_rate)
     if noise is None:
         return samples.copy()
-    decrease = NOISE_DECREASE * _share(samples, sample_rate)
+    decrease = NOISE_DECREASE * noise_share(samples, sample_rate)
     if decrease <= 0.0:
         return samples.copy()
     gate = _gate(samples, sample_rate, noise, decrease)
@@ -108,6 +108,21 @@ def _gate(samples: np.ndarray, sample_rate: int, noise: np.ndarray, decrease: fl
         use_tqdm=False,
         n_jobs=1,
     )
+
+
+def noise_share(samples: np.ndarray, sample_rate: int) -> float:
+    """Return how much of the noise reduction a recording gets, from 0 to 1: a clean one none.
+
+    Args:
+        samples: float32, shape (n_samples,), mono.
+        sample_rate: Hz.
+    """
+    power = np.sort(frame_power(samples, sample_rate))
+    quiet = float(power[: max(1, round(NOISE_SHARE * len(power)))].mean()) if len(power) else 0.0
+    if quiet <= 0.0:
+        return 0.0
+    snr_db = 10.0 * float(np.log10(max(float(power.mean()) / quiet, 1e-9)))
+    return float(np.clip((NOISE_SPARED_DB - snr_db) / (NOISE_SPARED_DB - NOISE_FULL_DB), 0.0, 1.0))
 
 
 def normalize_volume(samples: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -204,16 +219,6 @@ def true_peak_dbtp(samples: np.ndarray, sample_rate: int) -> float:
 def _amplified(samples: np.ndarray, gain_db: float) -> np.ndarray:
     amplified: np.ndarray = samples * np.float32(10 ** (gain_db / 20))
     return amplified
-
-
-def _share(samples: np.ndarray, sample_rate: int) -> float:
-    """Return how much of the reduction a recording needs, from 0 to 1."""
-    power = np.sort(frame_power(samples, sample_rate))
-    quiet = float(power[: max(1, round(NOISE_SHARE * len(power)))].mean()) if len(power) else 0.0
-    if quiet <= 0.0:
-        return 0.0
-    snr_db = 10.0 * float(np.log10(max(float(power.mean()) / quiet, 1e-9)))
-    return float(np.clip((NOISE_SPARED_DB - snr_db) / (NOISE_SPARED_DB - NOISE_FULL_DB), 0.0, 1.0))
 
 
 def _quietest(samples: np.ndarray, sample_rate: int) -> np.ndarray | None:

@@ -33,6 +33,7 @@ class Finding:
         limit: what it is held against.
         message: one sentence for a person.
         advice: what to do; empty when there is nothing to do.
+        cure: ``noise`` or ``volume``: what may be done to the recording here, and would change it; empty for nothing.
     """
 
     code: str
@@ -41,6 +42,12 @@ class Finding:
     limit: float | str | None
     message: str
     advice: str = ""
+    cure: str = ""
+
+    @property
+    def is_cuttable(self) -> bool:
+        """Whether this stands against the whole of a recording, and not against a part of it."""
+        return self.code in {"too_long", "too_big"}
 
     @property
     def predicts(self) -> str:
@@ -57,6 +64,13 @@ class Report:
     def refusal(self) -> Finding | None:
         """Return the first finding that refuses the recording, if one does."""
         return next((finding for finding in self.findings if finding.severity == "refuse"), None)
+
+    def cures(self) -> tuple[str, ...]:
+        """Return what may be done to the recording here and would help it; nothing does where it is refused anyway."""
+        refusal = self.refusal()
+        if refusal and not refusal.is_cuttable:
+            return ()
+        return tuple(dict.fromkeys(finding.cure for finding in self.findings if finding.cure))
 
     def raise_if_refused(self) -> None:
         """Raise what refuses the recording, if anything does.

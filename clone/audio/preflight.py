@@ -12,9 +12,17 @@ import numpy as np
 
 from clone import contract
 from clone.audio import quality
-from clone.audio.enhance import LOUDNESS_BLOCK_S, integrated_loudness, true_peak_dbtp
+from clone.audio.enhance import (
+    LOUDNESS_BLOCK_S,
+    PEAK_CEILING_DBTP,
+    TARGET_LUFS,
+    integrated_loudness,
+    noise_share,
+    true_peak_dbtp,
+)
 from clone.audio.finding import Finding, Report
 from clone.audio.read import MAX_KEPT_S, Recording
+from clone.audio.turns import SAME_SPEAKER, Turns
 from clone.errors import AudioError, PromptError
 
 SILENCE_PEAK_DBFS = -60.0
@@ -39,15 +47,16 @@ BANDWIDTH_HZ = 6_500
 HUM_DB, HUM_HEARD_DB = -13.0, -25.0
 """Against the whole recording: in the way from the first on, worth a word from the second. Some clean speech hums."""
 
+REDUCIBLE_SHARE, GAIN_DB = 0.25, 1.0
+"""What noise reduction (of its full strength: 2 dB) and an even volume must change to be advised."""
+
+OR_REDUCE = ", or reduce the noise"
+
 DC_SHARE = 0.01
 ECHO_S = 0.3
 """Dry speech reached 0.22, in a room of 0.6 s at equal level 0.35 and more. Noise hides decays: told only without."""
 
 EDGE_S = 2.0
-SAME_SPEAKER = 0.71
-"""Cosine of the two halves into which voices fall. One speaker's reached down to 0.77, two speakers' up to 0.66."""
-
-SPEAKER_WINDOWS, SPEAKER_SHARE = 4, 0.15
 LANGUAGE_SURE = 0.5
 
 _FLOOR_DBFS = -120.0
@@ -79,44 +88,29 @@ def check(recording: Recording, n_bytes_to_clone: int, speech_spans: Spans) -> R
     return Report(tuple(findings))
 
 
-def complete(report: Report, voices: np.ndarray, language: tuple[str, float] | None, name: str = "") -> Report:
+def complete(
+    report: Report,
+    who: Turns,
+    language: tuple[str, float] | None,
+    name: str = "",
+    alone: tuple[float, float] | None = None,
+) -> Report:
     """Add what only the models can tell.
 
     Args:
         report: check()'s.
-        voices: unit speaker embeddings of 0.8 s windows every 0.4 s of the speech, float32, shape (n_windows, 256).
+        who: who speaks when.
         language: ISO 639-1 code and how sure it is; None when nobody spoke.
         name: what people call the language.
+        alone: start and end in seconds of a part in which one person speaks; None where there is none.
 
     Returns:
-        The report with ``speakers`` (cosine of its two most different halves) and ``language`` (code).
+        The report with ``speakers`` (cosine of the two most different voices) and ``language`` (code).
     """
-    more = [_speakers(voices)]
+    more = [_speakers(who, alone)]
     if language is not None and language[1] >= LANGUAGE_SURE:
         more.append(Finding("language", "info", language[0], None, f"The language heard is {name}."))
     return Report((*report.findings, *more))
-
-
-def likeness_within(voices: np.ndarray) -> float:
-    """Return how alike the two groups are into which a recording's voices fall.
-
-    Args:
-        voices: unit speaker embeddings, float32, shape (n_windows, 256), in order.
-
-    Returns:
-        Cosine of the groups' means; 1.0 where there are too few windows, or one group is a mere rest.
-    """
-    n = len(voices) // SPEAKER_WINDOWS
-    if n < 4:
-        return 1.0
-    merged = _unit(voices[: n * SPEAKER_WINDOWS].reshape(n, SPEAKER_WINDOWS, -1).mean(axis=1))
-    one, other = merged[list(np.unravel_index((merged @ merged.T).argmin(), (n, n)))]
-    for _ in range(10):  # 2-means on the sphere, from the two farthest
-        nearer = merged @ one >= merged @ other
-        if min(nearer.mean(), 1 - nearer.mean()) < SPEAKER_SHARE:
-            return 1.0
-        one, other = _unit(merged[nearer].mean(axis=0)), _unit(merged[~nearer].mean(axis=0))
-    return float(one @ other)
 
 
 def check_prompt(recording: Recording, prompt_text: str, speech_spans: Spans) -> None:
@@ -190,7 +184,7 @@ def _size(n_bytes: int) -> Finding:
 
 
 def _level(samples: np.ndarray) -> Finding:
-    peak = round(peak_dbfs(samples), 1)
+    peak = _rounded(peak_dbfs(samples))
     if peak >= SILENCE_PEAK_DBFS:
         return Finding("level", "ok", peak, SILENCE_PEAK_DBFS, f"Its loudest moment is at {peak:.1f} dBFS.")
     return Finding(
@@ -219,33 +213,46 @@ def _speech(heard_s: float, least_s: float) -> Finding:
 def _quality(samples: np.ndarray, sample_rate: int, spans: Spans) -> list[Finding]:
     snr_db = quality.snr_db(samples, sample_rate, spans)
     noisy = snr_db is not None and snr_db < NOISE_SNR_DB
+    reducible = noise_share(samples, sample_rate) >= REDUCIBLE_SHARE
     return [
         _loudness(samples, sample_rate),
         _clipping(samples, sample_rate, spans),
-        *([] if snr_db is None else [_noise(snr_db)]),
+        *([] if snr_db is None else [_noise(snr_db, reducible)]),
         _bandwidth(quality.bandwidth_hz(samples, sample_rate)),
-        _hum(samples, sample_rate),
+        _hum(samples, sample_rate, reducible),
         _offset(samples),
         *([] if noisy else _echo(samples, sample_rate)),
         _edges(spans, len(samples) / sample_rate),
     ]
 
 
-def _judged(good: bool, finding: tuple[str, float, float], messages: tuple[str, str], advice: str) -> Finding:
+def _judged(
+    good: bool, finding: tuple[str, float, float], messages: tuple[str, str], advice: str, cure: str = ""
+) -> Finding:
     """Return a finding (code, measured, limit) with the first of two messages where it is good, else the second."""
-    return Finding(finding[0], "ok" if good else "warn", *finding[1:], messages[not good], "" if good else advice)
+    code, measured, limit = finding
+    if good:
+        return Finding(code, "ok", measured, limit, messages[0])
+    return Finding(code, "warn", measured, limit, messages[1], advice, cure)
+
+
+def _rounded(value: float, decimals: int = 1) -> float:
+    """Round; what is nothing then is not below nothing: no person reads -0.0."""
+    return round(value, decimals) + 0.0
 
 
 def _loudness(samples: np.ndarray, sample_rate: int) -> Finding:
     long_enough = len(samples) >= LOUDNESS_BLOCK_S * sample_rate
-    lufs = round(max(integrated_loudness(samples, sample_rate), _FLOOR_DBFS), 1) if long_enough else _FLOOR_DBFS
-    peak = true_peak_dbtp(samples, sample_rate)
+    lufs = _rounded(max(integrated_loudness(samples, sample_rate), _FLOOR_DBFS)) if long_enough else _FLOOR_DBFS
+    peak = _rounded(true_peak_dbtp(samples, sample_rate))
+    gain_db = min(TARGET_LUFS - lufs, PEAK_CEILING_DBTP - peak)
     said = f"at {lufs:.0f} LUFS, its peaks at {peak:.1f} dBTP"
     return _judged(
         lufs >= QUIET_LUFS,
         ("loudness", lufs, QUIET_LUFS),
         (f"The voice is loud enough, {said}.", f"The voice is quiet, {said}; {QUIET_LUFS:.0f} LUFS is wanted."),
-        "Speak closer to the microphone, or even out the volume.",
+        f"Speak closer to the microphone{', or even out the volume' if gain_db >= GAIN_DB else ''}.",
+        "volume" if gain_db >= GAIN_DB else "",
     )
 
 
@@ -260,7 +267,7 @@ def _clipping(samples: np.ndarray, sample_rate: int, spans: Spans) -> Finding:
     )
 
 
-def _noise(snr_db: float) -> Finding:
+def _noise(snr_db: float, reducible: bool) -> Finding:
     return _judged(
         snr_db >= NOISE_SNR_DB,
         ("noise", round(snr_db, 1), NOISE_SNR_DB),
@@ -268,7 +275,8 @@ def _noise(snr_db: float) -> Finding:
             f"The noise is {snr_db:.0f} dB below the voice.",
             f"The noise is only {snr_db:.0f} dB below the voice; {NOISE_SNR_DB:.0f} dB are wanted.",
         ),
-        "Record in a quieter room, closer to the microphone, or reduce the noise.",
+        f"Record in a quieter room, closer to the microphone{OR_REDUCE if reducible else ''}.",
+        "noise" if reducible else "",
     )
 
 
@@ -284,14 +292,17 @@ def _bandwidth(hz: float) -> Finding:
     )
 
 
-def _hum(samples: np.ndarray, sample_rate: int) -> Finding:
+def _hum(samples: np.ndarray, sample_rate: int, reducible: bool) -> Finding:
     found = quality.hum(samples, sample_rate)
     if found is None or found[1] < HUM_HEARD_DB:
         return Finding("hum", "ok", None, HUM_DB, "There is no hum.")
     mains, level_db = found
     message = f"The mains hum at {mains:.0f} Hz, {-level_db:.0f} dB below the recording."
-    advice = "Move the microphone and its cable away from power supplies, or reduce the noise."
-    return Finding("hum", "warn" if level_db > HUM_DB else "info", round(level_db, 1), HUM_DB, message, advice)
+    advice = "Move the microphone and its cable away from power supplies"
+    if level_db <= HUM_DB:
+        return Finding("hum", "info", round(level_db, 1), HUM_DB, message, f"{advice}.")
+    advice += f"{OR_REDUCE if reducible else ''}."
+    return Finding("hum", "warn", round(level_db, 1), HUM_DB, message, advice, "noise" if reducible else "")
 
 
 def _offset(samples: np.ndarray) -> Finding:
@@ -332,15 +343,13 @@ def _edges(spans: Spans, duration_s: float) -> Finding:
     )
 
 
-def _speakers(voices: np.ndarray) -> Finding:
-    alike = round(likeness_within(voices), 2)
-    return _judged(
-        alike >= SAME_SPEAKER,
-        ("speakers", alike, SAME_SPEAKER),
-        ("One person speaks.", f"More than one person seems to speak: parts of it are alike by {alike:.2f} only."),
-        "Clone from a part in which one person speaks.",
+def _speakers(who: Turns, alone: tuple[float, float] | None) -> Finding:
+    alike = round(who.alike, 2)
+    heard = f"More than one voice is heard, alike by {alike:.2f} only: several people, or one whose sound changes."
+    advice = (
+        f"One is heard alone from {contract.clock(alone[0])} to {contract.clock(alone[1])}: clone from that part."
+        if alone
+        else f"Whose is wanted? None is alone for {contract.REFERENCE_MIN_S:.0f} s, and a clone of several people is "
+        "like nobody. Give a recording in which that person speaks alone."
     )
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return np.asarray(vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-12))
+    return _judged(who.n_persons < 2, ("speakers", alike, SAME_SPEAKER), ("One person speaks.", heard), advice)

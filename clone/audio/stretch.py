@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from clone import contract
 from clone.audio.preflight import speech_s
 from clone.audio.quality import FRAME_S, frame_power, framed
 from clone.audio.read import Recording
+from clone.audio.turns import Turns
 
 Spans = Sequence[tuple[float, float]]
 
@@ -31,7 +33,9 @@ SNR_BAD_DB, SNR_GOOD_DB = 12.0, 26.0
 """From where on a piece counts against, and in full for, a stretch; the ratio of its mean power to its quiet frames."""
 
 OTHER_VOICE = 0.45
-"""Cosine to the voice that speaks most, below which a piece is somebody else's."""
+"""Cosine to the voice of a piece's person, below which it is too odd to be learned from, or a short word of another."""
+
+NOBODY = -1
 
 SENTENCE_S = (3.0, 7.5)
 SENTENCE_WANTED_S = 5.5
@@ -59,34 +63,31 @@ class _Piece:
     end_s: float
     snr_db: float
     clipped_s: float
-    own: bool
+    person: int
+    odd: bool
 
     @property
     def worth(self) -> float:
         """Seconds it is worth; less than nothing where it would do harm."""
-        if not self.own or self.clipped_s > 0.02 * (self.end_s - self.start_s):
+        if self.odd or self.clipped_s > 0.02 * (self.end_s - self.start_s):
             return -2.0 * (self.end_s - self.start_s)
         clean = (self.snr_db - SNR_BAD_DB) / (SNR_GOOD_DB - SNR_BAD_DB)
         return float(np.clip(clean, -1.0, 1.0)) * (self.end_s - self.start_s)
 
 
 def best_stretch(
-    samples: np.ndarray,
-    sample_rate: int,
-    speech: Spans,
-    clipped: Spans,
-    who: tuple[np.ndarray, np.ndarray],
-    *,
-    at_most_s: float = AT_MOST_S,
+    samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans, who: Turns, *, at_most_s: float = AT_MOST_S
 ) -> Stretch | None:
-    """Return the cleanest, most varied stretch with the most speech of whoever speaks most, cut at pauses.
+    """Return the cleanest, most varied stretch with the most speech of one person, cut at pauses.
+
+    It is of whoever speaks most; where that person never speaks for long enough, of who comes next.
 
     Args:
         samples: float32, shape (n_samples,), mono.
         sample_rate: Hz.
         speech: (start, end) of speech in seconds, in order.
         clipped: (start, end) of clipping in seconds.
-        who: unit speaker embeddings, shape (n_windows, 256), and where each begins, in seconds.
+        who: who speaks when.
         at_most_s: its longest.
 
     Returns:
@@ -98,25 +99,37 @@ def best_stretch(
         return None
     bounds = _bounds(pieces, duration_s)
     varied = _Variety(samples, sample_rate, pieces)
+    people = range(max(1, who.n_persons))
+    found = [_best(pieces, bounds, varied, person, at_most_s) for person in people]
+    if who.n_persons > 1:  # of one of them, however noisy, rather than of several
+        forgiven = [replace(piece, snr_db=SNR_GOOD_DB) for piece in pieces]
+        found += [_best(forgiven, bounds, varied, person, at_most_s) for person in people]
+    chosen = next((each for each in found if each is not None), None)
+    if chosen is None:
+        return None
+    start_s, end_s = bounds[chosen.start][0], bounds[chosen.stop - 1][1]
+    if who.n_persons < 2 and duration_s <= at_most_s and end_s - start_s > WHOLE_SHARE * duration_s:
+        return None
+    return Stretch(round(start_s, 2), round(end_s, 2), _reasons(pieces, chosen))
+
+
+def _best(
+    pieces: list[_Piece], bounds: list[tuple[float, float]], varied: _Variety, person: int, at_most_s: float
+) -> slice | None:
+    """Return the run of one person's pieces that is worth most; None where none is long enough."""
     best, chosen = 0.0, None
     for first in range(len(pieces)):
         worth = 0.0
         for last in range(first, len(pieces)):
             long_s = bounds[last][1] - bounds[first][0]
-            if long_s > at_most_s:
+            if long_s > at_most_s or pieces[last].person != person:
                 break
             worth += pieces[last].worth
             if long_s < contract.REFERENCE_MIN_S or worth * VARIETY_MOST <= best:
                 continue
             if worth * varied(first, last) > best:
-                best, chosen = worth * varied(first, last), (first, last)
-    if chosen is None:
-        return None
-    start_s, end_s = bounds[chosen[0]][0], bounds[chosen[1]][1]
-    if duration_s <= at_most_s and end_s - start_s > WHOLE_SHARE * duration_s:
-        return None
-    inside, outside = pieces[chosen[0] : chosen[1] + 1], [*pieces[: chosen[0]], *pieces[chosen[1] + 1 :]]
-    return Stretch(round(start_s, 2), round(end_s, 2), _reasons(inside, outside))
+                best, chosen = worth * varied(first, last), slice(first, last + 1)
+    return chosen
 
 
 def cut(recording: Recording, start_s: float, end_s: float) -> Recording:
@@ -196,20 +209,23 @@ class _Variety:
         return float(np.linalg.slogdet(covariance)[1]) / (2 * len(mean))
 
 
-def _pieces(
-    samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans, who: tuple[np.ndarray, np.ndarray]
-) -> list[_Piece]:
+def _pieces(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans, who: Turns) -> list[_Piece]:
     power = frame_power(samples, sample_rate)
-    spans = [piece for span in speech for piece in _parted(power, *span)]
-    voices, at_s = who
-    own = _most_heard(voices) if len(voices) else None
+    unsure = who.changes_s()
     pieces = []
-    for start_s, end_s in spans:
-        here = voices[(at_s >= start_s - 0.4) & (at_s < end_s - 0.4)] if own is not None else voices
-        alike = float(np.mean(here @ own)) if own is not None and len(here) else 1.0
-        snr_db = _snr_db(power, start_s, end_s)
-        pieces.append(_Piece(start_s, end_s, snr_db, _within(clipped, start_s, end_s), alike >= OTHER_VOICE))
+    for start_s, end_s in (part for span in speech for part in _split(span, unsure)):
+        nobodys = any(a <= start_s and end_s <= b for a, b in unsure)
+        for piece in [(start_s, end_s)] if nobodys else _parted(power, start_s, end_s):
+            person, alike = (NOBODY, 0.0) if nobodys else who.during(*piece)
+            snr_db, clipped_s = _snr_db(power, *piece), _within(clipped, *piece)
+            pieces.append(_Piece(*piece, snr_db, clipped_s, person, alike < OTHER_VOICE))
     return pieces
+
+
+def _split(span: tuple[float, float], at: Spans) -> list[tuple[float, float]]:
+    """Return a span in parts, cut at both ends of everything that lies in it."""
+    inside = sorted({edge for zone in at for edge in zone if span[0] < edge < span[1]})
+    return list(itertools.pairwise([span[0], *inside, span[1]]))
 
 
 def _bounds(pieces: list[_Piece], duration_s: float) -> list[tuple[float, float]]:
@@ -240,20 +256,12 @@ def _snr_db(power: np.ndarray, start_s: float, end_s: float) -> float:
     return 10.0 * float(np.log10((around.mean() + 1e-12) / (np.percentile(around, 10) + 1e-12)))
 
 
-def _most_heard(voices: np.ndarray) -> np.ndarray:
-    """Return the direction of the voice that is heard most: the window with the most alike, then their mean."""
-    sample = voices[:: max(1, len(voices) // 500)]
-    near = sample @ sample.T > 0.6
-    group = sample[near[near.sum(axis=1).argmax()]]
-    mean = group.mean(axis=0)
-    return np.asarray(mean / (np.linalg.norm(mean) + 1e-12))
-
-
 def _within(spans: Spans, start_s: float, end_s: float) -> float:
     return speech_s([(max(a, start_s), min(b, end_s)) for a, b in spans if a < end_s and b > start_s])
 
 
-def _reasons(inside: list[_Piece], outside: list[_Piece]) -> tuple[str, ...]:
+def _reasons(pieces: list[_Piece], chosen: slice) -> tuple[str, ...]:
+    inside, outside = pieces[chosen], [*pieces[: chosen.start], *pieces[chosen.stop :]]
     spoken_s = sum(piece.end_s - piece.start_s for piece in inside)
     said = [f"It holds {spoken_s:.0f} s of speech."]
     clean, rest = (float(np.median([piece.snr_db for piece in each])) if each else 99.0 for each in (inside, outside))
@@ -261,6 +269,14 @@ def _reasons(inside: list[_Piece], outside: list[_Piece]) -> tuple[str, ...]:
         said.append(f"It is cleaner than the rest, by {clean - rest:.0f} dB.")
     if any(piece.clipped_s for piece in outside) and not any(piece.clipped_s for piece in inside):
         said.append("What is clipped is left out.")
-    if not all(piece.own for piece in outside) and all(piece.own for piece in inside):
+    if any(piece.person not in {inside[0].person, NOBODY} for piece in outside):
         said.append("Other voices are left out.")
-    return (*said, "It begins and ends in a pause.")
+    beside = [*pieces[: chosen.start][-1:], *pieces[chosen.stop :][:1]]
+    if all(piece.person == inside[0].person or not _touch(piece, inside) for piece in beside):
+        said.append("It begins and ends in a pause.")
+    return tuple(said)
+
+
+def _touch(piece: _Piece, run: list[_Piece]) -> bool:
+    """Tell whether a piece goes over into a run of pieces without a pause."""
+    return piece.end_s == run[0].start_s or run[-1].end_s == piece.start_s

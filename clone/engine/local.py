@@ -34,9 +34,6 @@ MAX_SYMBOLS = 400
 PIECES_AT_ONCE = 4
 """Of so many symbols are converted at once, 70 s of speech: 20 took 5 GB. Seldom has a sentence more than two."""
 
-VOICE_WINDOW_S = speaker.WINDOW_FRAMES * speaker.N_HOP / HEARD_RATE
-"""Length of the windows of voices()."""
-
 USUAL = (
     "The ferry left the island early, while a thin fog was still lying over the water. "
     "Why would anyone choose a garden full of thistles, when roses grow just as well?"

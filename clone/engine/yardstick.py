@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from clone.audio.turns import n_people
 from clone.engine import styles
 from clone.engine.speaker import halves_likeness, mean_direction
 from clone.likeness import Likeness
@@ -32,6 +33,8 @@ def measure(original: np.ndarray, clone: np.ndarray) -> Likeness:
     the cosine, so a clone is at a slight disadvantage against them, never at an advantage: other people's speech came
     before 17.6 of the 54 by 5 s of it and before 19.1 by 15 s; 5 s of the same person came before 53.9.
 
+    Where several people speak in the original there is no ceiling, and nothing is told of pieces.
+
     Args:
         original: float32, shape (n_windows, 256), unit vectors of SpeakerEncoder.windows(), of speech alone.
         clone: as ``original``, of the preview.
@@ -41,10 +44,12 @@ def measure(original: np.ndarray, clone: np.ndarray) -> Likeness:
     whole = mean_direction(original)
     cosine = float((said @ whole).mean())
     stock = styles.table().embeddings @ whole
-    own, n_reached = _own(original, said, length) if length >= PIECE_MIN else (np.zeros(0), None)
+    is_one = n_people(original) < 2
+    own, n_reached = _own(original, said, length) if length >= PIECE_MIN and is_one else (np.zeros(0), None)
+    ceiling = float(np.median(own)) if len(own) else halves_likeness(original)
     return Likeness(
         cosine,
-        ceiling=float(np.median(own)) if len(own) else halves_likeness(original),
+        ceiling=ceiling if is_one else None,
         typical_stock=float(np.median(stock)),
         n_stock_beaten=int((stock < cosine).sum()),
         n_stock=len(stock),

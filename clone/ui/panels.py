@@ -194,10 +194,11 @@ def run_panel() -> RunPanel:
     with fields.card():
         gr.HTML(parts.heading(3, words.CONSENT_TITLE))
         hosting = backend_panel()
-        consent = gr.Checkbox(label=words.CONSENT, info=words.RECEIVER, elem_id="consent")
-        consent_note = fields.slot("consent-note")
-        clone = gr.Button(words.CLONE, variant="primary", size="lg", elem_id="clone")
-        cancel = gr.Button(words.CANCEL, variant="stop", size="lg", visible=False, elem_id="cancel")
+        with gr.Column(elem_classes="tb-act"):
+            consent = gr.Checkbox(label=words.CONSENT, info=words.RECEIVER, elem_id="consent")
+            consent_note = fields.slot("consent-note")
+            clone = gr.Button(words.CLONE, variant="primary", size="lg", elem_id="clone")
+            cancel = gr.Button(words.CANCEL, variant="stop", size="lg", visible=False, elem_id="cancel")
         progress = fields.slot("progress")
         with gr.Accordion(words.CODE, open=False, elem_id="code-drawer", elem_classes="tb-drawer"):
             gr.HTML(f'<p class="tb-advice">{words.CODE_ADVICE}</p>')

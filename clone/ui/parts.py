@@ -19,9 +19,6 @@ _MARK = (
     '<svg class="tb-mark" viewBox="0 0 40 40" width="40" height="40" aria-hidden="true" focusable="false">'
     '<rect width="40" height="40" rx="10"/><path d="M9 17v6M14.5 12v16M20 7.5v25M25.5 13v14M31 17v6"/></svg>'
 )
-CUTTABLE = {"too_long", "too_big"}
-"""What stands against the whole of a recording, and not against a part of it."""
-
 _WORTH_SAYING = {("duration", "ok"), ("speech", "ok")}
 
 
@@ -60,43 +57,53 @@ def refusal(error: TimbreError) -> str:
     return note("refuse", error.message, error.advice)
 
 
-def findings(found: Iterable[tuple[str, str, str, str]]) -> str:
+def findings(found: Iterable[tuple[str, str, str, str]], ready: str = words.READY) -> str:
     """Return what the check of a recording found: what stands against it, or that it is ready.
 
     Args:
         found: (code, severity, message, advice) of each finding.
+        ready: what is said where nothing refuses it; empty to say nothing.
     """
     all_found = list(found)
     said = [
         note(severity, message, advice) for _, severity, message, advice in all_found if severity not in {"ok", "info"}
     ]
-    if not any(severity == "refuse" for _, severity, _, _ in all_found):
+    if ready and not any(severity == "refuse" for _, severity, _, _ in all_found):
         measured = " ".join(message for code, severity, message, _ in all_found if (code, severity) in _WORTH_SAYING)
-        said.insert(0, note("ok", words.READY, measured))
+        said.insert(0, note("ok", ready, measured))
     return "".join(said)
 
 
 def report(seen: Examination) -> str:
     """Return what is known of a recording: what to do about it, its picture, and every finding with its numbers."""
-    found = seen.report.findings
+    found, best = seen.report.findings, seen.stretch
     refusal = seen.report.refusal()
-    if refusal and refusal.code in CUTTABLE:
-        said = note("warn", refusal.message, words.PART_INSTEAD if seen.complete else words.PART_SOUGHT)
-        said += findings((e.code, e.severity, e.message, e.advice) for e in found if e.severity == "warn")
-    else:
-        said = findings((each.code, each.severity, each.message, each.advice) for each in found)
-    predicts = (
-        f'<p class="tb-facts">{escape(words.predicts(refusal.predicts))}</p>' if refusal and refusal.predicts else ""
-    )
-    best = seen.stretch
-    drawn = charts.recording(seen.picture, (best.start_s, best.end_s) if best else None)
-    why = f'<p class="tb-facts">{escape(words.stretch(best.start_s, best.end_s, best.reasons))}</p>' if best else ""
-    rows = "".join(_finding(each) for each in found)
+    predicts = words.predicts(refusal.predicts) if refusal and refusal.predicts else ""
+    why = words.stretch(best.start_s, best.end_s, best.reasons) if best else ""
     n_odd = sum(each.severity in {"warn", "refuse"} for each in found)
+    no_cures = seen.complete and not seen.report.cures() and (refusal is None or refusal.is_cuttable)
+    rows = "".join(_finding(each) for each in found)
     summary = escape(words.report(len(found), n_odd, seen.complete))
     table = f'<details class="tb-report"><summary>{summary}</summary><ul>{rows}</ul></details>'
-    clean = f'<p class="tb-facts">{escape(words.CLEAN)}</p>' if seen.complete and not n_odd else ""
-    return f"{said}{predicts}{drawn}{why}{clean}{table}"
+    drawn = charts.recording(seen.picture, (best.start_s, best.end_s) if best else None)
+    facts = f"{_facts(why)}{_facts(words.cures((), is_clean=not n_odd) if no_cures else '')}"
+    return f"{_verdict(seen)}{_facts(predicts, 'tb-if-hosted')}{drawn}{facts}{table}"
+
+
+def _verdict(seen: Examination) -> str:
+    """Return what stands against a recording, and whether it, or a part of it, can be cloned."""
+    found, refusal = seen.report.findings, seen.report.refusal()
+    if refusal and refusal.is_cuttable:
+        said = note("warn", refusal.message, words.PART_INSTEAD if seen.complete else words.PART_SOUGHT)
+        return said + "".join(note(e.severity, e.message, e.advice) for e in found if e.severity == "warn")
+    ready = words.READY
+    if seen.is_of_several:
+        ready = words.READY_PART if seen.stretch else ""
+    return findings(((each.code, each.severity, each.message, each.advice) for each in found), ready)
+
+
+def _facts(said: str, *more: str) -> str:
+    return f'<p class="{" ".join(("tb-facts", *more))}">{escape(said)}</p>' if said else ""
 
 
 def _finding(found: Finding) -> str:

@@ -141,7 +141,7 @@ class Sampling:
         return {
             p.before: gr.update(value=before, visible=True),
             p.after: gr.update(value=after, visible=True),
-            p.apply: gr.update(visible=True),
+            p.apply: gr.update(visible=any(round(each) for each in changed)),
             p.cures_note: parts.note("info", words.cures(needs), words.cured(*changed)),
         }
 
@@ -168,23 +168,22 @@ class Sampling:
 
     def _offers(self, seen: Examination) -> Updates:
         p, duration_s = self.panel, seen.picture.duration_s
-        over = duration_s > contract.REFERENCE_MAX_S or any(each.code == "too_big" for each in seen.report.findings)
-        found = seen.stretch
+        refusal, found = seen.report.refusal(), seen.stretch
+        over = refusal is not None and refusal.is_cuttable
         updates: Updates = {}
         if found is not None or over or duration_s > PART_S:
             start_s, end_s = (found.start_s, found.end_s) if found else (0.0, min(PART_S, duration_s))
             longest_s = min(duration_s, contract.REFERENCE_MAX_S)
             updates |= {
                 p.part: gr.update(visible=True),
-                p.use: over,
+                p.use: over or (found is not None and seen.is_of_several),
                 p.start: gr.update(value=round(start_s, 1), maximum=round(duration_s - contract.REFERENCE_MIN_S, 1)),
                 p.length: gr.update(
                     value=round(end_s - start_s, 1), minimum=contract.REFERENCE_MIN_S, maximum=round(longest_s, 1)
                 ),
             }
-        warned = {each.code for each in seen.report.findings if each.severity in {"warn", "info"}}
-        needs = tuple(need for need, codes in _CURES.items() if warned & codes)
-        if needs and duration_s >= 1.0:
+        needs = seen.report.cures()
+        if needs:
             updates |= {p.cures: gr.update(visible=True), p.needs: needs}
             updates[p.cures_note] = parts.note("info", words.cures(needs))
         return updates
@@ -206,10 +205,6 @@ class Sampling:
     def _cures(self) -> list[Any]:
         p = self.panel
         return [p.cures, p.before, p.after, p.apply]
-
-
-_CURES = {"noise": {"noise", "hum"}, "volume": {"loudness"}}
-"""What may help → the findings that it helps against."""
 
 
 class Prompting:

@@ -54,6 +54,7 @@ METER = {
     "loud": "Too loud: move back a little, or turn the microphone down.",
 }
 READY = "Ready to clone."
+READY_PART = "Ready to clone from the part that is marked."
 CHECKING = "Checking the recording"
 DOWNLOADING = "Downloading the recording"
 RECORDING_GONE = "The recording is no longer here."
@@ -147,16 +148,18 @@ def stretch(start_s: float, end_s: float, reasons: tuple[str, ...]) -> str:
     return f"The best part is from {contract.clock(start_s)} to {contract.clock(end_s)}. {' '.join(reasons)}"
 
 
-def cures(needs: tuple[str, ...]) -> str:
-    """Say what may help."""
+def cures(needs: tuple[str, ...], is_clean: bool = False) -> str:
+    """Say what may help, or that nothing would."""
+    if not needs:
+        return f"{'This is a clean recording: l' if is_clean else 'L'}eave “{NOISE}” and “{VOLUME}” off."
     named = {"noise": NOISE, "volume": VOLUME}
     return f"{' and '.join(f'“{named[need]}”' for need in needs)} may help this recording."
 
 
 def cured(noise_db: float, gain_db: float) -> str:
     """Say what it changed, as measured."""
-    said = [f"the pauses {noise_db:+.0f} dB"] if noise_db else []
-    said += [f"the volume {gain_db:+.0f} dB"] if gain_db else []
+    said = [f"the pauses {noise_db:+.0f} dB"] if round(noise_db) else []
+    said += [f"the volume {gain_db:+.0f} dB"] if round(gain_db) else []
     return f"Measured: {' and '.join(said)}." if said else "It changes nothing here."
 
 
@@ -217,7 +220,6 @@ NOISE = "Reduce noise"
 NOISE_HINT = "For a steady hum, hiss or fan in the recording. Leave it off for a clean one: it would sound worse."
 VOLUME = "Even out the volume"
 VOLUME_HINT = "For a recording that is clearly too quiet or too loud."
-CLEAN = f"This is a clean recording: leave “{NOISE}” and “{VOLUME}” off."
 
 # 5 Consent and the button
 CONSENT_TITLE = "Clone"

@@ -213,3 +213,39 @@ def test_everybody_can_use_the_result(visit: Visit, example_m4a: Path, dark: boo
     expect(page.locator("#voices")).to_contain_text("was forgotten")
     assert_accessible(page)
     assert_fits(page)
+
+
+HIDDEN = """consent => [...consent.querySelectorAll('input, label span, .info-text')].flatMap(each =>
+  [...each.getClientRects()].flatMap(box => [[box.left + 2, box.top + 2], [box.right - 2, box.bottom - 2],
+    [(box.left + box.right) / 2, (box.top + box.bottom) / 2]]))
+  .map(([x, y]) => document.elementFromPoint(x, y)).filter(seen => !seen || !consent.contains(seen)).length"""
+"""How many points of the consent's box and words lie under something else, or outside the window."""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1024, 768), (1280, 720), (390, 844)])
+def test_nothing_covers_the_consent(visit: Visit, example_m4a: Path, width: int, height: int) -> None:
+    page = visit(width=width)
+    page.set_viewport_size({"width": width, "height": height})
+    consent = page.locator("#consent")
+    for recording in (None, example_m4a):
+        if recording:
+            upload(page, recording)
+        for block in ("start", "center", "end", "nearest"):
+            page.evaluate("scrollTo(0, 0)")
+            consent.evaluate("(consent, block) => consent.scrollIntoView({ block, behavior: 'instant' })", block)
+            assert consent.evaluate(HIDDEN) == 0, block
+    page.click("#clone")
+    page.wait_for_selector("#consent-note [role=alert]")
+    consent.scroll_into_view_if_needed()
+    assert consent.evaluate(HIDDEN) == 0
+    consent.locator("input").click()
+    expect(consent.locator("input")).to_be_checked()
+
+
+def test_who_clones_can_be_chosen_beside_what_stays_in_view(visit: Visit) -> None:
+    page = visit(width=1024)
+    page.set_viewport_size({"width": 1024, "height": 768})
+    page.locator("#backend label").filter(has_text="Novita").click()
+    expect(page.locator("#api-key")).to_be_visible()
+    page.locator("#api-key input").click()
+    expect(page.locator("#api-key input")).to_be_focused()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from clone.audio.read import read
+from clone.audio.read import read, resample
 from clone.audio.write import mp3_bytes, wav_bytes
 from tests.browser.driving import choose_turbo, upload
 
@@ -105,6 +105,52 @@ def test_the_part_is_dragged(visit: Callable[..., Page], ada: tuple[np.ndarray, 
     page.mouse.up()
     expect(start).to_have_value("0")
     page.wait_for_function("Math.abs(document.querySelector('#part-length input[type=number]').value - 12) < 0.5")
+
+
+def test_of_two_people_the_part_of_one_is_chosen(visit: Callable[..., Page], tmp_path: Path) -> None:
+    people = [read(ADA.with_name(name)) for name in ("ada.m4a", "ben.mp3")]
+    said = [resample(each.samples, each.sample_rate, 24_000)[: 20 * 24_000] for each in people]
+    path = tmp_path / "two.wav"
+    path.write_bytes(wav_bytes(np.concatenate(said), 24_000))
+    page = visit()
+    upload(page, path)
+    looked_at(page)
+    note = page.locator("#voice-note")
+    expect(note.locator(".tb-warn")).to_contain_text("More than one voice is heard")
+    expect(note.locator(".tb-ok")).to_contain_text("Ready to clone from the part that is marked.")
+    expect(note).to_contain_text("Other voices are left out.")
+    expect(page.locator("#part-use input")).to_be_checked()
+    expect(page.locator(".tb-key-stretch")).to_be_visible()
+    start, length = (
+        float(page.locator(f"#part-{name} input[type=number]").input_value()) for name in ("start", "length")
+    )
+    assert start + length <= 20.1 or start >= 19.9
+    turns = tmp_path / "turns.wav"
+    mixed = [each[i * 6 * 24_000 : (i + 1) * 6 * 24_000] for i in range(3) for each in said]
+    turns.write_bytes(wav_bytes(np.concatenate(mixed), 24_000))
+    page.locator("#uploaded button[aria-label=Clear]").click()
+    expect(page.locator("#part")).to_be_hidden()
+    upload(page, turns)
+    looked_at(page)
+    expect(note.locator(".tb-warn")).to_contain_text("Whose is wanted?")
+    expect(note).not_to_contain_text("Ready to clone")
+
+
+def test_what_the_hosted_service_would_say_is_said_to_who_chose_it(
+    visit: Callable[..., Page], ada: tuple[np.ndarray, int], tmp_path: Path
+) -> None:
+    samples, rate = ada
+    path = tmp_path / "short.wav"
+    path.write_bytes(wav_bytes(samples[: 5 * rate], rate))
+    page = visit()
+    upload(page, path)
+    looked_at(page)
+    expect(page.locator("#voice-note .tb-refuse")).to_contain_text("at least 10 s")
+    expect(page.get_by_text("Novita would refuse it too")).to_be_hidden()
+    expect(page.locator("#cures")).to_be_hidden()
+    expect(page.locator("#voice-note")).not_to_contain_text("Reduce noise")
+    page.locator("#backend label").filter(has_text="Novita").click()
+    expect(page.get_by_text("Novita would refuse it too, with 2037")).to_be_visible()
 
 
 def test_a_prompt_clip_from_the_recording(visit: Callable[..., Page]) -> None:

@@ -68,7 +68,7 @@ def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
     voice_id = clone(page, "The quick brown fox jumps over the lazy dog. It was never seen again!")
     assert_speech(heard(page, "#cloned", tmp_path))
     assert heard(page, "#original", tmp_path).duration_s > 10
-    expect(page.locator("#facts")).to_contain_text("stock voices")
+    expect(page.locator("#facts")).to_contain_text("% of the way")
     expect(page.locator("#facts")).to_contain_text("Expires in 7 days")
     expect(page.locator("#consent input")).to_be_checked()
     page.locator("#uploaded button[aria-label=Clear]").click()
