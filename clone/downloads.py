@@ -14,9 +14,8 @@ from clone.audio.read import MAX_INTAKE_BYTES
 from clone.fetch import fetch
 from clone.jobs import Queue, Stage, Stop, Tell, Waiting, steps
 
-MAX_DOWNLOADS, MAX_PER_OWNER = 16, 2
-"""Under way at once."""
-MAX_WAITING, MAX_WAITING_PER_OWNER = 16, 8
+MAX_DOWNLOADS = 16
+"""Under way at once; of one owner, and of those that wait, as many as of jobs."""
 
 Given = Mapping[str, Path | str]
 """Recordings by the fields they were given in: files, and links as str."""
@@ -35,7 +34,11 @@ class Downloads:
     def __init__(self, own: Copy, allow_private: bool) -> None:
         self._own = own
         self._allow_private = allow_private
-        self._queue = Queue(MAX_WAITING, MAX_WAITING_PER_OWNER, MAX_PER_OWNER, n_workers=MAX_DOWNLOADS)
+        self._queue = Queue(n_workers=MAX_DOWNLOADS)
+
+    def close(self) -> None:
+        """End what is under way, and take no more."""
+        self._queue.close()
 
     def run(self, owner: str, given: Given, folder: Path) -> Generator[Stage | Waiting, None, dict[str, Path]]:
         """Download what was given by links.
@@ -72,9 +75,10 @@ class Downloads:
                 )
 
         if links:
-            for news in self._queue.run(owner, work):
-                if news is not None:
-                    yield cast(Stage | Waiting, news)
+            with closing(cast(Generator[object, None, None], self._queue.run(owner, work))) as under_way:
+                for news in under_way:
+                    if news is not None:
+                        yield cast(Stage | Waiting, news)
         return files
 
     def path(self, owner: str, audio: Path | str, folder: Path, stop: Stop | None = None) -> Path:

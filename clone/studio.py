@@ -103,6 +103,7 @@ class Studio:
 
     def drain(self) -> None:
         """Take no more work; end what goes on, but wait a while for the answers of what was sent and costs money."""
+        self._downloads.close()
         self._queue.close()
         self.calls.close()
 

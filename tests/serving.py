@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +127,53 @@ def serving(home: Path, background: bool = True, public: bool = False, **changes
             thread.join(20)
             behind.close()
             studio.close()
+
+
+class Dripping:
+    """A place where every recording comes a few bytes at a time and never ends; ``n_open`` of them do just now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.n_open = 0
+        drip = self
+
+        class Trickle(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "audio/mpeg")
+                self.end_headers()
+                with drip.one_more():
+                    while True:
+                        self.wfile.write(b"\xff" * 10)
+                        time.sleep(0.05)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Trickle)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/endless.mp3"
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        with self._lock:
+            self.n_open += 1
+        try:
+            yield
+        except OSError:  # whoever asked has gone
+            pass
+        finally:
+            with self._lock:
+                self.n_open -= 1
+
+    def wait(self, n_open: int) -> None:
+        """Wait until so many recordings come."""
+        end = time.monotonic() + WITHIN_S
+        while self.n_open != n_open:
+            assert time.monotonic() < end, f"{self.n_open} come, not {n_open}"
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()

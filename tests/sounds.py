@@ -190,3 +190,77 @@ def ogg_of_silence(hours: int) -> bytes:
         for n in range(n_pages - 1)
     )
     return first + second + only_last_counts + page(4, n_pages * step, n_pages + 1, [b"\x18"] * 255)
+
+
+def flac_of_silence(duration_s: float, rate: int = 192_000, n_channels: int = 1) -> bytes:
+    """Silence in frames of 65,535 samples and a few bytes each, whatever the rate: an hour at 192 kHz in 150 kB."""
+    n_samples, n_frames = round(duration_s * rate), round(duration_s * rate) // 65_535
+    rates = {48_000: 0b1010, 192_000: 0b0011}
+    info = struct.pack(">HH6x", 65_535, 65_535)
+    info += (rate << 44 | (n_channels - 1) << 41 | 15 << 36 | n_frames * 65_535).to_bytes(8, "big") + bytes(16)
+    assert n_frames * 65_535 <= n_samples
+
+    def frame(number: int) -> bytes:
+        head = b"\xff\xf8" + bytes([0b0111 << 4 | rates[rate], (n_channels - 1) << 4 | 0b1000])
+        head += _utf8(number) + struct.pack(">H", 65_534)
+        body = head + bytes([_crc(head, 8, 0x07)]) + b"\0\0\0" * n_channels
+        return body + struct.pack(">H", _crc(body, 16, 0x8005))
+
+    return b"fLaC\x80\0\0\x22" + info + b"".join(map(frame, range(n_frames)))
+
+
+def _utf8(number: int) -> bytes:
+    """As UTF-8 writes a character of that number, surrogates too."""
+    return chr(number).encode("utf-8", "surrogatepass")
+
+
+def _crc(data: bytes, n_bits: int, polynomial: int) -> int:
+    crc, top = 0, 1 << n_bits - 1
+    for byte in data:
+        crc ^= byte << n_bits - 8
+        for _ in range(8):
+            crc = (crc << 1 ^ polynomial if crc & top else crc << 1) & (1 << n_bits) - 1
+    return crc
+
+
+def tagged_mp3(n_tags: int) -> bytes:
+    """A tone behind so many tags of different names; FFmpeg compares each with all before it."""
+    frames = b"".join(b"TXXX" + struct.pack(">I", 9) + b"\0\0\0%06x\0a" % n for n in range(n_tags))
+    size = bytes(len(frames) >> shift & 127 for shift in (21, 14, 7, 0))
+    return b"ID3\x04\0\0" + size + frames + encode(tone(12.0), 44_100, "mp3", options={"id3v2_version": "0"})
+
+
+def webm_of_nothing(n_bytes: int, element: bytes = b"\xec\x80") -> bytes:
+    """A segment of empty elements, two bytes each."""
+    head = b"\x1aE\xdf\xa3\x87\x42\x82\x84webm"
+    return head + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + element * ((n_bytes - 23) // len(element))
+
+
+def m4a_of_promises(n_samples: int, n_fragments: int) -> bytes:
+    """Fragments that promise samples of one byte each without a table of them: gigabytes for an index, in few bytes."""
+
+    def box(name: bytes, *data: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + sum(map(len, data)), name) + b"".join(data)
+
+    none = bytes(8)
+    entry = box(b"ulaw", bytes(6), b"\0\1", bytes(8), struct.pack(">HHHHI", 1, 16, 0, 0, 8_000 << 16))
+    table = box(
+        b"stbl",
+        box(b"stsd", bytes(4), struct.pack(">I", 1), entry),
+        *(box(name, none) for name in (b"stts", b"stsc", b"stco")),
+        box(b"stsz", bytes(12)),
+    )
+    source = box(b"dinf", box(b"dref", struct.pack(">II", 0, 1), box(b"url ", b"\0\0\0\1")))
+    clock = struct.pack(">IIIII", 0, 0, 0, 8_000, 0)
+    media = box(
+        b"mdia",
+        box(b"mdhd", clock, bytes(4)),
+        box(b"hdlr", bytes(8), b"soun", bytes(13)),
+        box(b"minf", box(b"smhd", none), source, table),
+    )
+    track = box(b"trak", box(b"tkhd", struct.pack(">IIIIII", 7, 0, 0, 1, 0, 0), bytes(60)), media)
+    extends = box(b"mvex", box(b"trex", struct.pack(">IIIIII", 0, 1, 1, 1, 1, 0)))
+    movie = box(b"moov", box(b"mvhd", clock, struct.pack(">IH", 0x10000, 0x100), bytes(70)), track, extends)
+    run = box(b"traf", box(b"tfhd", struct.pack(">II", 0, 1)), box(b"trun", struct.pack(">II", 0, n_samples)))
+    fragment = box(b"moof", box(b"mfhd", none), run)
+    return box(b"ftyp", b"isom\0\0\0\0isom") + movie + fragment * n_fragments + box(b"mdat", bytes(100_000))

@@ -30,8 +30,8 @@ from clone.jobs import Stop
 if TYPE_CHECKING:
     from clone.audio.read import Recording
 
-OPENING_S, DECODING_S = 5.0, 60.0
-"""Seconds of a core for finding the sound in a file, and for decoding it: an hour takes 20."""
+OPENING_S, DECODING_S = 3.0, 60.0
+"""Seconds of a core for looking through a file, as much again for opening it, and for decoding it: an hour takes 20."""
 
 SPARE_BYTES = 200_000_000
 """Memory beyond the sound that is kept."""

@@ -23,8 +23,8 @@ MAX_SAMPLES = int((MAX_INTAKE_S + 1.0) * 96_000 * 2)
 KEPT_RATE_MAX_HZ = 48_000
 """Higher rates are resampled to this one while they are decoded: what they add is not heard, and takes gigabytes."""
 
-_FRAME_MAX = 1 << 18
-"""Samples in one frame: no encoder's has more than 65,536, and a header may ask for millions."""
+_FRAME_MAX = 65_536 * MAX_CHANNELS
+"""Samples in one frame, of all channels: flac allows for no more, and other headers may ask for millions."""
 
 ANTIPHASE_RATIO = 0.01
 """Channels whose mean keeps less than this share of their energy (-20 dB) cancel each other: one is taken alone."""

@@ -179,6 +179,7 @@ class _Reading:
             return kind, extent, hashlib.sha256(data).hexdigest()
 
     def _decode(self, file: BinaryIO, channel: int | None) -> Sound:
+        self.allow(OPENING_S)
         try:
             with av.open(
                 file,

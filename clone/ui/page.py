@@ -32,9 +32,9 @@ from clone.ui.visitors import STORAGE_KEY, Owners, header_pairs
 from clone.ui.voices import Voices, voices_panel
 
 # The studio has its own queue; this only bounds how many visitors are told where they stand in it.
-_RUNS_AT_ONCE = 32
+_RUNS_AT_ONCE = 48
 _CHECKS_AT_ONCE = 4
-_DOWNLOADS_AT_ONCE = 24
+_DOWNLOADS_AT_ONCE = 32
 """Of links, beside the checks; the studio bounds them for each visitor and in all."""
 _QUICK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
 _SLOW: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "concurrency_limit": 4}

@@ -1,0 +1,93 @@
+"""The worst recordings that can be sent: refused in words or judged, in little memory, while others are served."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from clone.ui import words
+from tests import sounds
+from tests.attacks.sockets import WITHIN_S, ready
+from tests.pressing import Tab
+from tests.running import App
+from tests.serving import WITHIN_S as CLONED_WITHIN_S
+from tests.serving import bearer, files
+
+MOST_MORE_KB = 500_000
+
+
+@pytest.fixture(scope="module")
+def crafted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder, and where an instance gets what is in it."""
+    folder = tmp_path_factory.mktemp("crafted")
+    with files(folder) as url:
+        yield folder, url
+
+
+def processes(app: App) -> list[int]:
+    """Return the process and those that it started."""
+    pid = app.process.pid
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [pid, *(int(child) for task in tasks for child in task.read_text().split())]
+
+
+def begin_peak(app: App) -> int:
+    """Forget the most memory that was held until now; return what is held, in kB."""
+    for pid in processes(app):
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return peak_kb(app)
+
+
+def peak_kb(app: App) -> int:
+    """Return the most memory that was held since, by the app and by each that reads for it, as if at one moment."""
+    told = [Path(f"/proc/{pid}/status").read_text().splitlines() for pid in processes(app)]
+    return sum(int(line.split()[1]) for lines in told for line in lines if line.startswith("VmHWM"))
+
+
+def checked(app: App, path: Path) -> str:
+    """Have the page look at an uploaded recording; return everything it says."""
+    tab = Tab(app.url)
+    return tab.told("uploaded", "change", source=words.UPLOAD, uploaded=tab.upload(path))
+
+
+def test_a_long_recording_at_a_high_rate_takes_little_memory(own: App, crafted: tuple[Path, str]) -> None:
+    """Twenty minutes of 192 kHz are 920 MB as samples, and 52 kB as a file."""
+    path = crafted[0] / "long.flac"
+    path.write_bytes(sounds.flac_of_silence(1_200))
+    ready(own)
+    before_kb = begin_peak(own)
+    said = checked(own, path)
+    assert "20:00" in said or "19:59" in said
+    assert peak_kb(own) - before_kb < MOST_MORE_KB
+
+
+CRAFTED: dict[str, tuple[Callable[[], bytes], str]] = {
+    "elements.webm": (lambda: sounds.webm_of_nothing(20_000_000), "too_many_parts"),
+    "promises.m4a": (lambda: sounds.m4a_of_promises(1_000_000, 1_000), "too_much_work"),
+    "tags.mp3": (lambda: sounds.tagged_mp3(100_000), "too_much_work"),
+    "silence.flac": (lambda: sounds.flac_of_silence(3_500, 48_000, 8), "too_many_samples"),
+}
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_a_crafted_file_is_refused_and_takes_little_memory(own: App, crafted: tuple[Path, str], name: str) -> None:
+    made, code = CRAFTED[name]
+    folder, url = crafted
+    (folder / name).write_bytes(made())
+    ready(own)
+    before_kb = begin_peak(own)
+    key = (own.home / "api_key").read_text().strip()
+    refused = requests.post(
+        f"{own.url}/v3/minimax-voice-cloning",
+        json={"audio_url": f"{url}/{name}"},
+        headers=bearer(key),
+        timeout=CLONED_WITHIN_S,
+    )
+    assert (refused.status_code, refused.json()["metadata"]["code"]) == (400, code)
+    assert peak_kb(own) - before_kb < MOST_MORE_KB
+    assert requests.get(f"{own.url}/healthz", timeout=WITHIN_S).status_code == 200
+    assert "Traceback" not in json.dumps(refused.json())
