@@ -36,6 +36,11 @@ def memory_kb(app: App) -> int:
     return int(next(line for line in told if line.startswith("VmRSS")).split()[1])
 
 
+def page_folder(app: App) -> Path:
+    """Return where the running process keeps the page's files."""
+    return max((app.home / "page").iterdir(), key=lambda each: each.stat().st_mtime)
+
+
 def ready(app: App) -> None:
     """Wait until its models are loaded: they take memory too."""
     end = time.monotonic() + 120

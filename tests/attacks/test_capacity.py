@@ -20,7 +20,7 @@ from clone.ui.files import (
     VisitFiles,
     sweep,
 )
-from tests.attacks.sockets import WITHIN_S, connected, head, memory_kb, ready, status
+from tests.attacks.sockets import WITHIN_S, connected, head, memory_kb, page_folder, ready, status
 from tests.running import App
 
 JOIN = "/gradio_api/queue/join"
@@ -123,7 +123,7 @@ def test_nothing_but_files_is_uploaded_and_few_of_them(public: App) -> None:
 
 
 def test_a_full_disk_is_told_and_ends(public: App) -> None:
-    left = public.home / "page" / "left" / "behind.wav"
+    left = page_folder(public) / "left" / "behind.wav"
     left.parent.mkdir(parents=True)
     with left.open("wb") as file:
         file.truncate(UPLOADS_BYTES)

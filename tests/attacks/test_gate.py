@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.attacks.sockets import raw, told
+from tests.attacks.sockets import page_folder, raw, told
 from tests.running import App
 
 
@@ -89,18 +89,18 @@ def test_no_other_host_is_asked(public: App, host: str) -> None:
         "{home}/api_key",
         "{home}/library.db",
         "{home}/page_secret",
-        "{home}/page/../api_key",
-        "{home}/page/%2e%2e/api_key",
-        "{home}/page/x/..%2F..%2Fapi_key",
-        "{home}/page//../../home/api_key",
-        "{home}/page",
-        "{home}/page/",
-        "{home}/page/beside.mp3",
-        "{home}/page/folder",
-        "{home}/page/folder/",
-        "{home}/page/folder/link.mp3",
-        "{home}/page/way/api_key",
-        "{home}/page/folder/sound.mp3%00.html",
+        "{page}/../../api_key",
+        "{page}/%2e%2e/%2e%2e/api_key",
+        "{page}/x/..%2F..%2F..%2Fapi_key",
+        "{page}//../../../home/api_key",
+        "{page}",
+        "{page}/",
+        "{page}/beside.mp3",
+        "{page}/folder",
+        "{page}/folder/",
+        "{page}/folder/link.mp3",
+        "{page}/way/api_key",
+        "{page}/folder/sound.mp3%00.html",
         "page/folder/sound.mp3",
         "./page/folder/sound.mp3",
         "\\etc\\passwd",
@@ -110,14 +110,15 @@ def test_no_other_host_is_asked(public: App, host: str) -> None:
     ],
 )
 def test_no_file_but_the_pages_own(own: App, path: str) -> None:
-    folder = own.home / "page" / "folder"
+    page = page_folder(own)
+    folder = page / "folder"
     folder.mkdir(exist_ok=True)
     (folder / "sound.mp3").write_bytes(b"sound")
-    (own.home / "page" / "beside.mp3").write_bytes(b"an upload that is not whole")
-    for link, target in ((folder / "link.mp3", own.home / "api_key"), (own.home / "page" / "way", own.home)):
+    (page / "beside.mp3").write_bytes(b"an upload that is not whole")
+    for link, target in ((folder / "link.mp3", own.home / "api_key"), (page / "way", own.home)):
         if not link.is_symlink():
             link.symlink_to(target)
-    answer = raw(own, "GET", f"/gradio_api/file={path.format(home=own.home)}")
+    answer = raw(own, "GET", f"/gradio_api/file={path.format(home=own.home, page=page)}")
     assert answer.status == 404
     assert told(answer) == b"There is no such file."
     whole = raw(own, "GET", f"/gradio_api/file={folder}/sound.mp3", {"Range": "bytes=1-3"})
