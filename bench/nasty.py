@@ -2,8 +2,8 @@
 
 Each text has the most characters that a clone's text may have, put together by a seed from a few pieces of all that
 texts are made of when they are meant to hurt. What is printed for each language: the slowest text's seconds and the
-usual ones, by the processor's clock, the longest by the clock on the wall, which counts espeak-ng's process and whatever
-else this machine does, and how many phonemes a character became at most.
+usual ones, by the processor's clock, the longest by the clock on the wall, which counts espeak-ng's process and
+whatever else this machine does, and how many phonemes a character became at most.
 """
 
 from __future__ import annotations
@@ -28,13 +28,18 @@ PIECES_MAX = 5
 """Of so many different pieces a text is made: with more of them no two parts of it fall together."""
 
 PIECES = (
-    "a", "q", "qz", "aA", "AAa", "x2x", "used", "to", "the", "n't", "'s", "s'", "ﬁ", "ß", "İ", "ŵ", "e\u0301", "\u0301",
-    "1", "12", "-1", "1/", "1/2", "0", "9999999999", "1,", ",1", ".5", "1.2.3", "1st", "1k", "½", "²", "³", "¹", "③", "㉑",
+    "a", "q", "qz", "aA", "AAa", "x2x", "used", "to", "the", "n't", "'s", "s'", "ﬁ", "ß", "İ", "ŵ",
+    "e\u0301", "\u0301",
+    "1", "12", "-1", "1/", "1/2", "0", "9999999999", "1,", ",1", ".5", "1.2.3", "1st", "1k", "½",
+    "²", "³", "¹", "③", "㉑",
     "Ⅷ", "٣", "१", "\U0001d7d9", "12:30", "1990-01-01", "XIV", "10am", "a.m.", "Mr.", "St ", "No. ", "5 km", "°C",
-    "http://", "www.", "@a", "@", "#", "$", "€", "¢", "%", "&", "=", "<", ">", "~", "^", "+", "*", "|", "\\", "/", "_", "©",
-    "'", "''", "’", "‘", "\"", "“", "”", "(", ")", "[", "]", "[1](a b)", "](", "](/a/)", ".", "...", "…", "!", "?", ",", ";",
+    "http://", "www.", "@a", "@", "#", "$", "€", "¢",
+    "%", "&", "=", "<", ">", "~", "^", "+", "*", "|", "\\", "/", "_", "©",
+    "'", "''", "’", "‘", "\"", "“", "”",
+    "(", ")", "[", "]", "[1](a b)", "](", "](/a/)", ".", "...", "…", "!", "?", ",", ";",
     ":", "-", "--", "–", "—", " ", "  ", "\n", "\t", "\u00a0", "\u200b", "\u200d", "\u3000", "\x00", "\u202e", "\ud800",
-    "👩\u200d👩\u200d👧", "😀", "Ⓐ", "🄰", "㍿", "№", "ﷺ", "你", "你好世界", "个", "こ", "カタカナー", "한", "م", "नम", "क्", "ं", "α",
+    "👩\u200d👩\u200d👧", "😀", "Ⓐ", "🄰", "㍿", "№", "ﷺ",
+    "你", "你好世界", "个", "こ", "カタカナー", "한", "م", "नम", "क्", "ं", "α",
 )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ PITCH, NOISE, SAID = "/encoder/Reshape_output_0", "/encoder/Reshape_1_output_0",
 
 
 UNSPACED_MAX_PARTS = 16
-"""The lexicon looks up every row of parts of what has no space in it, which takes their number's cube: 400 took 11 s."""
+"""The lexicon looks up every row of parts of what has no space in it: that is their number's cube. 400 took 11 s."""
 
 
 class _Phonemizer(G2P):  # type: ignore[misc]
