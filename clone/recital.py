@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from clone import contract
 from clone.audio.read import read
 from clone.contract import CloneOptions
+from clone.documents import Document, Documents
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.languages import unreadable
 from clone.engine.local import Line, LocalBackend
@@ -29,6 +31,8 @@ LINES_A_REST = 10
 """Sentences after which freed memory is given back: a long text would let the app grow by 300 MB (bench.drift)."""
 
 Event = Stage | Waiting | Passage
+Keep = Callable[[int, str, np.ndarray, int], None]
+"""Keeps a sentence as soon as it is spoken: position, text, samples, Hz."""
 
 
 class Recital:
@@ -37,6 +41,7 @@ class Recital:
     Args:
         backend: speaks.
         library: has the voice, and keeps it.
+        documents: keep what was said.
         run: does a piece of work in turn, for an owner.
     """
 
@@ -44,10 +49,12 @@ class Recital:
         self,
         backend: LocalBackend,
         library: Library,
+        documents: Documents,
         run: Callable[[str, Work], Iterator[object]],
     ) -> None:
         self._backend = backend
         self._library = library
+        self._documents = documents
         self._run = run
 
     def at_once(self, order: SpeakOrder) -> Generator[Event, None, None]:
@@ -57,6 +64,30 @@ class Recital:
     def in_turns(self, order: SpeakOrder) -> Generator[Event, None, None]:
         """Say it as a job for every few sentences, so that others' work gets in between."""
         return self._recited(order, self._patiently, LINES_A_TURN)
+
+    def kept(self, order: SpeakOrder) -> Generator[Event | Document, None, None]:
+        """Say it as one job and keep each sentence; go on where the same was left unfinished.
+
+        Yields:
+            The document as it is, what was said of it before, the rest as at_once(), and the document as it is then.
+        """
+        language, n_before = self.check(order), 0
+        whole = sentences(order.text, language)
+        document = self._documents.begin(order, ENGINE_VERSION, len(whole))
+        yield document
+        for position, samples, sample_rate in self._documents.spoken(document):
+            n_before = position + 1
+            yield Passage(samples, sample_rate)
+        if n_before < len(whole):
+            keep, part = partial(self._documents.add, document), (whole[n_before:], n_before, len(whole))
+            for event in self._run(order.owner, self._work(order, language, part, keep)):
+                if event is not None:
+                    yield cast(Event, event)
+        document = self._documents.finish(document)
+        if not document.n_spoken:
+            self._documents.forget(document.document_id, document.owner)
+            raise unreadable(language)
+        yield document
 
     def _recited(
         self, order: SpeakOrder, run: Callable[[str, Work], Iterator[object]], n_a_turn: int
@@ -138,7 +169,9 @@ class Recital:
             )
         return self._backend.check_text(order.text, order.settings.language)
 
-    def _work(self, order: SpeakOrder, language: str, part: tuple[list[Sentence], int, int]) -> Work:
+    def _work(
+        self, order: SpeakOrder, language: str, part: tuple[list[Sentence], int, int], keep: Keep | None = None
+    ) -> Work:
         """Return the work of a part of a text: its sentences, how many came before them, and how many there are."""
 
         def recite(tell: Tell, stop: Stop) -> None:
@@ -154,6 +187,8 @@ class Recital:
                 if not kept:  # whoever hears the first sentence has used the voice
                     self._library.keep(order.voice_id, order.owner)
                     kept = True
+                if keep:
+                    keep(i, sentence.text, samples, SAMPLE_RATE)
                 tell(Passage(samples, SAMPLE_RATE))
                 if (i + 1) % LINES_A_REST == 0:
                     self._backend.rest()

@@ -22,10 +22,14 @@ class Retention:
     Args:
         library: what it keeps in order.
         sweep: takes back what was lent for a while.
+        purge: deletes what goes with voices that are gone.
     """
 
-    def __init__(self, library: Library, sweep: Callable[[], object]) -> None:
+    def __init__(
+        self, library: Library, sweep: Callable[[], object], purge: Callable[[], object] = lambda: None
+    ) -> None:
         self._library = library
+        self._purge_with = purge
         self._sweep = sweep
         self._news = threading.Event()
         self._closed = False
@@ -45,6 +49,7 @@ class Retention:
         self._news.set()
         try:
             self._library.forget_now()
+            self._purge_with()
         except Exception:  # the next start comes to it
             log.exception("Forgotten voices could not be deleted just now")
 
@@ -61,6 +66,7 @@ class Retention:
     def _purge(self) -> float:
         """Return how many seconds later it is due again."""
         self._library.purge()
+        self._purge_with()
         return max(_AT_LEAST_S, self._library.next_purge_s(PURGE_EVERY_S))
 
 

@@ -20,6 +20,7 @@ from clone.audio.finding import Report
 from clone.audio.write import accepted, file_bytes, mp3_bytes
 from clone.calls import Calls, files_of
 from clone.comparing import Comparison, compare, likeness, likeness_of_file
+from clone.documents import Document, Documents
 from clone.downloads import Downloads
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.local import LocalBackend
@@ -45,6 +46,7 @@ __all__ = [
     "CloneOrder",
     "Cloned",
     "Comparison",
+    "Document",
     "Examination",
     "Excerpt",
     "FileWriter",
@@ -79,8 +81,9 @@ class Studio:
         self._prompts = Prompts(self._backend, self._examining)
         self.calls = Calls(settings, store, self._library, self._workspace)
         self._downloads = Downloads(self.calls.publisher.copy, settings.allow_private_urls)
-        self._retention = Retention(self._library, self.calls.sweep)
-        self._recital = Recital(self._backend, self._library, self._run)
+        self._documents = Documents(self._library.database, store)
+        self._retention = Retention(self._library, self.calls.sweep, self._documents.purge)
+        self._recital = Recital(self._backend, self._library, self._documents, self._run)
         self.language_of = self._backend.language_of
 
     @property
@@ -236,6 +239,43 @@ class Studio:
         """
         return self._recital.in_turns(order) if in_turns else self._recital.at_once(order)
 
+    def say(self, order: SpeakOrder) -> Generator[Event | Document, None, None]:
+        """Say a text and keep it by sentence, with a voice of this machine or of the hosted service.
+
+        The same request, left unfinished, is gone on with. Raises as recite() and speak() do.
+
+        Yields:
+            What is going on, each Passage as soon as it is there, and the Document: of this machine's voices first of
+            all, and last as it is then.
+        """
+        if self._library.get(order.voice_id, order.owner).backend != NOVITA:
+            yield from self._recital.kept(order)
+            return
+        for event in self.speak(order):
+            if not isinstance(event, Spoken):
+                yield event
+                continue
+            yield Passage(event.samples, event.sample_rate)
+            document = self._documents.begin(order, NOVITA, 1)
+            self._documents.add(document, 0, order.text, event.samples, event.sample_rate)
+            yield self._documents.finish(document)
+
+    def documents(self, owner: str) -> list[Document]:
+        """Return what was said for an owner, newest first."""
+        return self._documents.of(owner)
+
+    def document(self, document_id: str, owner: str) -> Document:
+        """Return an owner's document; raises TaskError when there is none."""
+        return self._documents.get(document_id, owner)
+
+    def write_document(self, document_id: str, owner: str, path: Path) -> None:
+        """Write all that is spoken of a document to a file, of the kind that its name says; raises as document()."""
+        document = self._documents.get(document_id, owner)
+        writer = self.writing(path, document.voice_id, owner, document.model)
+        for _, samples, _ in self._documents.spoken(document):
+            writer.add(samples)
+        writer.end()
+
     def check_order(self, order: SpeakOrder) -> None:
         """Raise what would refuse a recital before any work: its model, its text, its voice."""
         self._recital.check(order)
@@ -286,11 +326,13 @@ class Studio:
     def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None:
         """Delete a voice and everything that was kept of it, at once or, gone from sight at once, after ``undo_s``."""
         self._retention.forget(voice_id, owner, undo_s)
+        self._documents.purge()
 
     def forget_all(self, owner: str) -> int:
         """Delete everything that is kept of an owner, voices and speech; return how many voices."""
         n_gone = self._library.forget_all(owner)
         self.tasks().forget(owner)
+        self._documents.purge()
         return n_gone
 
     def check_library(self, within_s: float) -> None:

@@ -172,6 +172,16 @@
   // A file that was asked for is saved as soon as it is there.
   window.tbSave = (place) => document.querySelector(`${place} a[download]`)?.click();
 
+  // A take that is spoken has a length, and can be sought: what played while it grew goes on from its file.
+  window.tbFinish = (player, link) => setTimeout(() => {
+    const [audio, file] = [document.querySelector(player), document.querySelector(link)];
+    if (!audio || !file || audio.src === file.href) return;
+    const [at, playing] = [audio.ended ? 0 : audio.currentTime, !audio.paused && !audio.ended];
+    audio.src = file.href;
+    audio.currentTime = at;
+    if (playing) audio.play();
+  }, 0);
+
   // What somebody asked for, an element or its selector, is brought into view, once it is there.
   window.tbShow = (place, block = "nearest") => setTimeout(() => {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;

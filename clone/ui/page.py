@@ -56,6 +56,7 @@ _SAVE_LISTED_JS = "() => { window.tbSave('#voices-note'); }"
 _SAVE_JS = "() => { window.tbSave('#shared'); }"
 _SHOW_PLAYER_JS = "() => { window.tbShow('#voice-player'); }"
 _SHOW_TAKE_JS = "() => { window.tbShow('#take audio'); }"
+_FINISH_TAKE_JS = "() => { window.tbFinish('#take audio', '#take-done a[download]'); }"
 _SILENT_JS = "() => { document.querySelector('#take audio')?.pause(); }"
 _TO_THE_TEXT_JS = "() => { window.tbFocus('#speak-text textarea'); }"
 # Consent is of one person: once a voice was made with it, another recording asks for it anew.
@@ -302,6 +303,7 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
         trigger_mode="always_last",
         **_QUICK,
     )
+    p.done.change(js=_FINISH_TAKE_JS, **_IN_BROWSER)
     p.latest.change(js=_SHOW_TAKE_JS, **_IN_BROWSER)
     p.cancel.click(js=_SILENT_JS, **_IN_BROWSER)
     _wire_end(running, speaking.stop, p.cancel, p.speak)

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,7 +15,7 @@ import gradio as gr
 from clone import contract, t2a
 from clone.errors import CancelledError, TextError, VoiceError
 from clone.settings import NOVITA
-from clone.studio import Passage, SpeakOrder, Spoken
+from clone.studio import Document, Passage, SpeakOrder
 from clone.ui import fields, parts, words
 from clone.ui.language import REFUSALS, LanguagePanel, language_panel
 from clone.ui.running import Desk, Progress, explain, refused
@@ -25,6 +26,10 @@ Updates = dict[Any, Any]
 Takings = tuple[Take, ...]
 TAKES_SHOWN = 50
 _KIND = "speak"
+
+
+def _part_said(document: Document) -> str:
+    return words.PART_SAID.format(document.n_spoken, document.n_sentences)
 
 
 @dataclass(frozen=True)
@@ -154,14 +159,18 @@ class Speaking:
             p.earlier: parts.takes(takes),
         }
         recorder: Recorder | None = None
+        document: Document | None = None
         try:
             order, kind = self._order(self._desk.owner(token, request), key, *said)
             take, begin = self._begin(order, kind, request.session_hash)
-            with closing(self._events(order)) as events:  # type: ignore[type-var]
+            with closing(self._desk.studio.say(order)) as events:
                 for event in events:
-                    if not isinstance(event, Spoken):  # what is paid for is shown, even to who asked to stop
-                        stop.check()
-                    if not isinstance(event, Passage | Spoken):
+                    if isinstance(event, Document):
+                        document = event
+                        continue
+                    if not (isinstance(event, Passage) and self._hosted(order.voice_id, order.owner)):
+                        stop.check()  # what is paid for is shown, even to who asked to stop
+                    if not isinstance(event, Passage):
                         yield {p.progress: progress.told(event)}
                         continue
                     if recorder is None:
@@ -176,6 +185,12 @@ class Speaking:
             kept = (take, *takes)[:TAKES_SHOWN]
             yield {p.progress: "", p.done: parts.take_done(take), p.takes: kept}
         except CancelledError:
+            if recorder is not None and document is not None:  # what was spoken is kept, and gone on with
+                document = self._desk.studio.document(document.document_id, order.owner)
+                take = replace(take, duration_s=recorder.end(), said=_part_said(document))
+                yield {p.done: parts.take_done(take), p.takes: (take, *takes)[:TAKES_SHOWN]}
+                yield {p.progress: parts.note("info", words.STOPPED_SAID.format(take.said), words.GO_ON)}
+                return
             paid = self._hosted(order.voice_id, order.owner)
             yield {p.progress: parts.note("info", words.STOPPED_PAID if paid else words.STOPPED)}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
@@ -213,9 +228,26 @@ class Speaking:
         order = SpeakOrder(owner, str(voice_id), text, model, how, (key or "").strip() or None)
         return order, kind if kind in words.FORMATS else words.FORMATS[0]
 
-    def _events(self, order: SpeakOrder) -> Iterator[Any]:
-        hosted = self._hosted(order.voice_id, order.owner)
-        return self._desk.studio.speak(order) if hosted else self._desk.studio.recite(order)
+    def recall(self, request: gr.Request, token: str) -> tuple[Takings, str]:
+        """Return what was said in earlier visits, and the list of it."""
+        try:
+            owner = self._desk.owner(token, request)
+            found = self._desk.studio.documents(owner)[:TAKES_SHOWN]
+        except TimbreError:  # who has just come has said nothing yet
+            return (), parts.takes(())
+        takes = tuple(self._recalled(each, owner, request.session_hash) for each in found)
+        return takes, parts.takes(takes)
+
+    def _recalled(self, document: Document, owner: str, visit: str | None) -> Take:
+        name = f"timbre-{document.voice_id}.{words.FORMATS[0]}".replace("/", "-")
+
+        def make() -> Path:
+            path = self._desk.files.new(visit, name)
+            self._desk.studio.write_document(document.document_id, owner, path)
+            return path
+
+        key, said = self._desk.takes.later(make, visit), "" if document.whole else _part_said(document)
+        return Take(key, document.voice_name, document.text, document.model, name, document.duration_s, said)
 
     def _begin(self, order: SpeakOrder, kind: str, visit: str | None) -> tuple[Take, Any]:
         """Return the take, and what begins to write it once there is something to write."""

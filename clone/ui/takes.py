@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import secrets
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
+from clone.errors import TimbreError
 from clone.studio import FileWriter
 from clone.ui import words
 from clone.ui.files import MEDIA
@@ -22,6 +24,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger(__name__)
 
 MOUNT = "/takes"
 VISIT_LIMIT = 150
@@ -45,6 +49,8 @@ class Take:
     model: str
     name: str
     duration_s: float = 0.0
+    said: str = ""
+    """How much of the text was said, where that is not all of it."""
 
     @property
     def live(self) -> str:
@@ -98,6 +104,19 @@ class _Done(Recorder):
         self.done.set()
 
 
+class _Later(_Done):
+    """A file that is made when it is first asked for, and again when it was swept away."""
+
+    def __init__(self, make: Callable[[], Path]) -> None:
+        super().__init__(Path())
+        self._make = make
+
+    def get_ready(self) -> None:
+        """Make the file, unless it is there."""
+        if not self.path.is_file():
+            self.live = self.path = self._make()
+
+
 class Takes:
     """Every visit's takes, each behind a link that nobody can guess."""
 
@@ -121,16 +140,25 @@ class Takes:
         """Return the link of a visit's finished file."""
         return f"{MOUNT}/{self.begin(_Done(path), visit)}/{path.name}"
 
+    def later(self, make: Callable[[], Path], visit: str | None) -> str:
+        """Return the key of the links of a file that is made when it is asked for."""
+        return self.begin(_Later(make), visit)
+
     async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer GET and HEAD of takes, and Range once they are done; mount it at ``MOUNT``."""
         if scope["type"] == "http":
+            recorder = self._recorders.get(_key(scope))
+            if isinstance(recorder, _Later):
+                try:
+                    await asyncio.to_thread(recorder.get_ready)
+                except TimbreError as error:  # what it was of is gone
+                    log.info("A take can't be had any more: %s", error.code)
             await self._answer(scope)(scope, receive, send)
 
     def _answer(self, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):
             return PlainTextResponse("Method Not Allowed", 405, {**_HEADERS, "Allow": "GET, HEAD"})
-        key, _, name = str(scope["path"]).partition(f"{MOUNT}/")[2].partition("/")
-        recorder = self._recorders.get(key)
+        recorder, name = self._recorders.get(_key(scope)), str(scope["path"]).rpartition("/")[2]
         path = None if recorder is None else recorder.live if name == "live.mp3" else recorder.path
         if recorder is None or path is None or not path.is_file() or name not in ("live.mp3", path.name):
             return PlainTextResponse("Not Found", 404, _HEADERS)
@@ -140,6 +168,10 @@ class Takes:
             media = MEDIA.get(path.suffix, "application/octet-stream")
             return FileResponse(path, headers=_HEADERS | saved, media_type=media)
         return StreamingResponse(_growing(path, recorder.done), headers=_HEADERS, media_type=MEDIA[path.suffix])
+
+
+def _key(scope: Scope) -> str:
+    return str(scope["path"]).partition(f"{MOUNT}/")[2].partition("/")[0]
 
 
 async def _growing(path: Path, done: threading.Event) -> AsyncIterator[bytes]:

@@ -255,6 +255,9 @@ WAYS = (
     "Give the recording as a link, or have whoever runs this app set TIMBRE_PUBLIC_URL or an S3 bucket as "
     "TIMBRE_STORE_URL."
 )
+PART_SAID = "{} of {} sentences"
+STOPPED_SAID = "Stopped after {}. What was spoken is kept."
+GO_ON = "Speak the same text again to go on from there."
 STOPPED_PAID = "Stopped. If the request was already sent, it is still paid for."
 STOPPED_HOSTED = f"{STOPPED_PAID} Its voice then appears among your voices in a minute; look there first."
 
