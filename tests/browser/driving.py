@@ -25,7 +25,7 @@ FLAGS = [
     "--disable-sync",
     "--mute-audio",
 ]
-WAIT_MS = 200_000
+WAIT_MS = 40_000
 
 
 LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
