@@ -242,9 +242,15 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _unless_gone(_function: Any, _path: str, error: Any) -> None:
+    """Go on where somebody else removes the same folder."""
+    if not isinstance(error[1], FileNotFoundError):
+        raise error[1]
+
+
 def _remove_tree(place: Path) -> None:
     """Remove a file or a folder, or nothing."""
     if place.is_dir():
-        shutil.rmtree(place)
+        shutil.rmtree(place, onerror=_unless_gone)
     else:
         place.unlink(missing_ok=True)

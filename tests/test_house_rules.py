@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "rates": FOUNDATION,
     "tasks": FOUNDATION | {"store", "voice"},
     "documents": FOUNDATION | {"audio", "orders", "store", "voice"},
-    "recital": FOUNDATION | PARTS | {"orders", "examining"},
+    "recital": FOUNDATION | PARTS | {"documents", "orders", "examining"},
     "hosted": FOUNDATION | {"audio", "fetch", "novita", "orders", "publish"},
     "journal": FOUNDATION | {"database", "store", "voice"},
     "calls": FOUNDATION
@@ -85,6 +85,7 @@ MAY_IMPORT = {
         "orders",
         "workspace",
         "examining",
+        "documents",
         "downloads",
         "hosted",
         "calls",

@@ -21,11 +21,11 @@ from clone.contract import REFERENCE_MAX_BYTES, RETENTION
 from clone.engine import profile as engine_profile
 from clone.engine.local import LocalBackend
 from clone.engine.profile import Profile
-from clone.errors import TextError, VoiceError
+from clone.errors import TaskError, TextError, VoiceError
 from clone.library import Library, utc_now
 from clone.settings import Settings
 from clone.store import Store
-from clone.studio import Cloned, Spoken, Stage, Studio
+from clone.studio import Cloned, Document, Passage, Spoken, Stage, Studio
 from tests.sounds import encode, noise
 from tests.studios import HD, PROMPT, TEXT, TURBO, files_in, last, order, refusal, say
 
@@ -352,3 +352,38 @@ def test_a_check_tells_all_and_keeps_nothing(studio: Studio, settings: Settings,
     assert report[0]["measured"] == pytest.approx(read(examples[0]).duration_s, abs=0.01)
     assert studio.voices("ann") == []
     assert files_in(settings.home / "work") == []
+
+
+def test_what_was_said_before_a_stop_is_kept_and_gone_on_with(studio: Studio, examples: list[Path]) -> None:
+    voice = last(studio.clone(order(examples[1]))).voice
+    asked = say(voice, "Walk slowly home. … The harbour was quiet. Nobody went ashore. Come back soon.")
+    news = studio.say(asked)
+    passages = (event for event in news if isinstance(event, Passage))
+    before = [next(passages), next(passages)]
+    news.close()
+    (left,) = studio.documents("ann")
+    assert (left.n_spoken >= 2, left.whole) == (True, False)
+    again = list(studio.say(asked))
+    spoken = [event for event in again if isinstance(event, Passage)]
+    assert isinstance(again[-1], Document)
+    assert (again[-1].document_id, again[-1].whole) == (left.document_id, True)
+    assert len(spoken) == 4
+    for stored, first in zip(spoken, before, strict=False):
+        assert np.abs(stored.samples - first.samples).max() < 1e-4
+    assert [each.whole for each in studio.documents("ann")] == [True]
+    assert studio.voice(voice.voice_id, "ann").permanent
+
+
+def test_what_was_said_is_written_whole_and_goes_with_its_voice(
+    studio: Studio, settings: Settings, examples: list[Path], tmp_path: Path
+) -> None:
+    voice = last(studio.clone(order(examples[1]))).voice
+    *spoken, document = studio.say(say(voice, f"{TEXT} Come back soon."))
+    studio.write_document(document.document_id, "ann", tmp_path / "said.wav")
+    samples = sum(len(event.samples) for event in spoken if isinstance(event, Passage))
+    assert abs(len(read(tmp_path / "said.wav").samples) - samples) < 10
+    with pytest.raises(TaskError):
+        studio.write_document(document.document_id, "ben", tmp_path / "other.wav")
+    studio.forget(voice.voice_id, "ann")
+    assert studio.documents("ann") == []
+    assert files_in(settings.home / "audio" / "documents") == []

@@ -177,6 +177,7 @@ def serve() -> None:
         if len(samples):
             out.write(samples.data)
         out.flush()
+        del samples  # not held until somebody asks again
 
 
 def _told(work: Callable[[], Recording]) -> tuple[dict[str, Any], np.ndarray]:

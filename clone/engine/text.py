@@ -76,7 +76,7 @@ def _parted_sentence(sentence: Sentence) -> list[Sentence]:
     """Return a sentence in parts of at most SENTENCE_MAX_CHARS, each as long as its clauses, else its words, allow."""
     parts, rest = [], sentence.text
     while len(rest) > SENTENCE_MAX_CHARS:
-        clauses = _CLAUSES.match(rest, 0, SENTENCE_MAX_CHARS + 1)
+        clauses = _CLAUSES.match(rest, 0, SENTENCE_MAX_CHARS)
         first = clauses[0] if clauses else pieces(rest, SENTENCE_MAX_CHARS)[0]
         parts.append(Sentence(first.rstrip(), CLAUSE_PAUSE_S))
         rest = rest[len(first) :].lstrip()

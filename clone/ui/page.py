@@ -121,6 +121,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         opened = again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
         _wire_speaking(speaking, (token, run.hosting.key), speak_place)
+        page.load(speaking.recall, token, [spoken.takes, spoken.earlier], **_QUICK)
         language.wire(preview.language, preview.text, studio, page, _QUICK)
         language.wire(spoken.language, spoken.text, studio, page, _QUICK)
         page.load(_greet(desk, bool(settings.novita_api_key)), None, [whose, run.hosting.key], **_QUICK)

@@ -263,7 +263,7 @@ def take(said: Take) -> str:
 
 def take_done(said: Take) -> str:
     """Return what is there of a take once it is done: its length, and its file."""
-    facts = f'<span class="tb-facts">{words.clock(said.duration_s)} · {escape(said.model)}</span>'
+    facts = f'<span class="tb-facts">{_take_facts(said)}</span>'
     return f'<div class="tb-said tb-does" role="status">{_download(said)}{facts}</div>'
 
 
@@ -271,13 +271,16 @@ def takes(said: Iterable[Take]) -> str:
     """Return the earlier takes of a visit, newest first."""
     rows = [
         f'<li class="tb-take">{_said(each)}{_player(each.link, each.text, "preload=none")}'
-        f'<div class="tb-does">{_download(each)}<span class="tb-facts">{words.clock(each.duration_s)} · '
-        f"{escape(each.model)}</span></div></li>"
+        f'<div class="tb-does">{_download(each)}<span class="tb-facts">{_take_facts(each)}</span></div></li>'
         for each in said
     ]
     if not rows:
         return f'<p class="tb-empty">{escape(words.TAKES_EMPTY)}</p>'
     return f'<h3 class="tb-title">{escape(words.TAKES)}</h3><ul class="tb-voices">{"".join(rows)}</ul>'
+
+
+def _take_facts(said: Take) -> str:
+    return escape(" · ".join(filter(None, (words.clock(said.duration_s), said.model, said.said))))
 
 
 def _said(said: Take) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from clone import contract, t2a
-from clone.errors import CancelledError, TextError, VoiceError
+from clone.errors import CancelledError, TextError, TimbreError, VoiceError
 from clone.settings import NOVITA
 from clone.studio import Document, Passage, SpeakOrder
 from clone.ui import fields, parts, words
