@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from clone.audio.read import read
-from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, upload
+from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, heard, upload
 from tests.browser.test_page import assert_accessible, assert_accessible_by_day_and_night, assert_fits
 
 SENTENCES = "The harbour was quiet this morning. Nobody had expected so much sun. We sat on the wall and waited."
@@ -111,7 +111,7 @@ def test_a_text_is_heard_from_its_first_sentence_on(visit: Visit, example_m4a: P
     assert page.request.get(page.url.rstrip("/") + first.replace("takes/", "takes/x")).status == 404
 
 
-def test_speaking_is_cancelled_in_the_middle(visit: Visit, example_m4a: Path) -> None:
+def test_what_was_spoken_before_a_cancel_is_kept(visit: Visit, example_m4a: Path, tmp_path: Path) -> None:
     page = visit()
     cloned(page, example_m4a)
     go(page, "Speak")
@@ -128,7 +128,16 @@ def test_speaking_is_cancelled_in_the_middle(visit: Visit, example_m4a: Path) ->
     expect(page.locator("#speak")).to_be_focused()
     assert page.evaluate("document.querySelector('#take audio').paused")
     assert_accessible_by_day_and_night(page)
-    assert page.locator("#take-done a").count() == 0
+    expect(page.locator("#speak-progress")).to_contain_text("What was spoken is kept")
+    expect(page.locator("#take-done")).to_contain_text("of 60 sentences")
+    page.wait_for_function("Number.isFinite(document.querySelector('#take audio').duration)")  # it can be sought
+
+    page.reload()  # it is there again, and can be had
+    page.wait_for_selector("#clone")
+    go(page, "Speak")
+    expect(page.locator("#takes li")).to_have_count(1)
+    expect(page.locator("#takes li")).to_contain_text("of 60 sentences")
+    assert heard(page, "#takes li", tmp_path).duration_s > 2
 
 
 def test_a_button_that_is_back_begins_at_once(visit: Visit, example_m4a: Path) -> None:
@@ -150,7 +159,7 @@ def test_a_button_that_is_back_begins_at_once(visit: Visit, example_m4a: Path) -
     page.fill("#speak-text textarea", "The last of three.")
     page.click("#speak-cancel")
     expect(page.locator("#take-done a")).to_be_visible()
-    expect(page.locator("#takes li")).to_have_count(2)
+    expect(page.locator("#takes li").filter(has_text="The first of three.")).to_have_count(1)
 
 
 def test_a_card_to_share(visit: Visit, example_m4a: Path) -> None:
