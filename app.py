@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -39,7 +39,7 @@ from clone.ui import page, theme
 from clone.ui.api import Authorize, refuse_everybody
 from clone.ui.cache import PageCache
 from clone.ui.door import Door, Link
-from clone.ui.gate import Gate, is_keyed
+from clone.ui.gate import Gate
 from clone.ui.sessions import SESSIONS_LIMIT, sweeping
 from clone.ui.takes import MOUNT as TAKES
 from clone.ui.takes import Takes
@@ -110,15 +110,11 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(page: routes.App) -> AsyncIterator[None]:
         assert page.middleware_stack is not None
-        page.middleware_stack = Door(page.middleware_stack, owners, link or Link(owners), _takes_a_key)
+        page.middleware_stack = Door(page.middleware_stack, owners, link or Link(owners), server.is_ours)
         async with inner(page):
             yield
 
     return lifespan
-
-
-def _takes_a_key(scope: MutableMapping[str, Any]) -> bool:
-    return server.is_ours(scope) or is_keyed(scope)
 
 
 def doorman(keys: Keys, limits: Limits) -> Authorize:

@@ -136,7 +136,8 @@ class Calls:
                 say("The hosted service is cloning")
                 sending = partial(self._journal.add, entry, files)
                 answer = self.hosted.clone(order, clips, folder, say, stop, sending=sending)
-                made = replace(entry, voice_id=answer.voice_id, preview_url=answer.demo_audio_url or "")
+                url, key = answer.demo_audio_url or "", self.hosted.key(order.owner, order.api_key)
+                made = replace(entry, voice_id=answer.voice_id, preview_url="" if key in url else url)
             kept = self._keep(made, files)
             with suppress(CancelledError):  # it is paid for now, so it is kept even if somebody asked to stop
                 tell(Stage("Keeping the voice", 3, N_STEPS))

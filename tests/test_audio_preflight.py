@@ -151,7 +151,7 @@ def finding(report: Report, code: str) -> Finding:
 
 
 def test_a_hum_that_is_not_in_the_way_asks_for_no_cure() -> None:
-    report = humming(0.03)
+    report = humming(0.015)
     assert finding(report, "hum").severity == "info"
     assert "reduce the noise" not in finding(report, "hum").advice
     assert report.cures() == ()

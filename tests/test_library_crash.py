@@ -105,7 +105,6 @@ def make_older(home: Path, version: int) -> None:
         for table in ("about", "unsettled", "paid_requests", "documents", "sentences"):
             db.execute(f"DROP TABLE {table}")
         db.execute("DROP INDEX IF EXISTS voices_by_forgetting")
-        db.execute("DROP TABLE paid_requests")
         for column in (column for later, added in ADDED.items() if later > version for column in added):
             db.execute(f"ALTER TABLE voices DROP COLUMN {column}")
         db.execute("UPDATE schema_version SET version = :version", {"version": version})

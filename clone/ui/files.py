@@ -20,7 +20,7 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from clone import workspace
-from clone.errors import BusyError, disk_full
+from clone.errors import BusyError, DiskFull, disk_full
 from clone.store import make_private_folder
 from clone.ui import words
 from clone.workspace import presence
@@ -82,13 +82,14 @@ class Room:
 
         Raises:
             NoRoom: ``no_room``.
+            DiskFull: so little is left on the disk that the rest needs it.
         """
         with self._lock:
             if time.monotonic() - self._measured_s > _MEASURED_FOR_S:
                 self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._used_bytes = sum(max(each.st_size, FILE_MIN_BYTES) for _, each in _files(self._folder))
                 if shutil.disk_usage(self._folder).free < SPARE_BYTES:
-                    self._used_bytes = self._limit_bytes
+                    raise DiskFull
                 self._measured_s = time.monotonic()
         self.add(0)
 

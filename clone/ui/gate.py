@@ -288,14 +288,6 @@ class Gate:
         return dressed
 
 
-def is_keyed(scope: Scope) -> bool:
-    """Tell whether a request is for a route that does nothing without a bearer key."""
-    try:
-        return scope["type"] == "http" and find(scope).keyed
-    except TimbreError:
-        return False
-
-
 def find(scope: Scope) -> Route:
     """Return the route that a request is for.
 

@@ -235,7 +235,7 @@ def _wire_end(running: Any, stop: Any, cancel: gr.Button, start: gr.Button | Non
         start: the button that starts a run, where it is hidden meanwhile.
     """
     cancel.click(js=_CANCELLING_JS, outputs=cancel, **_IN_BROWSER)
-    cancel.click(stop, api_visibility="private", show_progress="hidden", queue=False)
+    cancel.click(stop, api_visibility="private", show_progress="hidden", concurrency_limit=None)
     buttons = [cancel, start] if start else [cancel]
     running.then(js=_AT_REST_JS, outputs=buttons, **_IN_BROWSER)
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from clone.engine.local import LocalBackend
-from clone.errors import BusyError, MaybeDone, TimbreError
+from clone.errors import BusyError, DiskFull, MaybeDone, TimbreError
 from clone.novita import CLONE_PATH
 from clone.studio import Studio
 from tests.attacks.paying import (
@@ -261,7 +261,7 @@ def test_a_journal_that_can_not_be_written_costs_no_voice(
         monkeypatch.setattr(studio.calls._journal, full, no_space)
         events = studio.clone(service.order())
         if full == "add":  # nothing is sent that is not written down
-            with pytest.raises(OSError, match="No space left"):
+            with pytest.raises(DiskFull):
                 list(events)
             assert service.n_paid() == 0
         else:

@@ -38,7 +38,7 @@ def test_a_clean_recording(visit: Callable[..., Page], width: int, dark: bool) -
     looked_at(page)
     expect(page.locator(".tb-wave polygon")).to_be_visible()
     assert page.locator(".tb-spectrum").evaluate("e => getComputedStyle(e, '::before').maskImage").startswith("url(")
-    expect(page.locator("#voice-note")).to_contain_text("leave “Reduce noise” and “Even out the volume” off")
+    expect(page.locator("#voice-note")).to_contain_text("leave “Even out the volume” and “Reduce noise” off")
     expect(page.locator("#part")).to_be_hidden()
     expect(page.locator("#cures")).to_be_hidden()
     page.click(".tb-report summary")
@@ -81,7 +81,7 @@ def test_the_part_is_dragged(visit: Callable[..., Page], ada: tuple[np.ndarray, 
     upload(page, path)
     looked_at(page)
     start, length = (page.locator(f"#part-{name} input[type=number]") for name in ("start", "length"))
-    expect(page.locator("#part-use input")).not_to_be_checked()
+    page.uncheck("#part-use input")  # it is chosen where the sound changes: that may be another person
     expect(page.locator(".tb-key-best")).to_be_visible()
     before, long_s = float(start.input_value()), float(length.input_value())
     box = page.locator(".tb-wave").bounding_box()
