@@ -27,7 +27,7 @@ SETTINGS = Settings.from_environment()
 prepare_gradio(temporary_folder(SETTINGS.home))
 
 import gradio as gr
-from gradio import routes
+from gradio import http_server, routes
 
 from clone import server
 from clone.background import Background
@@ -160,8 +160,8 @@ def main() -> None:
     try:
         options = launch_options(SETTINGS, api, link)
         options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route), Mount(TAKES, takes.route)]
+        _bound_from_its_start()
         _launch(demo, options)
-        server.bound(demo.server)
         demo._queue.sleep_when_free = demo._queue.progress_update_sleep_when_free = QUEUE_LOOK_S
         studio.start()
         background.start()
@@ -180,6 +180,17 @@ def main() -> None:
         demo.close(verbose=False)
         background.close()
         studio.close()
+
+
+def _bound_from_its_start() -> None:
+    """Have Gradio's server bound before it takes its first connection; launch() gives it away only afterwards."""
+    start = http_server.Server.run_in_thread
+
+    def run(served: http_server.Server) -> None:
+        server.bound(served)
+        start(served)
+
+    http_server.Server.run_in_thread = run
 
 
 def _launch(demo: gr.Blocks, options: dict[str, Any]) -> None:

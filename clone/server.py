@@ -275,7 +275,7 @@ def bound(served: Server) -> None:
 
     uvicorn itself waits for a head for ever, and every byte ends its wait for the next one.
     """
-    served.config.http_protocol_class = _Connection
+    served.config.http = served.config.http_protocol_class = _Connection  # the one is read when it starts
 
 
 class _Connection(H11Protocol):

@@ -177,6 +177,7 @@
     const [audio, file] = [document.querySelector(player), document.querySelector(link)];
     if (!audio || !file || audio.src === file.href) return;
     const [at, playing] = [audio.ended ? 0 : audio.currentTime, !audio.paused && !audio.ended];
+    audio.autoplay = playing;
     audio.src = file.href;
     audio.currentTime = at;
     if (playing) audio.play();

@@ -159,7 +159,7 @@ def test_a_button_that_is_back_begins_at_once(visit: Visit, example_m4a: Path) -
     page.fill("#speak-text textarea", "The last of three.")
     page.click("#speak-cancel")
     expect(page.locator("#take-done a")).to_be_visible()
-    expect(page.locator("#takes li").filter(has_text="The first of three.")).to_have_count(1)
+    expect(page.locator("#takes li").filter(has_text="The first of three.")).to_have_count(2)
 
 
 def test_a_card_to_share(visit: Visit, example_m4a: Path) -> None:
