@@ -199,7 +199,7 @@ def run_panel() -> RunPanel:
             consent_note = fields.slot("consent-note")
             clone = gr.Button(words.CLONE, variant="primary", size="lg", elem_id="clone")
             cancel = gr.Button(words.CANCEL, variant="stop", size="lg", visible=False, elem_id="cancel")
-        progress = fields.slot("progress")
+            progress = fields.slot("progress")
         with gr.Accordion(words.CODE, open=False, elem_id="code-drawer", elem_classes="tb-drawer"):
             gr.HTML(f'<p class="tb-advice">{words.CODE_ADVICE}</p>')
             code_show = gr.Button(words.CODE_SHOW, elem_id="code-show")
