@@ -77,7 +77,7 @@ BANDS = (
     (0.0, "Hardly alike", "Many other people come as close."),
 )
 """What is said from which ``standing`` on. From halves of about 32 LibriSpeech speakers, both seen: 10 or 30 s
-of each as the original. Of other recordings of the same person 93 % and 88 % reached 0.9, and all of them 0.75; of other
+of each as the original. Of other recordings of the same person 93 % and 88 % reached 0.9, all of them 0.75; of other
 people 0.8 % and 0.6 % reached 0.75, 7 % and 5 % reached 0.5, 24 % and 18 % reached 0.25. Of clones, hd reached 0.75 in
 53 % and 50 %, turbo in 44 % and 25 %."""
 
