@@ -19,8 +19,8 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from clone.errors import TimbreError, disk_full
-from clone.settings import Settings, has_screen, prepare_gradio
+from clone.core.errors import TimbreError, disk_full
+from clone.core.settings import Settings, has_screen, prepare_gradio
 from clone.ui.files import make_temporary_folder, temporary_folder
 
 SETTINGS = Settings.from_environment()
@@ -29,15 +29,15 @@ prepare_gradio(temporary_folder(SETTINGS.home))
 import gradio as gr
 from gradio import http_server, routes
 
-from clone import server
-from clone.background import Background
-from clone.keys import Keys, load_keys
-from clone.publish import MOUNT
-from clone.rates import Limits
-from clone.studio import Studio
+from clone.api import app
+from clone.api.auth import Keys, load_keys
+from clone.api.rates import Limits
+from clone.api.worker import Background
+from clone.hosted.lending import MOUNT
+from clone.studio.facade import Studio
 from clone.ui import page, theme
 from clone.ui.api import Authorize, refuse_everybody
-from clone.ui.cache import PageCache
+from clone.ui.asgi_cache import PageCache
 from clone.ui.door import Door, Link
 from clone.ui.gate import Gate
 from clone.ui.sessions import SESSIONS_LIMIT, sweeping
@@ -55,7 +55,7 @@ QUEUE_LOOK_S = 0.05
 """How often Gradio looks into its queue; at its own 1 ms it takes 7 % of a core all day, and the engine's turns."""
 
 
-def launch_options(settings: Settings, api: server.App | None = None, link: Link | None = None) -> dict[str, Any]:
+def launch_options(settings: Settings, api: app.App | None = None, link: Link | None = None) -> dict[str, Any]:
     """Return how the page is served: nothing of a visitor is kept, shown to others or sent anywhere else.
 
     Args:
@@ -64,10 +64,10 @@ def launch_options(settings: Settings, api: server.App | None = None, link: Link
         link: makes a browser the owner's; one that nobody is told of where it is left out.
     """
     folder = temporary_folder(settings.home)
-    ours = () if api is None else (*server.OURS, MOUNT)
+    ours = () if api is None else (*app.OURS, MOUNT)
     known = {"public_url": settings.public_url, "on_space": settings.on_space}
     gate = Middleware(Gate, folder=folder, beside=ours, own=(TAKES,), **known)
-    beside = [] if api is None else [Middleware(server.Beside, api=api)]
+    beside = [] if api is None else [Middleware(app.Beside, api=api)]
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,
@@ -110,7 +110,7 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(page: routes.App) -> AsyncIterator[None]:
         assert page.middleware_stack is not None
-        page.middleware_stack = Door(page.middleware_stack, owners, link or Link(owners), server.is_ours)
+        page.middleware_stack = Door(page.middleware_stack, owners, link or Link(owners), app.is_ours)
         async with inner(page):
             yield
 
@@ -155,7 +155,7 @@ def main() -> None:
     takes = Takes()
     demo = build(studio, SETTINGS, doorman(keys, limits), takes)
     background = Background(studio, studio.tasks())
-    api = server.build(studio, SETTINGS, keys, background, limits)
+    api = app.build(studio, SETTINGS, keys, background, limits)
     link = Link(Owners(SETTINGS))
     try:
         options = launch_options(SETTINGS, api, link)
@@ -187,7 +187,7 @@ def _bound_from_its_start() -> None:
     start = http_server.Server.run_in_thread
 
     def run(served: http_server.Server) -> None:
-        server.bound(served)
+        app.bound(served)
         start(served)
 
     http_server.Server.run_in_thread = run

@@ -1,5 +1,5 @@
 """What the numbers in README come from: ``python -m bench FOLDER --json FILE``."""
 
-from clone.settings import prepare_onnxruntime
+from clone.core.settings import prepare_onnxruntime
 
 prepare_onnxruntime()

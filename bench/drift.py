@@ -20,10 +20,10 @@ import soundfile
 
 from bench import long_text
 from bench.speakers import SAMPLE_RATE, to_rate
-from clone.audio.read import read
-from clone.contract import CloneOptions
+from clone.audio.reader import read
+from clone.contract.cloning import CloneOptions
 from clone.engine.speaker import median_pitch_hz
-from clone.studio import Cloned, CloneOrder, Passage, SpeakOrder, Stage, Studio
+from clone.studio.facade import Cloned, CloneOrder, Passage, SpeakOrder, Stage, Studio
 
 OWNER = "bench-drift"
 MODELS = ("speech-2.8-turbo", "speech-2.8-hd")

@@ -16,9 +16,9 @@ import numpy as np
 from scipy import signal
 
 from clone.audio import preflight, turns
-from clone.audio.read import Recording, read, resample
-from clone.audio.write import mp3_bytes
-from clone.engine.local import LocalBackend
+from clone.audio.reader import Recording, read, resample
+from clone.audio.writer import mp3_bytes
+from clone.engine.backend import LocalBackend
 
 RATE = 16_000
 AT_LEAST_S, AT_MOST_S = 10.0, 30.0

@@ -14,13 +14,13 @@ from pathlib import Path
 from pypinyin import lazy_pinyin
 from rapidfuzz.distance import Levenshtein
 
-from clone.audio.read import read
-from clone.engine import chinese, japanese, languages
+from clone.audio.reader import read
+from clone.contract.speech import LANGUAGES
+from clone.core.settings import Settings
+from clone.engine.backend import Heard, LocalBackend
 from clone.engine.conversion import SAMPLE_RATE
-from clone.engine.local import Heard, LocalBackend
+from clone.engine.g2p import chinese, japanese, languages
 from clone.engine.spelling import bare
-from clone.settings import Settings
-from clone.t2a import LANGUAGES
 
 MODEL = "speech-2.8-hd"
 

@@ -26,8 +26,8 @@ from bench import manner
 from bench.kept import Kept
 from bench.manner import Manner
 from bench.speakers import SAMPLE_RATE, Speaker, load, to_rate
-from clone.engine.recognizer import speech_spans
-from clone.engine.speech import Turbo
+from clone.engine.asr import speech_spans
+from clone.engine.tts import Turbo
 
 ENCODERS = ("resemblyzer", "dvector")
 """Resemblyzer first, and it decides: the engine never uses it. The d-vector also chooses the engine's style."""

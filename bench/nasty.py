@@ -17,11 +17,11 @@ from random import Random
 
 import numpy as np
 
-from clone.contract import TEXT_MAX_CHARS
-from clone.engine.languages import can_speak
-from clone.engine.local import LocalBackend
-from clone.errors import TextError
-from clone.t2a import LANGUAGES
+from clone.contract.cloning import TEXT_MAX_CHARS
+from clone.contract.speech import LANGUAGES
+from clone.core.errors import TextError
+from clone.engine.backend import LocalBackend
+from clone.engine.g2p.languages import can_speak
 
 SEED = 1
 PIECES_MAX = 5

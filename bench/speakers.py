@@ -14,7 +14,7 @@ from typing import TypeVar
 import librosa
 import numpy as np
 
-from clone.audio.read import read
+from clone.audio.reader import read
 
 SAMPLE_RATE = 16_000
 N_REFERENCE = 5

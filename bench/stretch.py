@@ -19,11 +19,11 @@ import numpy as np
 from bench.measure import ENCODERS, Judge
 from bench.speakers import Speaker, to_rate
 from bench.texts import PREVIEW
-from clone.audio import quality, stretch, turns
-from clone.contract import CloneOptions
+from clone.audio import quality, segment, turns
+from clone.contract.cloning import CloneOptions
+from clone.engine.backend import LocalBackend
 from clone.engine.conversion import SAMPLE_RATE
-from clone.engine.local import LocalBackend
-from clone.examining import enhanced
+from clone.studio.analysis import enhanced
 
 RATE = 16_000
 PART_S = 30.0
@@ -107,7 +107,7 @@ def best_part(backend: LocalBackend, samples: Samples) -> Samples:
     heard = backend.listen(samples, RATE)
     spans = quality.clipped_spans(samples, RATE)
     who = turns.who_speaks(*backend.voices(heard))
-    found = stretch.best_stretch(samples, RATE, heard.spans, spans, who, at_most_s=PART_S)
+    found = segment.best_stretch(samples, RATE, heard.spans, spans, who, at_most_s=PART_S)
     assert found is not None, "there is a clean half in each"
     return samples[round(found.start_s * RATE) : round(found.end_s * RATE)]
 

@@ -12,11 +12,11 @@ import numpy as np
 import soundfile
 
 from bench.speakers import SAMPLE_RATE, Speaker
-from clone.contract import CloneOptions
-from clone.engine import speech, styles
+from clone.contract.cloning import CloneOptions
+from clone.core.jobs import Stage
+from clone.engine import styles, tts
 from clone.engine.speaker import SpeakerEncoder
-from clone.jobs import Stage
-from clone.studio import CloneOrder, SpeakOrder, Studio
+from clone.studio.facade import CloneOrder, SpeakOrder, Studio
 
 MODELS = {"hd": "speech-2.6-hd", "turbo": "speech-2.6-turbo"}
 
@@ -45,7 +45,7 @@ class Kokoro:
     """Kokoro alone, in one of its stock voices, nothing converted."""
 
     def __init__(self, cache: Path) -> None:
-        self._turbo, self._hd, self._encoder = speech.Turbo(cache), speech.Hd(cache), SpeakerEncoder(cache)
+        self._turbo, self._hd, self._encoder = tts.Turbo(cache), tts.Hd(cache), SpeakerEncoder(cache)
 
     def nearest(self, speaker: Speaker) -> np.ndarray:
         """Return the style of the stock voice nearest to a speaker's recording by d-vector."""
@@ -104,7 +104,7 @@ def stock(kokoro: Kokoro, speaker: Speaker, texts: tuple[str, ...]) -> Iterator[
         begun, begun_cpu = time.perf_counter(), time.process_time()
         samples = kokoro.speak(text, style)
         spent = time.perf_counter() - begun, time.process_time() - begun_cpu
-        yield Clip(speaker.name, "stock", text, samples, speech.SAMPLE_RATE, *spent)
+        yield Clip(speaker.name, "stock", text, samples, tts.SAMPLE_RATE, *spent)
 
 
 def real(speaker: Speaker, n_pieces: int) -> Iterator[Clip]:

@@ -11,9 +11,9 @@ from typing import Any
 from bench.speakers import Speaker
 from bench.systems import MODELS, Kokoro, clone_order, follow
 from bench.texts import PREVIEW
-from clone.audio.read import read
-from clone.engine import speech
-from clone.studio import Studio
+from clone.audio.reader import read
+from clone.engine import tts
+from clone.studio.facade import Studio
 
 N_REPEATS = 3
 DEFAULT_VOICE = "af_heart"
@@ -41,7 +41,7 @@ def measure(studio: Studio, kokoro: Kokoro, people: list[Speaker], folder: Path)
         begun = time.perf_counter()
         samples = kokoro.speak(PREVIEW, style)
         taken["kokoro"].append(time.perf_counter() - begun)
-        lasting["kokoro"].append(len(samples) / speech.SAMPLE_RATE)
+        lasting["kokoro"].append(len(samples) / tts.SAMPLE_RATE)
         for system, model in MODELS.items():
             # A new owner every time: the same request of the same owner is answered from what is kept.
             owner = f"timing-{system}-{repeat}"

@@ -22,8 +22,8 @@ from bench import manner, systems
 from bench.measure import ENCODERS, Judge, word_errors
 from bench.speakers import Speaker, to_rate
 from bench.texts import TEXTS
-from clone.settings import Settings
-from clone.studio import Studio
+from clone.core.settings import Settings
+from clone.studio.facade import Studio
 
 N_WORKERS = min(2, os.cpu_count() or 1)
 READY_S = 120.0

@@ -16,7 +16,7 @@ def _leave(*_: object) -> NoReturn:
 # An interrupt inside an import of compiled code comes out as any error at all: while importing, just leave. Main
 # imports what a command needs, and takes this back before it begins.
 signal.signal(signal.SIGINT, _leave)
-from clone.cli.entry import UNREAD, main  # noqa: E402
+from clone.cli.app import UNREAD, main  # noqa: E402
 
 status = main()
 if status in (INTERRUPTED, UNREAD):

@@ -16,9 +16,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from clone.audio.read import resample
+from clone.audio.reader import resample
 from clone.engine import speaker, styles
-from clone.engine.speech import SAMPLE_RATE, Hd, Turbo
+from clone.engine.tts import SAMPLE_RATE, Hd, Turbo
 
 SENTENCE = "A thin fog lay over the water, when the ferry left the old island."
 N_MIXTURES = 650

@@ -19,9 +19,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from clone.audio.read import resample
-from clone.engine.speech import SAMPLE_RATE, Hd, Turbo
+from clone.audio.reader import resample
 from clone.engine.styles import PROSODY, TIMBRE
+from clone.engine.tts import SAMPLE_RATE, Hd, Turbo
 from tests import sounds
 
 PAUSE_S = 0.45

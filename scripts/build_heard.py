@@ -18,9 +18,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from clone.audio.read import read
+from clone.audio.reader import read
+from clone.engine.backend import Heard, LocalBackend
 from clone.engine.conversion import SAMPLE_RATE
-from clone.engine.local import Heard, LocalBackend
 
 MODELS = ("speech-2.8-turbo", "speech-2.8-hd")
 

@@ -1,4 +1,4 @@
-"""Make assets/rate.npz: how the rate of speaking shows in what the recogniser's encoder hears (clone/engine/rate.py).
+"""Make assets/rate.npz: how the rate of speaking shows in what the recogniser's encoder hears (engine.speaking_rate).
 
     python scripts/build_rate.py assets/rate.npz
 
@@ -17,11 +17,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from clone.audio.read import resample
-from clone.engine import rate, styles
-from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
-from clone.engine.recognizer import Recognizer, speech_spans
-from clone.engine.speech import SAMPLE_RATE, Hd, Turbo
+from clone.audio.reader import resample
+from clone.engine import speaking_rate, styles
+from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
+from clone.engine.asr import Recognizer, speech_spans
+from clone.engine.tts import SAMPLE_RATE, Hd, Turbo
 
 SENTENCES = (
     "The ferry left the island early, while a thin fog was still lying over the water.",
@@ -68,7 +68,7 @@ def main(out: Path) -> None:
         speech = [samples[int(a * HEARD_RATE) : int(b * HEARD_RATE)] for a, b in speech_spans(samples)]
         if speech:
             spoken = np.concatenate(speech)
-            heard.append(rate.changes(recognizer.features(spoken)))
+            heard.append(speaking_rate.changes(recognizer.features(spoken)))
             rates.append(n_phonemes(phonemes) / (len(spoken) / HEARD_RATE))
         if i % 50 == 49:
             print(f"{i + 1} of {N_SPOKEN}", flush=True)

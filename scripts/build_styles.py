@@ -17,10 +17,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from clone.audio.read import resample
+from clone.audio.reader import resample
 from clone.engine import speaker
-from clone.engine.speech import SAMPLE_RATE, Hd, Turbo
 from clone.engine.styles import ROWS, row_for
+from clone.engine.tts import SAMPLE_RATE, Hd, Turbo
 
 SENTENCES = (
     "The ferry left the island early, while a thin fog was still lying over the water.",

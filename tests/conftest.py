@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clone.settings import Settings
+from clone.core.settings import Settings
 
 if TYPE_CHECKING:
-    from clone.engine.local import Heard, LocalBackend
+    from clone.engine.backend import Heard, LocalBackend
     from clone.engine.profile import Profile
-    from clone.studio import Studio
+    from clone.studio.facade import Studio
     from tests.serving import Served
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
@@ -51,7 +51,7 @@ def examples() -> list[Path]:
 @pytest.fixture(scope="session")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> LocalBackend:
     """The engine, shared by all tests: its models load once, each when it is first needed."""
-    from clone.engine.local import LocalBackend
+    from clone.engine.backend import LocalBackend
 
     return LocalBackend(tmp_path_factory.mktemp("weights"))
 
@@ -59,7 +59,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> LocalBackend:
 @pytest.fixture(scope="session")
 def heard(backend: LocalBackend, examples: list[Path]) -> dict[str, Heard]:
     """The example voices as recordings, by name."""
-    from clone.audio.read import read
+    from clone.audio.reader import read
 
     recordings = {path.stem: read(path) for path in examples}
     return {name: backend.listen(recording.samples, recording.sample_rate) for name, recording in recordings.items()}
@@ -74,7 +74,7 @@ def profiles(backend: LocalBackend, heard: dict[str, Heard]) -> dict[str, Profil
 @pytest.fixture
 def studio(settings: Settings, backend: LocalBackend) -> Iterator[Studio]:
     """A studio in this test's home, on the shared engine."""
-    from clone.studio import Studio
+    from clone.studio.facade import Studio
 
     studio = Studio(settings, backend)
     studio.start(warm=False)
@@ -85,8 +85,8 @@ def studio(settings: Settings, backend: LocalBackend) -> Iterator[Studio]:
 @pytest.fixture(scope="session")
 def clip(examples: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sentence of Ada that is tests.studios.PROMPT, as a wav."""
-    from clone.audio.read import read
-    from clone.audio.write import wav_bytes
+    from clone.audio.reader import read
+    from clone.audio.writer import wav_bytes
     from tests.studios import PROMPT_SPAN_S
 
     ada = read(examples[0])

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from clone.errors import FetchError
-from clone.fetch import fetch
+from clone.core.errors import FetchError
+from clone.core.fetching import fetch
 
 CODES = {
     "bad_url",

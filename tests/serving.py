@@ -19,12 +19,12 @@ import numpy as np
 import requests
 import uvicorn
 
-from clone import server
-from clone.background import Background
-from clone.keys import load_keys
-from clone.publish import MOUNT
-from clone.settings import Settings
-from clone.studio import Studio, Voice
+from clone.api import app
+from clone.api.auth import load_keys
+from clone.api.worker import Background
+from clone.core.settings import Settings
+from clone.hosted.lending import MOUNT
+from clone.studio.facade import Studio, Voice
 
 KEYS = ("first-key-for-tests", "second-key-for-tests")
 TEXT = "The harbour was quiet this morning."
@@ -111,7 +111,7 @@ def serving(home: Path, background: bool = True, public: bool = False, **changes
         studio = Studio(settings)
         studio.start(warm=False)
         behind = Background(studio, studio.tasks())
-        api = server.build(studio, settings, load_keys(settings)[0], behind)
+        api = app.build(studio, settings, load_keys(settings)[0], behind)
         api.mount(MOUNT, studio.calls.publisher.route)
         running = uvicorn.Server(uvicorn.Config(api, log_level="warning", lifespan="off"))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)

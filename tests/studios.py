@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from clone.contract import CloneOptions
-from clone.errors import TimbreError
-from clone.jobs import Stage
-from clone.studio import CloneOrder, SpeakOrder, Studio
-from clone.voice import Voice
+from clone.contract.cloning import CloneOptions
+from clone.core.errors import TimbreError
+from clone.core.jobs import Stage
+from clone.storage.voice import Voice
+from clone.studio.facade import CloneOrder, SpeakOrder, Studio
 
 TURBO, HD = "speech-2.8-turbo", "speech-2.8-hd"
 TEXT = "Walk slowly home."

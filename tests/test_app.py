@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from clone import contract
+from clone.contract import cloning
 
 ROOT = Path(__file__).parent.parent
 
@@ -144,17 +144,17 @@ def test_nothing_is_kept_or_told_elsewhere(served: str, config: dict[str, Any]) 
 
 def test_the_pages_numbers_are_the_contracts(config: dict[str, Any]) -> None:
     by_id = {each["props"].get("elem_id"): each["props"] for each in config["components"]}
-    assert sorted(value for _, value in by_id["model"]["choices"]) == sorted(contract.MODELS)
+    assert sorted(value for _, value in by_id["model"]["choices"]) == sorted(cloning.MODELS)
     for label, value in by_id["model"]["choices"]:
-        assert contract.tier(value) in label
+        assert cloning.tier(value) in label
     assert (by_id["accuracy"]["minimum"], by_id["accuracy"]["maximum"]) == (
-        contract.ACCURACY_MIN,
-        contract.ACCURACY_MAX,
+        cloning.ACCURACY_MIN,
+        cloning.ACCURACY_MAX,
     )
-    assert by_id["accuracy"]["value"] == contract.ACCURACY_DEFAULT
-    assert f"{contract.TEXT_MAX_CHARS:,} characters" in json.dumps(config)
-    assert by_id["noise"]["value"] is contract.NOISE_REDUCTION_DEFAULT
-    assert by_id["volume"]["value"] is contract.VOLUME_NORMALIZATION_DEFAULT
+    assert by_id["accuracy"]["value"] == cloning.ACCURACY_DEFAULT
+    assert f"{cloning.TEXT_MAX_CHARS:,} characters" in json.dumps(config)
+    assert by_id["noise"]["value"] is cloning.NOISE_REDUCTION_DEFAULT
+    assert by_id["volume"]["value"] is cloning.VOLUME_NORMALIZATION_DEFAULT
     assert by_id["consent"]["value"] is False
 
 

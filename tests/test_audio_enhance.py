@@ -13,7 +13,7 @@ from clone.audio.enhance import (
     reduce_noise,
     true_peak_dbtp,
 )
-from clone.errors import AudioError
+from clone.core.errors import AudioError
 from tests import sounds
 
 RATE = 24_000

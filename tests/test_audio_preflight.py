@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from clone import contract
 from clone.audio.finding import Finding, Report
 from clone.audio.preflight import (
     PROMPT_SPEECH_MIN_S,
@@ -16,8 +15,9 @@ from clone.audio.preflight import (
     peak_dbfs,
     speech_s,
 )
-from clone.audio.read import Recording
-from clone.errors import AudioError, PromptError
+from clone.audio.reader import Recording
+from clone.contract import cloning
+from clone.core.errors import AudioError, PromptError
 from tests import sounds
 
 RATE = 16_000
@@ -51,26 +51,26 @@ def test_a_good_recording_passes_and_is_described() -> None:
 
 @pytest.mark.parametrize("beside", [-0.01, 0.0, 0.01])
 def test_the_limits_of_duration_are_the_contracts_to_the_hair(beside: float) -> None:
-    short, long = contract.REFERENCE_MIN_S + beside, contract.REFERENCE_MAX_S + beside
+    short, long = cloning.REFERENCE_MIN_S + beside, cloning.REFERENCE_MAX_S + beside
     assert (check(recording(short), 1, SPANS).refusal() is None) == (beside >= 0)
     assert (check(recording(long), 1, SPANS).refusal() is None) == (beside <= 0)
 
 
 def test_too_short() -> None:
     finding = refusal(check(recording(9.2), 1, SPANS))
-    assert (finding.code, finding.measured, finding.limit) == ("too_short", 9.2, contract.REFERENCE_MIN_S)
+    assert (finding.code, finding.measured, finding.limit) == ("too_short", 9.2, cloning.REFERENCE_MIN_S)
 
 
 def test_too_long() -> None:
     finding = refusal(check(recording(301.0), 1, SPANS))
-    assert (finding.code, finding.measured, finding.limit) == ("too_long", 301.0, contract.REFERENCE_MAX_S)
+    assert (finding.code, finding.measured, finding.limit) == ("too_long", 301.0, cloning.REFERENCE_MAX_S)
 
 
 def test_too_big() -> None:
-    n_bytes = contract.REFERENCE_MAX_BYTES + 1
-    assert check(recording(12.0), contract.REFERENCE_MAX_BYTES, SPANS).refusal() is None
+    n_bytes = cloning.REFERENCE_MAX_BYTES + 1
+    assert check(recording(12.0), cloning.REFERENCE_MAX_BYTES, SPANS).refusal() is None
     finding = refusal(check(recording(12.0), n_bytes, SPANS))
-    assert (finding.code, finding.measured, finding.limit) == ("too_big", n_bytes, contract.REFERENCE_MAX_BYTES)
+    assert (finding.code, finding.measured, finding.limit) == ("too_big", n_bytes, cloning.REFERENCE_MAX_BYTES)
 
 
 @pytest.mark.parametrize(("level", "dbfs"), [(0.0, -120.0), (0.0005, -66.0)])
@@ -102,7 +102,7 @@ def test_no_speech(spans: list[tuple[float, float]]) -> None:
 
 
 def test_hard_limits_come_in_the_contracts_order() -> None:
-    report = check(recording(5.0, 0.0), contract.REFERENCE_MAX_BYTES + 1, [])
+    report = check(recording(5.0, 0.0), cloning.REFERENCE_MAX_BYTES + 1, [])
     assert [f.code for f in report.findings] == ["too_short", "too_big", "silent"]
     with pytest.raises(AudioError) as caught:
         report.raise_if_refused()

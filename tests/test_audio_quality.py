@@ -10,9 +10,9 @@ import pytest
 from bench import faults
 from clone.audio import preflight, quality, turns
 from clone.audio.finding import predicted
-from clone.audio.read import Recording, read, resample
+from clone.audio.reader import Recording, read, resample
 from clone.engine import speaker
-from clone.engine.recognizer import speech_spans
+from clone.engine.asr import speech_spans
 
 RATE = faults.RATE
 RANDOM_SEED = 3

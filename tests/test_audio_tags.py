@@ -12,11 +12,11 @@ import av
 import numpy as np
 import pytest
 
-from clone.audio.encode import Encoder, whole
-from clone.audio.read import read
+from clone.audio.encoder import Encoder, whole
+from clone.audio.reader import read
 from clone.audio.tags import SOURCE_TYPE, Provenance, marked
-from clone.audio.write import file_bytes
-from clone.t2a import AudioSetting
+from clone.audio.writer import file_bytes
+from clone.contract.speech import AudioSetting
 from tests import sounds
 
 RATE = 24_000

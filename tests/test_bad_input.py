@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
-from clone.errors import TimbreError
-from clone.settings import Settings
-from clone.studio import Studio
-from clone.voice import NAME_MAX_CHARS
+from clone.core.errors import TimbreError
+from clone.core.settings import Settings
+from clone.storage.voice import NAME_MAX_CHARS
+from clone.studio.facade import Studio
 from tests.bad_input import REFUSED, TAKEN, write_all
 from tests.serving import Served, files, serving
 from tests.studios import files_in, fit_for_a_person, last, order

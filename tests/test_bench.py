@@ -9,7 +9,7 @@ import soundfile
 from bench import compare, drift, intervals, kept, long_text, manner, report, speakers
 from bench.intervals import Value
 from bench.texts import TEXTS, texts_of
-from clone.contract import SPEECH_TASK_MAX_CHARS
+from clone.contract.cloning import SPEECH_TASK_MAX_CHARS
 
 RATE = 16_000
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clone.audio.read import read
-from clone.cli.entry import main
-from clone.library import Library, utc_now
-from clone.settings import Settings
-from clone.store import Store
-from clone.tasks import Tasks
+from clone.audio.reader import read
+from clone.cli.app import main
+from clone.core.settings import Settings
+from clone.storage.files import Store
+from clone.storage.tasks import Tasks
+from clone.storage.voices import Library, utc_now
 from tests.sounds import encode, speechlike, tone
 from tests.voices import FILES, make_voice
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from clone.cli.app import main
 from clone.cli.arguments import parser
 from clone.cli.completion import bash_script
-from clone.cli.entry import main
-from clone.contract import MODELS
-from clone.library import Library, utc_now
-from clone.settings import Settings
-from clone.store import Store
+from clone.contract.cloning import MODELS
+from clone.core.settings import Settings
+from clone.storage.files import Store
+from clone.storage.voices import Library, utc_now
 from tests.voices import FILES, make_voice
 
 ROOT = Path(__file__).parent.parent

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from clone.cli.entry import main
-from clone.journal import CLONE, KEEP, Journal
-from clone.library import Library, utc_now
-from clone.orders import LOCAL_OWNER
-from clone.prices import KEEP_MODEL
-from clone.settings import NOVITA, Settings
-from clone.store import Store
+from clone.cli.app import main
+from clone.contract.orders import LOCAL_OWNER
+from clone.core.settings import NOVITA, Settings
+from clone.hosted.pricing import KEEP_MODEL
+from clone.storage.files import Store
+from clone.storage.journal import CLONE, KEEP, Journal
+from clone.storage.voices import Library, utc_now
 from tests.faults import FaultServer, saying, serving
 from tests.sounds import encode, speechlike
 from tests.voices import FILES, make_voice

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clone.audio.read import Recording, read
+from clone.audio.reader import Recording, read
 from clone.cli import pipes
-from clone.cli.entry import main
-from clone.contract import SPEECH_TASK_MAX_CHARS
-from clone.engine.local import LocalBackend
-from clone.orders import Passage
-from clone.settings import Settings
-from clone.studio import Studio
+from clone.cli.app import main
+from clone.contract.cloning import SPEECH_TASK_MAX_CHARS
+from clone.core.settings import Settings
+from clone.engine.backend import LocalBackend
+from clone.studio.facade import Studio
+from clone.studio.results import Passage
 from tests.sounds import encode, speechlike, tone
 from tests.studios import LONG, TURBO, last, order
 

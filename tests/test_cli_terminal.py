@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from clone.cli.entry import main
+from clone.cli.app import main
 from clone.cli.terminal import bar
-from clone.library import Library, utc_now
-from clone.settings import Settings
-from clone.store import Store
-from clone.voice import Voice
+from clone.core.settings import Settings
+from clone.storage.files import Store
+from clone.storage.voice import Voice
+from clone.storage.voices import Library, utc_now
 from tests.studios import TURBO
 from tests.voices import FILES, make_voice
 

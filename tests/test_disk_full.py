@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from clone.errors import DiskFull, disk_full
-from clone.library import Library
-from clone.store import PARTIAL, Store
-from clone.tasks import Tasks
-from clone.workspace import Workspace
+from clone.core.errors import DiskFull, disk_full
+from clone.core.workspace import Workspace
+from clone.storage.files import PARTIAL, Store
+from clone.storage.tasks import Tasks
+from clone.storage.voices import Library
 from tests.studios import files_in, fit_for_a_person
 from tests.voices import FILES, Clock, make_voice, open_library
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfiltfilt
 
-from clone.audio.read import resample
+from clone.audio.reader import resample
+from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
+from clone.engine.asr import Recognizer
+from clone.engine.backend import Heard, LocalBackend
 from clone.engine.conversion import N_BANDS, SAMPLE_RATE, analyse, convert
-from clone.engine.local import Heard, LocalBackend
 from clone.engine.profile import Profile
-from clone.engine.recognizer import SAMPLE_RATE as HEARD_RATE
-from clone.engine.recognizer import Recognizer
-from clone.engine.speech import Turbo
+from clone.engine.tts import Turbo
 from tests.sounds import silence
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clone.engine import profile as module
-from clone.engine.local import LocalBackend
+from clone.engine.backend import LocalBackend
 from clone.engine.profile import Profile
 
 MODEL = "speech-2.8-turbo"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clone.contract.speech import LANGUAGES
 from clone.engine.prosody import LETTERS, MOVED_MAX, TIMBRE_SHARE, TIMBRE_SHARES, in_language
 from clone.engine.styles import PROSODY, TIMBRE, table
-from clone.t2a import LANGUAGES
 
 
 def test_every_language_that_is_spoken_has_voices() -> None:

@@ -5,18 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clone.audio.read import resample
-from clone.engine.local import Heard, LocalBackend
-from clone.engine.speaker import (
-    SAMPLE_RATE,
-    SpeakerEncoder,
-    halves_likeness,
-    mean_direction,
-    median_pitch_hz,
-    pitch_hz,
-)
-from clone.errors import CancelledError
-from clone.jobs import Stop
+from clone.audio.reader import resample
+from clone.core.errors import CancelledError
+from clone.core.jobs import Stop
+from clone.engine.backend import Heard, LocalBackend
+from clone.engine.speaker import SAMPLE_RATE, SpeakerEncoder, halves_likeness, mean_direction, median_pitch_hz, pitch_hz
 from tests.sounds import noise, silence, speechlike, tone
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from clone.core.errors import WeightsError
+from clone.core.fetching import fetch
 from clone.engine import weights
 from clone.engine.weights import HIBARI, Weights, load
-from clone.errors import WeightsError
-from clone.fetch import fetch
 
 DATA = b"numbers of a network" * 100
 ABSENT = Weights("net.onnx", hashlib.sha256(DATA).hexdigest(), (("no-such-package-for-timbre", "net/net.onnx"),))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clone.engine import styles
-from clone.engine.local import Heard, LocalBackend
+from clone.engine.backend import Heard, LocalBackend
 from clone.engine.yardstick import DRIFT, PIECE_MAX, PIECE_MIN, measure
 
 N = 256

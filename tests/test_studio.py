@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 
 from clone.audio import enhance
-from clone.audio.read import read, resample
-from clone.contract import REFERENCE_MAX_BYTES, RETENTION
+from clone.audio.reader import read, resample
+from clone.contract.cloning import REFERENCE_MAX_BYTES, RETENTION
+from clone.core.errors import TaskError, TextError, VoiceError
+from clone.core.settings import Settings
 from clone.engine import profile as engine_profile
-from clone.engine.local import LocalBackend
+from clone.engine.backend import LocalBackend
 from clone.engine.profile import Profile
-from clone.errors import TaskError, TextError, VoiceError
-from clone.library import Library, utc_now
-from clone.settings import Settings
-from clone.store import Store
-from clone.studio import Cloned, Document, Passage, Spoken, Stage, Studio
+from clone.storage.files import Store
+from clone.storage.voices import Library, utc_now
+from clone.studio.facade import Cloned, Document, Passage, Spoken, Stage, Studio
 from tests.sounds import encode, noise
 from tests.studios import HD, PROMPT, TEXT, TURBO, files_in, last, order, refusal, say
 

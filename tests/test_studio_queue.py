@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from clone.audio import enhance
-from clone.audio.read import Recording, read
-from clone.audio.write import accepted, mp3_bytes
-from clone.engine.local import LocalBackend
-from clone.errors import CancelledError
-from clone.jobs import HEARTBEAT_S, MAX_WAITING, MAX_WAITING_PER_OWNER, Stage, Stop, Waiting
-from clone.settings import Settings
-from clone.studio import Studio
+from clone.audio.reader import Recording, read
+from clone.audio.writer import accepted, mp3_bytes
+from clone.core.errors import CancelledError
+from clone.core.jobs import HEARTBEAT_S, MAX_WAITING, MAX_WAITING_PER_OWNER, Stage, Stop, Waiting
+from clone.core.settings import Settings
+from clone.engine.backend import LocalBackend
+from clone.studio.facade import Studio
 from tests.sounds import encode, tone
 from tests.studios import HD, LONG, TEXT, close, files_in, follow_to, last, order, refusal, say, wait_until_empty
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clone import examining, orders
-from clone.contract import PROMPT_LIMIT_S, REFERENCE_MAX_S, TEXT_MAX_CHARS
-from clone.errors import AudioError, ConsentError, PromptMismatch, TimbreError
-from clone.jobs import Queue
-from clone.settings import Settings
-from clone.studio import SpeakOrder, Studio
+from clone.contract import orders
+from clone.contract.cloning import PROMPT_LIMIT_S, REFERENCE_MAX_S, TEXT_MAX_CHARS
+from clone.core.errors import AudioError, ConsentError, PromptMismatch, TimbreError
+from clone.core.jobs import Queue
+from clone.core.settings import Settings
+from clone.studio import analysis
+from clone.studio.facade import SpeakOrder, Studio
 from tests.sounds import encode, noise, silence, speechlike, tone
 from tests.studios import PROMPT, TEXT, TURBO, files_in, fit_for_a_person, last, order, refusal, say
 
@@ -213,8 +214,8 @@ def test_the_disk_of_an_owner_is_bounded(studio: Studio, examples: list[Path], m
 
 
 def test_checks_at_once_are_bounded(studio: Studio, monkeypatch: pytest.MonkeyPatch, examples: list[Path]) -> None:
-    monkeypatch.setattr(examining, "CHECK_WAIT_S", 0.1)
-    looking = [studio.examine(examples[0]) for _ in range(examining.MAX_CHECKS)]
+    monkeypatch.setattr(analysis, "CHECK_WAIT_S", 0.1)
+    looking = [studio.examine(examples[0]) for _ in range(analysis.MAX_CHECKS)]
     for each in looking:
         next(each)
     with pytest.raises(TimbreError) as busy:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from clone import contract
-from clone.engine import espeak
-from clone.errors import TimbreError
-from clone.jobs import Stage, Waiting
-from clone.likeness import Likeness
-from clone.settings import Settings
-from clone.studio import Studio
-from clone.ui import language, listing, parts, words
+from clone.contract import cloning
+from clone.core.errors import TimbreError
+from clone.core.jobs import Stage, Waiting
+from clone.core.likeness import Likeness
+from clone.core.settings import Settings
+from clone.engine.g2p import espeak
+from clone.studio.facade import Studio
+from clone.ui import language, listing, parts, strings
 from clone.ui.examples import examples
 from clone.ui.files import VisitFiles, make_temporary_folder, temporary_folder
 from clone.ui.form import Form
@@ -147,7 +147,7 @@ def test_a_thousand_voices_are_a_small_answer() -> None:
 
 def test_progress_is_said_once_per_step() -> None:
     progress = Progress()
-    assert words.STARTING in progress.told()
+    assert strings.STARTING in progress.told()
     assert "2 ahead" in progress.told(Waiting(3))
     first = progress.told(Stage("Learning the voice", 1, 4))
     assert 'aria-valuenow="25"' in first
@@ -157,23 +157,23 @@ def test_progress_is_said_once_per_step() -> None:
 
 def test_ready_recordings_are_said_to_be_ready_and_others_not() -> None:
     ok = ("duration", "ok", "Long.", "")
-    assert words.READY in parts.findings([ok])
-    assert words.READY not in parts.findings([ok, ("silent", "refuse", "Silent.", "Speak.")])
+    assert strings.READY in parts.findings([ok])
+    assert strings.READY not in parts.findings([ok, ("silent", "refuse", "Silent.", "Speak.")])
     assert "Silent." in parts.findings([ok, ("silent", "refuse", "Silent.", "Speak.")])
 
 
 def test_how_long_a_voice_stays() -> None:
     now = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    temporary = make_voice(expires_at=now + contract.RETENTION)
+    temporary = make_voice(expires_at=now + cloning.RETENTION)
     assert parts.expiry(temporary, now) == "Expires in 7 days, on 8 March 2026, 12:00 UTC"
     assert "in 5 h" in parts.expiry(make_voice(expires_at=now + timedelta(hours=5)), now)
-    assert parts.expiry(make_voice(expires_at=None), now) == words.KEPT
+    assert parts.expiry(make_voice(expires_at=None), now) == strings.KEPT
 
 
 def test_likeness_is_shown_between_a_stock_voice_and_the_original() -> None:
     shown = parts.gauge(Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10))
     assert "width:50.0%" in shown
-    assert all(end in shown for end in words.LIKENESS_ENDS)
+    assert all(end in shown for end in strings.LIKENESS_ENDS)
     assert "50 % of the way" in shown
 
 
@@ -187,13 +187,13 @@ def test_where_likeness_can_t_be_told_there_is_no_gauge() -> None:
 
 def test_an_older_likeness_is_shown_as_far_as_it_is_known() -> None:
     assert "width:75.0%" in parts.gauge(Likeness(0.6, 0.8))
-    assert words.LIKENESS_ENDS[0] not in parts.gauge(Likeness(0.6, 0.8))
+    assert strings.LIKENESS_ENDS[0] not in parts.gauge(Likeness(0.6, 0.8))
     assert "tb-gauge" not in parts.gauge(Likeness(0.6))
 
 
 def test_what_was_not_expected_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
     told = explain(ValueError("/home/somebody/secret.wav"))
-    assert told.message == words.UNEXPECTED
+    assert told.message == strings.UNEXPECTED
     assert "ValueError" in caplog.text
     assert "somebody" not in caplog.text
 
@@ -265,7 +265,7 @@ def test_what_a_run_left_that_is_gone_is_removed_and_what_is_there_stays(home: P
 
 def form(**changes: object) -> Form:
     filled: dict[str, object] = {
-        "source": words.EXAMPLE,
+        "source": strings.EXAMPLE,
         "recorded": None,
         "uploaded": None,
         "link": None,
@@ -273,8 +273,8 @@ def form(**changes: object) -> Form:
         "prompt_audio": None,
         "prompt_text": "",
         "text": "Hello there.",
-        "model": contract.MODELS[0],
-        "accuracy": contract.ACCURACY_DEFAULT,
+        "model": cloning.MODELS[0],
+        "accuracy": cloning.ACCURACY_DEFAULT,
         "noise": False,
         "volume": False,
         "consent": True,
@@ -320,17 +320,17 @@ def test_a_filled_in_form_is_an_order() -> None:
         ({"part": True, "part_start_s": None, "part_length_s": 12.0}, "audio"),
         ({"part": True, "part_start_s": 3.0, "part_length_s": float("nan")}, "audio"),
         ({"part": True, "part_start_s": float("inf"), "part_length_s": 12.0}, "audio"),
-        ({"source": words.UPLOAD}, "audio"),
-        ({"source": words.RECORD, "uploaded": __file__}, "audio"),
-        ({"source": words.UPLOAD, "uploaded": "/gone.wav"}, "audio"),
-        ({"source": words.LINK, "link": "  "}, "audio"),
+        ({"source": strings.UPLOAD}, "audio"),
+        ({"source": strings.RECORD, "uploaded": __file__}, "audio"),
+        ({"source": strings.UPLOAD, "uploaded": "/gone.wav"}, "audio"),
+        ({"source": strings.LINK, "link": "  "}, "audio"),
         ({"source": "Elsewhere"}, "audio"),
         ({"prompt_text": "Half a prompt."}, "prompt_audio"),
         ({"prompt_audio": __file__}, "prompt_text"),
         ({"prompt_audio": __file__, "prompt_text": "No end"}, "prompt_text"),
         ({"prompt_audio": "/gone.wav", "prompt_text": "It is gone."}, "prompt_audio"),
         ({"text": "…"}, "text"),
-        ({"text": "a" * (contract.TEXT_MAX_CHARS + 1)}, "text"),
+        ({"text": "a" * (cloning.TEXT_MAX_CHARS + 1)}, "text"),
         ({"model": "any"}, "model"),
         ({"consent": False}, "consent"),
         ({"consent": "yes"}, "consent"),
@@ -351,10 +351,10 @@ def test_a_form_without_a_text_asks_for_no_preview(text: str | None) -> None:
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"source": words.LINK, "link": "https://a.example/my%20voice.mp3?x=1"}, "my voice"),
-        ({"source": words.LINK, "link": "https://a.example/"}, "a"),
-        ({"source": words.UPLOAD, "uploaded": "/tmp/An_old   tape.m4a"}, "An old tape"),
-        ({"source": words.RECORD, "recorded": "/tmp/blob.wav"}, words.RECORDING),
+        ({"source": strings.LINK, "link": "https://a.example/my%20voice.mp3?x=1"}, "my voice"),
+        ({"source": strings.LINK, "link": "https://a.example/"}, "a"),
+        ({"source": strings.UPLOAD, "uploaded": "/tmp/An_old   tape.m4a"}, "An old tape"),
+        ({"source": strings.RECORD, "recorded": "/tmp/blob.wav"}, strings.RECORDING),
     ],
 )
 def test_a_voice_is_named_after_its_recording(changes: dict[str, object], name: str) -> None:

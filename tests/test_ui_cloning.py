@@ -10,18 +10,18 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from clone.jobs import HEARTBEAT_S
-from clone.settings import LOCAL, Settings
-from clone.studio import Studio
-from clone.ui import language, outcomes, panels, words
-from clone.ui.cloning import Cloning
+from clone.core.jobs import HEARTBEAT_S
+from clone.core.settings import LOCAL, Settings
+from clone.studio.facade import Studio
+from clone.ui import language, outcomes, panels, strings
+from clone.ui.clone_tab import Cloning
 from clone.ui.examples import examples
 from clone.ui.files import VisitFiles, temporary_folder
+from clone.ui.recording_check import Prompting
 from clone.ui.running import Desk
-from clone.ui.sampling import Prompting
 from clone.ui.takes import Takes
 from clone.ui.visitors import Owners, new_token
-from clone.ui.voices import voices_panel
+from clone.ui.voices_tab import voices_panel
 from tests.studios import PROMPT, TEXT, TURBO
 
 TOKEN = new_token()
@@ -39,7 +39,7 @@ def cloning(studio: Studio, settings: Settings) -> Cloning:
 
 def run(cloning: Cloning, given: dict[Any, Any] | None = None) -> Iterator[dict[Any, Any]]:
     filled = {
-        cloning.voice.source: words.EXAMPLE,
+        cloning.voice.source: strings.EXAMPLE,
         cloning.voice.example: examples()[0].name,
         cloning.preview.text: TEXT,
         cloning.preview.model: TURBO,
@@ -71,7 +71,7 @@ def test_a_run_ends_when_it_is_asked_to(cloning: Cloning, studio: Studio, settin
     next(news)
     cloning.stop(VISIT)
     [updates] = news
-    assert words.STOPPED in updates[cloning.run.progress]
+    assert strings.STOPPED in updates[cloning.run.progress]
     assert studio.voices(Owners(settings).of(TOKEN, VISIT.headers.items())) == []
     cloning.stop(VISIT)  # nothing runs any more
 
@@ -97,7 +97,7 @@ def test_a_transcript_that_is_known_to_fail_is_refused_at_its_field_at_once(clon
     assert updates[cloning.run.progress] == ""
     given[cloning.closer.text] = PROMPT
     news = run(cloning, given)
-    assert words.STARTING in next(news)[cloning.run.progress]
+    assert strings.STARTING in next(news)[cloning.run.progress]
     news.close()
 
 

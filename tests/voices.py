@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from clone.errors import VoiceError
-from clone.library import Library, Voice
-from clone.settings import Settings
-from clone.store import Store
+from clone.core.errors import VoiceError
+from clone.core.settings import Settings
+from clone.storage.files import Store
+from clone.storage.voices import Library, Voice
 
 START = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 FILES = {"reference.mp3": b"reference sound", "preview.mp3": b"preview", "profile.npz": b"numbers"}

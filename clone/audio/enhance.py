@@ -8,9 +8,9 @@ import numpy as np
 from scipy.signal import lfilter
 
 from clone.audio.quality import frame_power
-from clone.audio.read import resample
-from clone.errors import AudioError
-from clone.jobs import Stop
+from clone.audio.reader import resample
+from clone.core.errors import AudioError
+from clone.core.jobs import Stop
 
 TARGET_LUFS = -23.0
 """Programme loudness. Source: EBU R 128 (2020), recommendation h; speech reaches it without a limiter."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from clone.errors import AudioError
+from clone.core.errors import AudioError
 
 Severity = Literal["refuse", "warn", "info", "ok"]
 

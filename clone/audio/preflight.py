@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from clone import contract
 from clone.audio import quality
 from clone.audio.enhance import (
     LOUDNESS_BLOCK_S,
@@ -21,9 +20,10 @@ from clone.audio.enhance import (
     true_peak_dbtp,
 )
 from clone.audio.finding import Finding, Report
-from clone.audio.read import MAX_KEPT_S, Recording
+from clone.audio.reader import MAX_KEPT_S, Recording
 from clone.audio.turns import SAME_SPEAKER, Turns
-from clone.errors import AudioError, PromptError
+from clone.contract import cloning
+from clone.core.errors import AudioError, PromptError
 
 SILENCE_PEAK_DBFS = -60.0
 """A recording whose loudest sample is below this, a thousandth of full scale, is silent."""
@@ -125,8 +125,8 @@ def check_prompt(recording: Recording, prompt_text: str, speech_spans: Spans) ->
         PromptError: ``prompt_too_long`` (s), ``prompt_no_letter``, ``prompt_no_punctuation``,
             ``prompt_silent`` (peak in dBFS), ``prompt_no_speech`` (s); each at the field it is about.
     """
-    contract.check_prompt_duration(recording.duration_s)
-    contract.check_prompt_text(prompt_text)
+    cloning.check_prompt_duration(recording.duration_s)
+    cloning.check_prompt_text(prompt_text)
     for finding in (_level(recording.samples), _speech(speech_s(speech_spans), PROMPT_SPEECH_MIN_S)):
         if finding.severity == "refuse":
             raise PromptError(
@@ -171,16 +171,16 @@ def _limit(check_limit: Callable[[], None], passed: Finding) -> Finding:
 
 
 def _duration(duration_s: float) -> Finding:
-    limit = f"{contract.REFERENCE_MIN_S:.0f}–{contract.REFERENCE_MAX_S:.0f} s"
-    message = f"The recording is {contract.clock(duration_s)} min long."
+    limit = f"{cloning.REFERENCE_MIN_S:.0f}–{cloning.REFERENCE_MAX_S:.0f} s"
+    message = f"The recording is {cloning.clock(duration_s)} min long."
     passed = Finding("duration", "ok", round(duration_s, 2), limit, message)
-    return _limit(lambda: contract.check_duration(duration_s), passed)
+    return _limit(lambda: cloning.check_duration(duration_s), passed)
 
 
 def _size(n_bytes: int) -> Finding:
     message = f"The file to clone from is {n_bytes / 1e6:.1f} MB."
-    passed = Finding("size", "ok", n_bytes, contract.REFERENCE_MAX_BYTES, message)
-    return _limit(lambda: contract.check_size(n_bytes), passed)
+    passed = Finding("size", "ok", n_bytes, cloning.REFERENCE_MAX_BYTES, message)
+    return _limit(lambda: cloning.check_size(n_bytes), passed)
 
 
 def _level(samples: np.ndarray) -> Finding:
@@ -347,9 +347,9 @@ def _speakers(who: Turns, alone: tuple[float, float] | None) -> Finding:
     alike = round(who.alike, 2)
     heard = f"More than one voice is heard, alike by {alike:.2f} only: several people, or one whose sound changes."
     advice = (
-        f"One is heard alone from {contract.clock(alone[0])} to {contract.clock(alone[1])}: clone from that part."
+        f"One is heard alone from {cloning.clock(alone[0])} to {cloning.clock(alone[1])}: clone from that part."
         if alone
-        else f"Whose is wanted? None is alone for {contract.REFERENCE_MIN_S:.0f} s, and a clone of several people is "
+        else f"Whose is wanted? None is alone for {cloning.REFERENCE_MIN_S:.0f} s, and a clone of several people is "
         "like nobody. Give a recording in which that person speaks alone."
     )
     return _judged(who.n_persons < 2, ("speakers", alike, SAME_SPEAKER), ("One person speaks.", heard), advice)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy import signal
 
-from clone.audio.read import resample
+from clone.audio.reader import resample
 
 Spans = Sequence[tuple[float, float]]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from clone import __version__
-from clone.settings import LOCAL
+from clone.core.settings import LOCAL
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """The word for AI-generated media that programs look for. Source: IPTC NewsCodes, Digital Source Type."""

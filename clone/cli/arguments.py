@@ -7,7 +7,7 @@ import sys
 from typing import Any, NoReturn
 
 from clone.cli.terminal import fail
-from clone.t2a import LANGUAGES, PITCH_MAX, PITCH_MIN, SPEED_MAX, SPEED_MIN, VOLUME_MAX
+from clone.contract.speech import LANGUAGES, PITCH_MAX, PITCH_MIN, SPEED_MAX, SPEED_MIN, VOLUME_MAX
 
 PIPE = "-"
 WRITABLE = (".mp3", ".wav", ".flac")

@@ -11,23 +11,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from clone.audio.read import read
-from clone.audio.stretch import Stretch
+from clone.audio.reader import read
+from clone.audio.segment import Stretch
 from clone.cli import pipes
 from clone.cli.arguments import PIPE
-from clone.cli.choosing import owner, voice_id
-from clone.cli.following import result
-from clone.cli.speaking import speak
+from clone.cli.owner import owner, voice_id
+from clone.cli.progress import result
+from clone.cli.speak import speak
 from clone.cli.terminal import Progress, print_json, print_table, someone_is_there, sure
-from clone.contract import CloneOptions, parse
-from clone.errors import Refused, TimbreError
-from clone.journal import Entry
-from clone.likeness import UNMEASURED, told
-from clone.orders import LOCAL_OWNER
-from clone.settings import NOVITA, Settings
-from clone.studio import Cloned, CloneOrder, Examination, Spoken, Studio, Voice
-from clone.t2a import check_language
-from clone.voice import check_name
+from clone.contract.cloning import CloneOptions, parse
+from clone.contract.orders import LOCAL_OWNER
+from clone.contract.speech import check_language
+from clone.core.errors import Refused, TimbreError
+from clone.core.likeness import UNMEASURED, told
+from clone.core.settings import NOVITA, Settings
+from clone.storage.journal import Entry
+from clone.storage.voice import check_name
+from clone.studio.facade import Cloned, CloneOrder, Examination, Spoken, Studio, Voice
 
 FINDING = ("code", "severity", "measured", "limit", "advice")
 OF_A_VOICE = ("voice_id", "name", "backend", "model", *UNMEASURED, "permanent")

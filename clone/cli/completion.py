@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clone.cli.arguments import VOICES, parser
-from clone.contract import MODELS
-from clone.library import Library
-from clone.orders import LOCAL_OWNER
-from clone.settings import Settings
-from clone.store import Store
-from clone.voice import sayable
+from clone.contract.cloning import MODELS
+from clone.contract.orders import LOCAL_OWNER
+from clone.core.settings import Settings
+from clone.storage.files import Store
+from clone.storage.voice import sayable
+from clone.storage.voices import Library
 
 FILES, MODEL, NOTHING = "files", "models", "nothing"
 _KINDS = {"FILE": FILES, "VOICE": VOICES, "MODEL": MODEL}

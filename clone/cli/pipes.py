@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from clone.audio.encode import Encoder, wav_header
-from clone.audio.read import MAX_INTAKE_BYTES
+from clone.audio.encoder import Encoder, wav_header
+from clone.audio.reader import MAX_INTAKE_BYTES
 from clone.audio.tags import Provenance
 from clone.cli.arguments import PIPE, WRITABLE
-from clone.errors import TimbreError
-from clone.studio import Passage
-from clone.t2a import AudioSetting
+from clone.contract.speech import AudioSetting
+from clone.core.errors import TimbreError
+from clone.studio.facade import Passage
 
 MAX_TEXT_BYTES = 16_000_000
 """Far more than any text that is spoken, and read so that its length can be told; what never ends, ends here."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from clone.errors import TimbreError
+from clone.core.errors import TimbreError
 
 BAR_COLUMNS = 20
 FALLBACK_COLUMNS = 80

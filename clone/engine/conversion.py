@@ -15,7 +15,7 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import gaussian_filter1d
 
-from clone.engine.recognizer import FRAME_S
+from clone.engine.asr import FRAME_S
 
 SAMPLE_RATE = 24_000
 N_FFT, N_HOP = 1536, 120

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from clone.errors import CancelledError
-from clone.jobs import Stop
+from clone.core.errors import CancelledError
+from clone.core.jobs import Stop
 
 N_THREADS = 2
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import librosa
 import numpy as np
 
+from clone.core.jobs import Stop
 from clone.engine import weights
 from clone.engine.sessions import open_session, run
-from clone.jobs import Stop
 
 SAMPLE_RATE = 16_000
 N_FFT, N_WINDOW, N_HOP, N_MELS = 512, 400, 160, 40

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from clone.errors import FetchError, WeightsError
-from clone.fetch import fetch
+from clone.core.errors import FetchError, WeightsError
+from clone.core.fetching import fetch
 
 MAX_DOWNLOAD_BYTES = 200_000_000
 DOWNLOAD_TIMEOUT_S = 600.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from clone.audio.turns import n_people
+from clone.core.likeness import Likeness
 from clone.engine import styles
 from clone.engine.speaker import halves_likeness, mean_direction
-from clone.likeness import Likeness
 
 PIECE_MIN, PIECE_MAX = 7, 12
 """Windows of a piece: 3.2 s to 5.2 s of speech. Shorter ones are as alike as chance has it, longer ones too few."""

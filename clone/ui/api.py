@@ -23,14 +23,14 @@ from typing import Any, Literal, TypeVar, cast
 import gradio as gr
 from gradio.events import api as expose
 
-from clone import contract
-from clone.errors import ApiKeyError, AudioError, BusyError, Refused, TimbreError
-from clone.likeness import UNMEASURED, told
-from clone.studio import Cloned, CloneOrder, SpeakOrder, Spoken, Voice
-from clone.t2a import AUTO, VoiceSetting, check_language
-from clone.ui import words
+from clone.contract import cloning
+from clone.contract.speech import AUTO, VoiceSetting, check_language
+from clone.core.errors import ApiKeyError, AudioError, BusyError, Refused, TimbreError
+from clone.core.likeness import UNMEASURED, told
+from clone.storage.voice import NAME_MAX_CHARS
+from clone.studio.facade import Cloned, CloneOrder, SpeakOrder, Spoken, Voice
+from clone.ui import strings
 from clone.ui.running import Desk, explain
-from clone.voice import NAME_MAX_CHARS
 
 Authorize = Callable[[str | None, str], str]
 """Says whose a call is: (Authorization header, "check", "clone" or "speak") → owner; raises a TimbreError."""
@@ -39,7 +39,7 @@ AT_ONCE = 8
 """Calls under way at once: each holds one of the threads that the page's visitors need too."""
 AT_ONCE_PER_OWNER = AT_ONCE // 2
 
-_MODEL = cast(contract.Model, words.MODEL_START)
+_MODEL = cast(cloning.Model, strings.MODEL_START)
 _TOLD = ("code", "severity", "measured", "limit", "message", "advice")
 _Result = TypeVar("_Result", Cloned, Spoken)
 
@@ -108,15 +108,15 @@ class Endpoints:
         recording: str,
         consent: bool,
         text: str = "",
-        model: contract.Model = _MODEL,
+        model: cloning.Model = _MODEL,
         name: str = "",
         start_s: float = 0.0,
         end_s: float = 0.0,
         prompt_audio: str = "",
         prompt_text: str = "",
-        accuracy: float = contract.ACCURACY_DEFAULT,
-        need_noise_reduction: bool = contract.NOISE_REDUCTION_DEFAULT,
-        need_volume_normalization: bool = contract.VOLUME_NORMALIZATION_DEFAULT,
+        accuracy: float = cloning.ACCURACY_DEFAULT,
+        need_noise_reduction: bool = cloning.NOISE_REDUCTION_DEFAULT,
+        need_volume_normalization: bool = cloning.VOLUME_NORMALIZATION_DEFAULT,
         language: str = AUTO,
     ) -> tuple[str, gr.FileData | None]:
         """Clone the voice of one person from a recording, if that person agreed to it.
@@ -156,13 +156,13 @@ class Endpoints:
             order = CloneOrder(
                 owner=owner,
                 audio=audio,
-                options=contract.parse(contract.CloneOptions, asked),
+                options=cloning.parse(cloning.CloneOptions, asked),
                 consent=consent is True,
                 prompt_audio=prompt,
-                prompt_text=_said(prompt_text, "prompt_text", contract.PROMPT_TEXT_MAX_CHARS) or None,
+                prompt_text=_said(prompt_text, "prompt_text", cloning.PROMPT_TEXT_MAX_CHARS) or None,
                 name=_said(name, "name", NAME_MAX_CHARS),
                 stretch=_part(start_s, end_s),
-                language=check_language(_said(language, "language", contract.TEXT_MAX_CHARS)),
+                language=check_language(_said(language, "language", cloning.TEXT_MAX_CHARS)),
                 as_sent=True,
             )
             cloned = _result(self._desk.studio.clone(order), Cloned)
@@ -173,7 +173,7 @@ class Endpoints:
         request: gr.Request,
         voice_id: str,
         text: str,
-        model: contract.Model = _MODEL,
+        model: cloning.Model = _MODEL,
         speed: float = 1.0,
         vol: float = 1.0,
         pitch: int = 0,
@@ -198,9 +198,9 @@ class Endpoints:
         """
         with self._call(request, "speak") as owner:
             setting = {"voice_id": voice_id, "speed": speed, "vol": vol, "pitch": pitch}
-            set_to = check_language(_said(language, "language", contract.TEXT_MAX_CHARS))
-            how = replace(contract.parse(VoiceSetting, setting).settings, language=set_to)
-            said = _said(text, "text", contract.TEXT_MAX_CHARS)
+            set_to = check_language(_said(language, "language", cloning.TEXT_MAX_CHARS))
+            how = replace(cloning.parse(VoiceSetting, setting).settings, language=set_to)
+            said = _said(text, "text", cloning.TEXT_MAX_CHARS)
             kind = format or "mp3"
             if kind not in ("mp3", "wav"):
                 raise Refused("The format is neither mp3 nor wav.", code="invalid", field="format", limit="mp3, wav")

@@ -9,8 +9,8 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from clone.audio.picture import Picture
-from clone.ui import words
+from clone.audio.waveform import Picture
+from clone.ui import strings
 
 _HEIGHT = 100
 
@@ -26,7 +26,7 @@ def recording(picture: Picture, stretch: tuple[float, float] | None) -> str:
         *(_mark("tb-speech", span, picture.duration_s) for span in picture.speech),
         *(_mark("tb-clipped", span, picture.duration_s) for span in picture.clipped),
     ]
-    said = words.picture(picture.duration_s, len(picture.speech), len(picture.clipped))
+    said = strings.picture(picture.duration_s, len(picture.speech), len(picture.clipped))
     return (
         f'<figure class="tb-picture" data-duration="{picture.duration_s:.2f}">'
         f'<div class="tb-wave" role="img" aria-label="{escape(said, quote=True)}">{"".join(marks)}{_wave(picture)}'
@@ -57,13 +57,13 @@ def _stretch(stretch: tuple[float, float] | None, duration_s: float) -> str:
 
 
 def _axis(duration_s: float) -> str:
-    return "".join(f"<span>{words.clock(duration_s * i / 4)}</span>" for i in range(5))
+    return "".join(f"<span>{strings.clock(duration_s * i / 4)}</span>" for i in range(5))
 
 
 def _legend(clipped: bool, stretch: bool) -> str:
     """Return the legend; page.js says of the mark whether it is the best part, or the one that is cloned."""
     kinds = ["speech", *(["clipped"] if clipped else []), *(["best"] if stretch else []), "stretch"]
-    return "".join(f'<span class="tb-key tb-key-{kind}">{escape(words.LEGEND[kind])}</span>' for kind in kinds)
+    return "".join(f'<span class="tb-key tb-key-{kind}">{escape(strings.LEGEND[kind])}</span>' for kind in kinds)
 
 
 def _png(levels: np.ndarray) -> str:

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 
 from starlette.responses import JSONResponse, RedirectResponse
 
-from clone.ui import words
-from clone.ui.cache import App, Receive, Scope, Send
+from clone.ui import strings
+from clone.ui.asgi_cache import App, Receive, Scope, Send
 from clone.ui.visitors import COOKIE_LIFETIME, COOKIE_PATH, Owners
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Door:
             headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
             given = _secret(scope)
             if self._owners.is_foreign(headers):
-                app = JSONResponse({"detail": words.FOREIGN}, 403)
+                app = JSONResponse({"detail": strings.FOREIGN}, 403)
             elif given and self._owners.is_direct(headers):
                 app = self._let_in(given)
         await app(scope, receive, send)

@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from clone import contract
-from clone.ui import words
+from clone.contract import cloning
+from clone.ui import strings
 from clone.ui.theme import wave
 
 
@@ -38,9 +38,9 @@ def player(elem_id: str, label: str, visible: bool = True, autoplay: bool = Fals
 
 def model_choice(elem_id: str) -> gr.Dropdown:
     """Build the choice among the contract's models, the best first."""
-    by_tier = sorted(contract.MODELS, key=lambda name: contract.tier(name) != "hd")
-    choices = [(f"{name} · {words.MODEL_LABELS[contract.tier(name)]}", name) for name in by_tier]
-    start, label, hint = words.MODEL_START, words.MODEL, words.MODEL_HINT
+    by_tier = sorted(cloning.MODELS, key=lambda name: cloning.tier(name) != "hd")
+    choices = [(f"{name} · {strings.MODEL_LABELS[cloning.tier(name)]}", name) for name in by_tier]
+    start, label, hint = strings.MODEL_START, strings.MODEL, strings.MODEL_HINT
     return gr.Dropdown(choices, value=start, label=label, info=hint, elem_id=elem_id, elem_classes="tb-inline")
 
 

@@ -19,11 +19,10 @@ from gradio.state_holder import SessionState
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
-from clone import workspace
-from clone.errors import BusyError, DiskFull, disk_full
-from clone.store import make_private_folder
-from clone.ui import words
-from clone.workspace import presence
+from clone.core import workspace
+from clone.core.errors import BusyError, DiskFull, disk_full
+from clone.core.workspace import make_private_folder, presence
+from clone.ui import strings
 
 KEPT_FOR_S = 3600
 """Age after which a file of a visit is removed even though the visitor is still there."""
@@ -178,7 +177,7 @@ def drop_half_uploads() -> None:
 
 
 def refuse_downloads() -> None:
-    """Keep Gradio from fetching what somebody names as the path of an upload; links are for clone/fetch.py alone.
+    """Keep Gradio from fetching what somebody names as the path of an upload; links are for core.fetching alone.
 
     Gradio would do so for any input of any event, before a handler is asked, and without a limit of bytes.
     """
@@ -199,7 +198,7 @@ def forget_inputs() -> None:
 
     def check_number(_: gr.Blocks, event: Any, inputs: list[Any]) -> None:
         if len(inputs) < len(event.inputs):
-            raise gr.Error(words.OLD_PAGE, print_exception=False)
+            raise gr.Error(strings.OLD_PAGE, print_exception=False)
 
     SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
     gr.Blocks.validate_inputs = check_number  # type: ignore[method-assign, assignment]

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from clone import contract
-from clone.errors import AudioError, ConsentError, PromptError, TimbreError
-from clone.settings import LOCAL
-from clone.studio import CloneOrder
-from clone.t2a import check_language
-from clone.ui import words
+from clone.contract import cloning
+from clone.contract.speech import check_language
+from clone.core.errors import AudioError, ConsentError, PromptError, TimbreError
+from clone.core.settings import LOCAL
+from clone.storage.voice import NAME_MAX_CHARS
+from clone.studio.facade import CloneOrder
+from clone.ui import strings
 from clone.ui.examples import example
-from clone.voice import NAME_MAX_CHARS
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Given:
 
     def audio(self) -> Path | str | None:
         """Return the file or the URL to clone from; None when there is none yet."""
-        if self.source == words.LINK:
+        if self.source == strings.LINK:
             return (self.link or "").strip() or None
-        if self.source == words.EXAMPLE:
+        if self.source == strings.EXAMPLE:
             chosen = example(self.example)
             return chosen.path if chosen else None
-        path = self.recorded if self.source == words.RECORD else self.uploaded
+        path = self.recorded if self.source == strings.RECORD else self.uploaded
         return Path(path) if path else None
 
     def check(self) -> Path | str:
@@ -45,21 +45,21 @@ class Given:
         """
         audio = self.audio()
         if audio is None:
-            message, advice = words.NO_RECORDING.get(self.source, words.NO_RECORDING[words.UPLOAD])
+            message, advice = strings.NO_RECORDING.get(self.source, strings.NO_RECORDING[strings.UPLOAD])
             raise AudioError(message, code="no_recording", field="audio", advice=advice)
         return _still_there(audio)
 
     def name(self) -> str:
         """Return what to call the voice."""
         audio = self.audio()
-        if self.source == words.EXAMPLE:
-            return self.example or words.UNNAMED
-        if self.source == words.RECORD or audio is None:
-            return words.RECORDING
+        if self.source == strings.EXAMPLE:
+            return self.example or strings.UNNAMED
+        if self.source == strings.RECORD or audio is None:
+            return strings.RECORDING
         if isinstance(audio, str):
             place = urlsplit(audio)
             audio = Path(unquote(place.path).rpartition("/")[2] or place.netloc)
-        return " ".join(audio.stem.replace("_", " ").split())[:NAME_MAX_CHARS] or words.UNNAMED
+        return " ".join(audio.stem.replace("_", " ").split())[:NAME_MAX_CHARS] or strings.UNNAMED
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Form:
         Raises:
             Refused: by the contract.
         """
-        options = contract.parse(
-            contract.CloneOptions,
+        options = cloning.parse(
+            cloning.CloneOptions,
             {
                 "text": self.preview,
                 "model": self.model if self.preview else None,
@@ -139,18 +139,18 @@ class Form:
         )
 
     def _check_prompt(self) -> None:
-        if contract.check_prompt_pair(bool(self.prompt_audio), self.prompt_text):
-            contract.check_prompt_text(self.prompt_text or "")
+        if cloning.check_prompt_pair(bool(self.prompt_audio), self.prompt_text):
+            cloning.check_prompt_text(self.prompt_text or "")
             _still_there(Path(self.prompt_audio or ""), PromptError, "prompt_audio")
 
     def _check_preview(self) -> None:
         if self.preview:
-            contract.check_text(self.preview)
-            contract.check_model(self.model or "")
+            cloning.check_text(self.preview)
+            cloning.check_model(self.model or "")
 
     def _check_consent(self) -> None:
         if self.consent is not True:
-            raise ConsentError(words.NO_CONSENT, code="no_consent", field="consent", advice=words.NO_CONSENT_ADVICE)
+            raise ConsentError(strings.NO_CONSENT, code="no_consent", field="consent", advice=strings.NO_CONSENT_ADVICE)
 
 
 def part(chosen: bool, start_s: float | None, length_s: float | None) -> tuple[float, float] | None:
@@ -163,13 +163,13 @@ def part(chosen: bool, start_s: float | None, length_s: float | None) -> tuple[f
         return None
     numbers = [each for each in (start_s, length_s) if isinstance(each, int | float) and math.isfinite(each)]
     if len(numbers) < 2:
-        raise AudioError(words.NO_PART[0], code="bad_stretch", field="audio", advice=words.NO_PART[1])
+        raise AudioError(strings.NO_PART[0], code="bad_stretch", field="audio", advice=strings.NO_PART[1])
     return numbers[0], numbers[0] + numbers[1]
 
 
 def _still_there(audio: Path | str, error: type[TimbreError] = AudioError, field: str = "audio") -> Path | str:
     if isinstance(audio, Path) and not audio.is_file():
-        raise error(words.RECORDING_GONE, code="recording_gone", field=field, advice=words.RECORDING_GONE_ADVICE)
+        raise error(strings.RECORDING_GONE, code="recording_gone", field=field, advice=strings.RECORDING_GONE_ADVICE)
     return audio
 
 

@@ -15,18 +15,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
-from clone.errors import BusyError, TimbreError
-from clone.ui.bodies import (
-    JSON_MAX_BYTES,
-    UPLOAD_MAX_BYTES,
-    Gone,
-    Reader,
-    again,
-    check_json,
-    check_size,
-    too_much,
-)
-from clone.ui.cache import App, Message, Receive, Scope, Send
+from clone.core.errors import BusyError, TimbreError
+from clone.ui.asgi_cache import App, Message, Receive, Scope, Send
+from clone.ui.bodies import JSON_MAX_BYTES, UPLOAD_MAX_BYTES, Gone, Reader, again, check_json, check_size, too_much
 from clone.ui.files import FILE_MIN_BYTES, MEDIA, UPLOAD_MAX_FILES, UPLOADS_BYTES, Room
 
 FILE = "/gradio_api/file="

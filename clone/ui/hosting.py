@@ -8,10 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from clone import contract
-from clone.errors import TimbreError
-from clone.settings import BACKENDS, LOCAL, NOVITA
-from clone.ui import fields, parts, words
+from clone.contract import cloning
+from clone.core.errors import TimbreError
+from clone.core.settings import BACKENDS, LOCAL, NOVITA
+from clone.ui import fields, parts, strings
 from clone.ui.running import Desk
 
 BACKEND_KEY = "timbre-backend"
@@ -31,13 +31,13 @@ class BackendPanel:
 
 def backend_panel() -> BackendPanel:
     """Build: this machine or the hosted service; for that one the key, and what it does with the recording."""
-    choices = list(zip(words.BACKENDS, BACKENDS, strict=True))
-    backend = gr.Radio(choices, value=LOCAL, label=words.BACKEND, info=words.BACKEND_HINT, elem_id="backend")
+    choices = list(zip(strings.BACKENDS, BACKENDS, strict=True))
+    backend = gr.Radio(choices, value=LOCAL, label=strings.BACKEND, info=strings.BACKEND_HINT, elem_id="backend")
     with gr.Column(visible=False, elem_id="hosted", elem_classes="tb-inner") as drawer:
         # It is sent along with a click and stored nowhere: not in the page, not in the browser, not here.
         key = gr.Textbox(
-            label=words.KEY,
-            info=words.KEY_HINT,
+            label=strings.KEY,
+            info=strings.KEY_HINT,
             type="password",
             max_lines=1,
             html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
@@ -69,7 +69,7 @@ class Hosting:
     def chosen(self, backend: str, source: str, text: str | None, model: str | None) -> Updates:
         """Show what belongs to a backend: who receives the recording, how, and what it may cost."""
         hosted = backend == NOVITA
-        receiver = words.RECEIVER_HOSTED if hosted else words.RECEIVER
+        receiver = strings.RECEIVER_HOSTED if hosted else strings.RECEIVER
         return {
             self.panel.drawer: gr.update(visible=hosted),
             self._consent: gr.update(info=receiver),
@@ -82,17 +82,17 @@ class Hosting:
 
     def _told(self, source: str, text: str | None, model: str | None) -> str:
         calls = self._desk.studio.calls
-        way = calls.publisher.way(is_url=source == words.LINK)
+        way = calls.publisher.way(is_url=source == strings.LINK)
         try:
-            options = contract.parse(
-                contract.CloneOptions, {"text": text if text and text.strip() else None, "model": model}
+            options = cloning.parse(
+                cloning.CloneOptions, {"text": text if text and text.strip() else None, "model": model}
             )
             cost = calls.clone_cost(options)
         except TimbreError:
-            cost = words.COST_UNKNOWN
+            cost = strings.COST_UNKNOWN
         said = f'<p class="tb-said tb-facts" id="cost">{escape(cost)}</p>'
         return said + (
             f'<p class="tb-said tb-facts" id="way">{escape(way)}</p>'
             if way
-            else parts.note("warn", words.NO_WAY, words.WAYS)
+            else parts.note("warn", strings.NO_WAY, strings.WAYS)
         )

@@ -9,10 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from clone.contract import SPEECH_TASK_MAX_CHARS
-from clone.studio import Studio
-from clone.t2a import AUTO, LANGUAGES, check_language
-from clone.ui import parts, words
+from clone.contract.cloning import SPEECH_TASK_MAX_CHARS
+from clone.contract.speech import AUTO, LANGUAGES, check_language
+from clone.studio.facade import Studio
+from clone.ui import parts, strings
 
 REFUSALS = {"text_language", "language_missing"}
 """What is said in the line beneath a text while it is written, and would only be repeated elsewhere."""
@@ -28,8 +28,8 @@ class LanguagePanel:
 
 def language_panel(elem_id: str, said: gr.HTML) -> LanguagePanel:
     """Build the choice; ``said`` is the line beneath the text that says which language it is."""
-    choices = [(words.LANGUAGE_DETECT, AUTO), *((name, code) for code, name in LANGUAGES.items())]
-    choice = gr.Dropdown(choices, value=AUTO, label=words.LANGUAGE, elem_id=elem_id, elem_classes="tb-inline")
+    choices = [(strings.LANGUAGE_DETECT, AUTO), *((name, code) for code, name in LANGUAGES.items())]
+    choice = gr.Dropdown(choices, value=AUTO, label=strings.LANGUAGE, elem_id=elem_id, elem_classes="tb-inline")
     return LanguagePanel(choice, said)
 
 
@@ -54,6 +54,6 @@ def said(studio: Studio, text: str | None, chosen: str | None) -> str:
     told = studio.language_of(text, language)
     if told.refusal is not None:
         return parts.note("warn", told.refusal.message, told.refusal.advice)
-    line = (words.LANGUAGE_SET if language else words.LANGUAGE_TOLD).format(told.name)
-    line += "" if told.code == "en" else f" {words.LANGUAGE_HD}"
+    line = (strings.LANGUAGE_SET if language else strings.LANGUAGE_TOLD).format(told.name)
+    line += "" if told.code == "en" else f" {strings.LANGUAGE_HD}"
     return f'<p class="tb-said tb-facts">{escape(line)}</p>'

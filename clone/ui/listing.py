@@ -8,30 +8,31 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from html import escape
 
-from clone.settings import NOVITA
-from clone.ui import words
-from clone.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, Voice
+from clone.core.settings import NOVITA
+from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, Voice
+from clone.ui import strings
 
 _FILES = ("preview", "reference")
 _NONE_YET = (
-    f'<div class="tb-none-yet"><p class="tb-empty">{escape(words.VOICES_EMPTY)}</p>'
-    f'<p><a class="tb-button" href="#clone">{words.CLONE_ONE}</a></p></div>'
+    f'<div class="tb-none-yet"><p class="tb-empty">{escape(strings.VOICES_EMPTY)}</p>'
+    f'<p><a class="tb-button" href="#clone">{strings.CLONE_ONE}</a></p></div>'
 )
 
 
 def frame() -> str:
     """Return what stands around the rows, and, as templates, what a row gets once it is seen."""
-    sorts = "".join(f'<option value="{key}">{escape(name)}</option>' for key, name in words.SORTS.items())
-    phrases = " ".join(f'data-{key}="{escape(phrase, quote=True)}"' for key, phrase in words.LISTED.items())
+    sorts = "".join(f'<option value="{key}">{escape(name)}</option>' for key, name in strings.SORTS.items())
+    phrases = " ".join(f'data-{key}="{escape(phrase, quote=True)}"' for key, phrase in strings.LISTED.items())
     return (
         f'<div class="tb-finder" {phrases} hidden>'
-        f'<label><span>{words.SEARCH}</span><input type="search" id="voices-search" autocomplete="off"></label>'
-        f'<label><span>{words.SORT}</span><select id="voices-sort">{sorts}</select></label>'
+        f'<label><span>{strings.SEARCH}</span><input type="search" id="voices-search" autocomplete="off"></label>'
+        f'<label><span>{strings.SORT}</span><select id="voices-sort">{sorts}</select></label>'
         '<p class="tb-found" role="status"></p></div><p class="tb-told tb-only-heard" role="status"></p>'
         '<div class="tb-list"></div>'
-        f'<button type="button" class="tb-button tb-more" data-do="more" hidden>{words.MORE}</button>'
+        f'<button type="button" class="tb-button tb-more" data-do="more" hidden>{strings.MORE}</button>'
         f'<template class="tb-none">{_NONE_YET}</template><template class="tb-dress">{_dress()}</template>'
-        f'<template class="tb-undress"><div class="tb-undo"><span></span>{_button("undo", words.UNDO)}</div></template>'
+        f'<template class="tb-undress"><div class="tb-undo"><span></span>'
+        f"{_button('undo', strings.UNDO)}</div></template>"
     )
 
 
@@ -53,22 +54,22 @@ def row(voice: Voice) -> str:
     """Return one voice: what there is to read, and in attributes what can be done with it."""
     hosted = voice.backend == NOVITA
     when = voice.created_at
-    facts = [words.HOSTED if hosted else words.HERE, voice.model or "", f"{when.day} {when:%B %Y}"]
+    facts = [strings.HOSTED if hosted else strings.HERE, voice.model or "", f"{when.day} {when:%B %Y}"]
     says = f' data-ends="{voice.expires_at.timestamp():.0f}"' if voice.expires_at else ""
     if voice.alike:
-        facts.append(words.likeness_fact(voice.alike))
+        facts.append(strings.likeness_fact(voice.alike))
         says += f' data-like="{voice.alike.rank:.3f}"'
     has = "".join(kind[0] for kind in _FILES if voice.file(kind))
     says += f' data-has="{has}"' + (" data-hosted" if hosted else "")
     note = f"<p>{escape(voice.note)}</p>" if voice.note else ""
     told = escape(" · ".join(each for each in facts if each))
-    name = escape(voice.name or words.UNNAMED)
+    name = escape(voice.name or strings.UNNAMED)
     return f"<li {_whose(voice.voice_id)}{says}><strong>{name}</strong>{note}<span>{told}</span></li>"
 
 
 def forgotten(voice: Voice, undo_s: float) -> str:
     """Return what stands in a forgotten voice's place while it can be brought back."""
-    name = escape(voice.name or words.UNNAMED)
+    name = escape(voice.name or strings.UNNAMED)
     return f'<li {_whose(voice.voice_id)} data-undo="{undo_s:.0f}"><strong>{name}</strong></li>'
 
 
@@ -77,28 +78,32 @@ def _whose(voice_id: str) -> str:
 
 
 def _dress() -> str:
-    name, note = _edit("name", words.NAME, NAME_MAX_CHARS), _edit("note", words.NOTE, NOTE_MAX_CHARS)
-    plays = _button("play-p", words.PLAY) + _button("play-r", words.PLAY_ORIGINAL)
-    keeps = _button("keep", words.KEEP_FREE) + _button("offer", words.KEEP)
+    name, note = _edit("name", strings.NAME, NAME_MAX_CHARS), _edit("note", strings.NOTE, NOTE_MAX_CHARS)
+    plays = _button("play-p", strings.PLAY) + _button("play-r", strings.PLAY_ORIGINAL)
+    keeps = _button("keep", strings.KEEP_FREE) + _button("offer", strings.KEEP)
     does = (
-        plays + _button("speak", words.SPEAK) + keeps + _button("share", words.SHARE) + _button("delete", words.FORGET)
+        plays
+        + _button("speak", strings.SPEAK)
+        + keeps
+        + _button("share", strings.SHARE)
+        + _button("delete", strings.FORGET)
     )
     return (
-        f'<div class="tb-who"><div class="tb-named">{_button("name", words.RENAME, "tb-quiet")}</div>{name}'
-        f'<div class="tb-noted">{_button("note", words.NOTE_ADD, "tb-quiet")}</div>{note}'
-        f'<div class="tb-coded"><code></code>{_button("copy", words.COPY, "tb-quiet")}</div>'
+        f'<div class="tb-who"><div class="tb-named">{_button("name", strings.RENAME, "tb-quiet")}</div>{name}'
+        f'<div class="tb-noted">{_button("note", strings.NOTE_ADD, "tb-quiet")}</div>{note}'
+        f'<div class="tb-coded"><code></code>{_button("copy", strings.COPY, "tb-quiet")}</div>'
         '<div class="tb-facts"></div><div class="tb-stays"></div></div>'
         f'<div class="tb-does">{does}</div>'
-        f'<div class="tb-pay" role="group" aria-label="{words.KEEP}" hidden><span>{escape(words.KEEP_ASK)} </span>'
-        f"{_button('pay', words.KEEP_YES)}{_button('decline', words.KEEP_NO)}</div>"
+        f'<div class="tb-pay" role="group" aria-label="{strings.KEEP}" hidden><span>{escape(strings.KEEP_ASK)} </span>'
+        f"{_button('pay', strings.KEEP_YES)}{_button('decline', strings.KEEP_NO)}</div>"
     )
 
 
 def _edit(what: str, label: str, limit: int) -> str:
     return (
         f'<form class="tb-edit" data-edit="{what}" hidden><input type="text" aria-label="{label}" maxlength="{limit}" '
-        f'autocomplete="off"><button type="submit" class="tb-button">{words.SAVE}</button>'
-        f'<button type="button" class="tb-button" data-do="close">{words.CANCEL}</button></form>'
+        f'autocomplete="off"><button type="submit" class="tb-button">{strings.SAVE}</button>'
+        f'<button type="button" class="tb-button" data-do="close">{strings.CANCEL}</button></form>'
     )
 
 

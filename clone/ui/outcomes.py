@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from clone.ui import fields, parts, words
+from clone.ui import fields, parts, strings
 
 _COMPARE_JS = """
 const [original, clone] = ['original', 'clone'].map((name) => () => element.querySelector(`audio[data-of=${name}]`));
@@ -69,19 +69,19 @@ class ResultPanel:
 def result_panel() -> ResultPanel:
     """Build: original and clone side by side and under one switch, voice_id, likeness, words; unseen until then."""
     with fields.card(visible=False, elem_id="result") as card:
-        gr.HTML(parts.heading(None, words.RESULT))
+        gr.HTML(parts.heading(None, strings.RESULT))
         with gr.Row(equal_height=True):
-            original = fields.player("original", words.ORIGINAL)
-            clone = fields.player("cloned", words.CLONED)
+            original = fields.player("original", strings.ORIGINAL)
+            clone = fields.player("cloned", strings.CLONED)
         compare = gr.HTML(js_on_load=_COMPARE_JS, elem_id="compare", elem_classes="tb-slot")
         with gr.Row():
             with gr.Column(min_width=300):
                 voice_id = gr.Textbox(
-                    label=words.VOICE_ID, max_lines=2, interactive=False, buttons=["copy"], elem_id="voice-id"
+                    label=strings.VOICE_ID, max_lines=2, interactive=False, buttons=["copy"], elem_id="voice-id"
                 )
                 with gr.Row(elem_classes="tb-next"):
-                    again = gr.Button(words.AGAIN, elem_id="again")
-                    share = gr.Button(words.SHARE, elem_id="share")
+                    again = gr.Button(strings.AGAIN, elem_id="again")
+                    share = gr.Button(strings.SHARE, elem_id="share")
                 shared = fields.slot("shared")
             with gr.Column(min_width=300):
                 facts = fields.slot("facts")

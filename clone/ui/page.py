@@ -7,12 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from clone import contract
-from clone.keys import kept_secret
-from clone.settings import Settings
-from clone.studio import Studio
-from clone.ui import api, fields, language, outcomes, panels, parts, words
-from clone.ui.cloning import Cloning
+from clone.contract import cloning
+from clone.core.settings import Settings
+from clone.core.workspace import kept_secret
+from clone.studio.facade import Studio
+from clone.ui import api, fields, language, outcomes, panels, parts, strings
+from clone.ui.clone_tab import Cloning
 from clone.ui.files import (
     VisitFiles,
     drop_half_uploads,
@@ -23,13 +23,13 @@ from clone.ui.files import (
 )
 from clone.ui.hosting import BACKEND_KEY, Hosting
 from clone.ui.pending import Pending, pending_panel
+from clone.ui.recording_check import Prompting, Sampling
 from clone.ui.running import Desk
-from clone.ui.sampling import Prompting, Sampling
 from clone.ui.sessions import QUEUE_LIMIT, keep_sessions_small
-from clone.ui.speaking import Speaking, speak_panel
+from clone.ui.speak_tab import Speaking, speak_panel
 from clone.ui.takes import Takes
 from clone.ui.visitors import STORAGE_KEY, Owners, header_pairs
-from clone.ui.voices import Voices, voices_panel
+from clone.ui.voices_tab import Voices, voices_panel
 
 # The studio has its own queue; this only bounds how many visitors are told where they stand in it.
 _RUNS_AT_ONCE = 48
@@ -42,7 +42,7 @@ _IN_BROWSER: dict[str, Any] = {"fn": None, "api_visibility": "private", "show_pr
 
 _SHOW_SOURCE_JS = (
     "(source) => "
-    + json.dumps(list(words.SOURCES))
+    + json.dumps(list(strings.SOURCES))
     + ".map((each) => ({visible: each === source, __type__: 'update'}))"
 )
 # What was refused is said no longer once it was changed, by whatever way: a paste is no input to the framework.
@@ -50,8 +50,8 @@ _UNSAID_JS = """() => ({
     ...(document.querySelector('%s .tb-refuse') ? {value: ''} : {}), __type__: 'update',
 })"""
 _MARK_JS = "(used, start, length) => { window.tbMark(used, start, length); }"
-_COUNT_LONG_JS = f"(text) => window.tbCount(text, {contract.SPEECH_TASK_MAX_CHARS})"
-_COUNT_JS = f"(text) => window.tbCount(text, {contract.TEXT_MAX_CHARS})"
+_COUNT_LONG_JS = f"(text) => window.tbCount(text, {cloning.SPEECH_TASK_MAX_CHARS})"
+_COUNT_JS = f"(text) => window.tbCount(text, {cloning.TEXT_MAX_CHARS})"
 _SAVE_LISTED_JS = "() => { window.tbSave('#voices-note'); }"
 _SAVE_JS = "() => { window.tbSave('#shared'); }"
 _SHOW_PLAYER_JS = "() => { window.tbShow('#voice-player'); }"
@@ -62,8 +62,8 @@ _TO_THE_TEXT_JS = "() => { window.tbFocus('#speak-text textarea'); }"
 # Consent is of one person: once a voice was made with it, another recording asks for it anew.
 _AGREE_JS = "(...given) => { window.tbAgree(JSON.stringify(given)); }"
 _AGREE_ANEW_JS = "(...given) => window.tbAgreeAnew(JSON.stringify(given))"
-_CANCELLING_JS = f"() => ({{value: {json.dumps(words.CANCELLING)}, __type__: 'update'}})"
-_AT_REST_JS = f"""() => [{{visible: false, value: {json.dumps(words.CANCEL)}}}, {{visible: true}}]
+_CANCELLING_JS = f"() => ({{value: {json.dumps(strings.CANCELLING)}, __type__: 'update'}})"
+_AT_REST_JS = f"""() => [{{visible: false, value: {json.dumps(strings.CANCEL)}}}, {{visible: true}}]
     .map((each) => ({{...each, __type__: "update"}}))"""
 _DRAFTS_JS = "() => window.tbDrafts('text', 'speak-text')"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
@@ -84,14 +84,14 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
     refuse_fields()
     keep_sessions_small()
     desk = Desk(studio, Owners(settings), VisitFiles(temporary_folder(settings.home)), takes)
-    with gr.Blocks(title=words.TITLE, analytics_enabled=False) as page:
+    with gr.Blocks(title=strings.TITLE, analytics_enabled=False) as page:
         api.wire(desk, authorize)  # first, while check, clone and speak are nobody's names
         secret = kept_secret(settings.home / "page_secret")  # the same after every restart
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=secret)
         backend = gr.BrowserState("", storage_key=BACKEND_KEY, secret=secret)
         gr.HTML(parts.header())
         with gr.Tabs(selected="clone", elem_id="places") as places:
-            with gr.Tab(words.PLACES["clone"], id="clone"):
+            with gr.Tab(strings.PLACES["clone"], id="clone"):
                 with gr.Row(elem_classes="tb-columns"):
                     with gr.Column(scale=7, min_width=340):
                         voice, closer = panels.voice_panel()
@@ -99,16 +99,16 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
                         preview = panels.preview_panel()
                         run = panels.run_panel()
                 result = outcomes.result_panel()
-            with gr.Tab(words.PLACES["speak"], id="speak") as speak_place:
+            with gr.Tab(strings.PLACES["speak"], id="speak") as speak_place:
                 spoken = speak_panel()
-            with gr.Tab(words.PLACES["voices"], id="voices") as voices_place, fields.card():
+            with gr.Tab(strings.PLACES["voices"], id="voices") as voices_place, fields.card():
                 left = pending_panel()
                 listed = voices_panel()
         whose = fields.slot("whose")
-        cloning = Cloning(desk, (voice, closer, preview, run), (result, listed))
-        _wire_voice(cloning, desk)
-        _wire_clone(cloning, token)
-        _wire_backend(page, Hosting(desk, run.hosting, run.consent), cloning, backend)
+        clone_tab = Cloning(desk, (voice, closer, preview, run), (result, listed))
+        _wire_voice(clone_tab, desk)
+        _wire_clone(clone_tab, token)
+        _wire_backend(page, Hosting(desk, run.hosting, run.consent), clone_tab, backend)
         speaking = Speaking(desk, spoken)
         voices = Voices(desk, listed, speaking, result)
         keeping = _wire_voices(voices, (token, run.hosting.key), places)
@@ -132,15 +132,15 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
     return page  # type: ignore[no-any-return]
 
 
-def _wire_voice(cloning: Cloning, desk: Desk) -> None:
-    voice, preview, closer = cloning.voice, cloning.preview, cloning.closer
+def _wire_voice(clone_tab: Cloning, desk: Desk) -> None:
+    voice, preview, closer = clone_tab.voice, clone_tab.preview, clone_tab.closer
     sample = voice.sample
     sampling = Sampling(desk, sample, voice.note)
     voice.source.change(js=_SHOW_SOURCE_JS, inputs=voice.source, outputs=list(voice.by_source), **_IN_BROWSER)
     preview.text.change(js=_COUNT_JS, inputs=preview.text, outputs=preview.counter, **_IN_BROWSER)
     looked_at: dict[str, Any] = {
         "fn": sampling.check,
-        "inputs": cloning.given(),
+        "inputs": clone_tab.given(),
         "outputs": sampling.outputs(),
         "api_visibility": "private",
         "show_progress": "hidden",
@@ -152,7 +152,7 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
     fetched = gr.on(
         [voice.source.change, voice.link.submit, voice.link_button.click],
         sampling.fetch,
-        cloning.given(),
+        clone_tab.given(),
         sampling.outputs(),
         api_visibility="private",
         show_progress="hidden",
@@ -168,13 +168,13 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
         voice.link.input,
         voice.example.change,
     ]
-    gr.on(another, js=_AGREE_ANEW_JS, inputs=cloning.given(), outputs=cloning.run.consent, **_IN_BROWSER)
-    voice.example.change(cloning.listen, voice.example, voice.example_player, **_QUICK)
+    gr.on(another, js=_AGREE_ANEW_JS, inputs=clone_tab.given(), outputs=clone_tab.run.consent, **_IN_BROWSER)
+    voice.example.change(clone_tab.listen, voice.example, voice.example_player, **_QUICK)
     marked = [sample.start, sample.length]
     chosen = [sample.use, *marked]
     gr.on([sample.use.change, sample.start.change, sample.length.change], js=_MARK_JS, inputs=chosen, **_IN_BROWSER)
-    sample.hear.click(sampling.hear, [*marked, *cloning.given()], [sample.player, voice.note], **_SLOW)
-    sample.compare.click(sampling.compare, [sample.needs, *chosen, *cloning.given()], sampling.compared(), **_SLOW)
+    sample.hear.click(sampling.hear, [*marked, *clone_tab.given()], [sample.player, voice.note], **_SLOW)
+    sample.compare.click(sampling.compare, [sample.needs, *chosen, *clone_tab.given()], sampling.compared(), **_SLOW)
     sample.apply.click(
         lambda needs: ("noise" in needs, "volume" in needs, gr.update(open=True)),
         sample.needs,
@@ -183,7 +183,7 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
     )
     prompting = Prompting(desk, closer.audio, closer.text, closer.note)
     taken = [closer.audio, closer.text, closer.note]
-    closer.take.click(prompting.take, [*chosen, *cloning.given()], taken, **_SLOW)
+    closer.take.click(prompting.take, [*chosen, *clone_tab.given()], taken, **_SLOW)
     closer.transcribe.click(prompting.transcribe, closer.audio, [closer.text, closer.note], **_SLOW)
     fits = [closer.audio.change, closer.text.change, preview.accuracy.change]
     gr.on(fits, js=_UNSAID_JS % "#prompt-note", outputs=closer.note, **_IN_BROWSER)
@@ -199,26 +199,26 @@ def _wire_voice(cloning: Cloning, desk: Desk) -> None:
     )
 
 
-def _wire_clone(cloning: Cloning, token: gr.BrowserState) -> None:
-    run = cloning.run
-    run.clone.click(js=_AGREE_JS, inputs=cloning.given(), **_IN_BROWSER)
+def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:
+    run = clone_tab.run
+    run.clone.click(js=_AGREE_JS, inputs=clone_tab.given(), **_IN_BROWSER)
     running = run.clone.click(
-        cloning.clone,
-        [token, *cloning.filled()],
-        cloning.outputs(),
+        clone_tab.clone,
+        [token, *clone_tab.filled()],
+        clone_tab.outputs(),
         api_visibility="private",
         show_progress="hidden",
         trigger_mode="once",
         concurrency_id="clone",
         concurrency_limit=_RUNS_AT_ONCE,
     )
-    result = cloning.result
+    result = clone_tab.result
     ended = running.then(js=_SHOW_OUTCOME_JS, **_IN_BROWSER)
-    ended.then(cloning.compare, [token, result.voice_id], [result.compare, result.said], **_QUICK)
-    shared = result.share.click(cloning.share, [token, result.voice_id], result.shared, **_SLOW)
+    ended.then(clone_tab.compare, [token, result.voice_id], [result.compare, result.said], **_QUICK)
+    shared = result.share.click(clone_tab.share, [token, result.voice_id], result.shared, **_SLOW)
     shared.then(js=_SAVE_JS, **_IN_BROWSER)
-    run.code_show.click(cloning.code, [token, *cloning.filled()], cloning.writing(), **_SLOW)
-    _wire_end(running, cloning.stop, run.cancel, run.clone)
+    run.code_show.click(clone_tab.code, [token, *clone_tab.filled()], clone_tab.writing(), **_SLOW)
+    _wire_end(running, clone_tab.stop, run.cancel, run.clone)
 
 
 def _wire_end(running: Any, stop: Any, cancel: gr.Button, start: gr.Button | None = None) -> None:
@@ -240,8 +240,8 @@ def _wire_end(running: Any, stop: Any, cancel: gr.Button, start: gr.Button | Non
     running.then(js=_AT_REST_JS, outputs=buttons, **_IN_BROWSER)
 
 
-def _wire_backend(page: gr.Blocks, hosting: Hosting, cloning: Cloning, kept: gr.BrowserState) -> None:
-    choice, preview, source = hosting.panel.backend, cloning.preview, cloning.voice.source
+def _wire_backend(page: gr.Blocks, hosting: Hosting, clone_tab: Cloning, kept: gr.BrowserState) -> None:
+    choice, preview, source = hosting.panel.backend, clone_tab.preview, clone_tab.voice.source
     page.load(hosting.recall, kept, choice, **_QUICK)
     choice.input(hosting.recall, choice, kept, **_QUICK)
     gr.on(
@@ -316,7 +316,7 @@ def _greet(desk: Desk, own_key: bool) -> Any:
     def greet(request: gr.Request) -> tuple[str, Any]:
         headers = header_pairs(request.headers)
         if desk.owners.is_owner(headers):
-            return "", gr.update(info=words.KEY_HINT + words.KEY_OWN) if own_key else gr.skip()
+            return "", gr.update(info=strings.KEY_HINT + strings.KEY_OWN) if own_key else gr.skip()
         return parts.whose() if desk.owners.is_direct(headers) else "", gr.skip()
 
     return greet

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from clone import contract
-from clone.ui import fields, parts, words
+from clone.contract import cloning
+from clone.ui import fields, parts, strings
 from clone.ui.examples import examples
 from clone.ui.hosting import BackendPanel, backend_panel
 from clone.ui.language import LanguagePanel, language_panel
-from clone.ui.sampling import SamplePanel, sample_panel
+from clone.ui.recording_check import SamplePanel, sample_panel
 
 _CHIPS_JS = """
 element.addEventListener('click', (event) => {
@@ -117,24 +117,24 @@ class RunPanel:
 def voice_panel() -> tuple[VoicePanel, CloserPanel]:
     """Build: record, upload, link or example, and what the check found; beneath it prompt clip and transcript."""
     with fields.card():
-        gr.HTML(parts.heading(1, words.VOICE, words.VOICE_ADVICE))
+        gr.HTML(parts.heading(1, strings.VOICE, strings.VOICE_ADVICE))
         source = gr.Radio(
-            list(words.SOURCES), value=words.UPLOAD, label=words.SOURCE, show_label=False, elem_id="source"
+            list(strings.SOURCES), value=strings.UPLOAD, label=strings.SOURCE, show_label=False, elem_id="source"
         )
         with gr.Column(visible=False, elem_id="by-record") as by_record:
-            recorded = fields.recorder("recorded", words.RECORD_LABEL, ["microphone"])
+            recorded = fields.recorder("recorded", strings.RECORD_LABEL, ["microphone"])
             gr.HTML(parts.script())
         with gr.Column(elem_id="by-upload") as by_upload:
-            uploaded = fields.recorder("uploaded", words.UPLOAD_LABEL, ["upload"])
+            uploaded = fields.recorder("uploaded", strings.UPLOAD_LABEL, ["upload"])
         with gr.Column(visible=False, elem_id="by-link") as by_link:
             link = gr.Textbox(
-                label=words.LINK_LABEL, info=words.LINK_HINT, placeholder=words.LINK_PLACEHOLDER, elem_id="link"
+                label=strings.LINK_LABEL, info=strings.LINK_HINT, placeholder=strings.LINK_PLACEHOLDER, elem_id="link"
             )
-            link_button = gr.Button(words.LINK_BUTTON, elem_id="link-check")
+            link_button = gr.Button(strings.LINK_BUTTON, elem_id="link-check")
         with gr.Column(visible=False, elem_id="by-example") as by_example:
             choices = [(each.label, each.name) for each in examples()]
-            example = gr.Radio(choices, label=words.EXAMPLE_LABEL, info=words.EXAMPLE_HINT, elem_id="examples")
-            example_player = fields.player("example-player", words.EXAMPLE_PLAYER, visible=False)
+            example = gr.Radio(choices, label=strings.EXAMPLE_LABEL, info=strings.EXAMPLE_HINT, elem_id="examples")
+            example_player = fields.player("example-player", strings.EXAMPLE_PLAYER, visible=False)
         note = fields.slot("voice-note")
         sample = sample_panel()
         closer = _closer_panel()
@@ -144,12 +144,12 @@ def voice_panel() -> tuple[VoicePanel, CloserPanel]:
 
 
 def _closer_panel() -> CloserPanel:
-    with gr.Accordion(words.CLOSER, open=False, elem_id="closer", elem_classes="tb-drawer") as drawer:
-        gr.HTML(f'<p class="tb-advice">{words.CLOSER_ADVICE}</p>')
-        take = gr.Button(words.PROMPT_TAKE, elem_id="prompt-take")
-        audio = fields.recorder("prompt-audio", words.PROMPT_AUDIO, ["upload", "microphone"])
-        transcribe = gr.Button(words.PROMPT_TRANSCRIBE, elem_id="prompt-transcribe")
-        text = gr.Textbox(label=words.PROMPT_TEXT, info=words.PROMPT_TEXT_HINT, lines=2, elem_id="prompt-text")
+    with gr.Accordion(strings.CLOSER, open=False, elem_id="closer", elem_classes="tb-drawer") as drawer:
+        gr.HTML(f'<p class="tb-advice">{strings.CLOSER_ADVICE}</p>')
+        take = gr.Button(strings.PROMPT_TAKE, elem_id="prompt-take")
+        audio = fields.recorder("prompt-audio", strings.PROMPT_AUDIO, ["upload", "microphone"])
+        transcribe = gr.Button(strings.PROMPT_TRANSCRIBE, elem_id="prompt-transcribe")
+        text = gr.Textbox(label=strings.PROMPT_TEXT, info=strings.PROMPT_TEXT_HINT, lines=2, elem_id="prompt-text")
         match = fields.slot("prompt-match")
         note = fields.slot("prompt-note")
     return CloserPanel(drawer, audio, text, take, transcribe, match, note)
@@ -158,32 +158,32 @@ def _closer_panel() -> CloserPanel:
 def preview_panel() -> PreviewPanel:
     """Build: text, counter, ready sentences, model; advanced settings, closed."""
     with fields.card():
-        gr.HTML(parts.heading(2, words.PREVIEW))
+        gr.HTML(parts.heading(2, strings.PREVIEW))
         text = gr.Textbox(
-            words.TEXT_START, label=words.TEXT, info=words.TEXT_HINT, lines=3, max_lines=5, elem_id="text"
+            strings.TEXT_START, label=strings.TEXT, info=strings.TEXT_HINT, lines=3, max_lines=5, elem_id="text"
         )
         with gr.Row(elem_classes="tb-under"):
             told = fields.slot("language-said")
-            counter = gr.HTML(parts.counter(len(words.TEXT_START)), elem_id="text-count")
+            counter = gr.HTML(parts.counter(len(strings.TEXT_START)), elem_id="text-count")
         gr.HTML(parts.sentences(), js_on_load=_CHIPS_JS, elem_id="sentences")
         language = language_panel("language", told)
         model = fields.model_choice("model")
         note = fields.slot("text-note")
-        with gr.Accordion(words.ADVANCED, open=False, elem_id="advanced", elem_classes="tb-drawer") as drawer:
+        with gr.Accordion(strings.ADVANCED, open=False, elem_id="advanced", elem_classes="tb-drawer") as drawer:
             accuracy = gr.Slider(
-                contract.ACCURACY_MIN,
-                contract.ACCURACY_MAX,
-                contract.ACCURACY_DEFAULT,
+                cloning.ACCURACY_MIN,
+                cloning.ACCURACY_MAX,
+                cloning.ACCURACY_DEFAULT,
                 step=0.05,
-                label=words.ACCURACY,
-                info=words.ACCURACY_HINT,
+                label=strings.ACCURACY,
+                info=strings.ACCURACY_HINT,
                 elem_id="accuracy",
             )
             noise = gr.Checkbox(
-                contract.NOISE_REDUCTION_DEFAULT, label=words.NOISE, info=words.NOISE_HINT, elem_id="noise"
+                cloning.NOISE_REDUCTION_DEFAULT, label=strings.NOISE, info=strings.NOISE_HINT, elem_id="noise"
             )
             volume = gr.Checkbox(
-                contract.VOLUME_NORMALIZATION_DEFAULT, label=words.VOLUME, info=words.VOLUME_HINT, elem_id="volume"
+                cloning.VOLUME_NORMALIZATION_DEFAULT, label=strings.VOLUME, info=strings.VOLUME_HINT, elem_id="volume"
             )
             advanced_note = fields.slot("advanced-note")
     return PreviewPanel(text, counter, model, language, note, drawer, accuracy, noise, volume, advanced_note)
@@ -192,16 +192,16 @@ def preview_panel() -> PreviewPanel:
 def run_panel() -> RunPanel:
     """Build: who clones, consent, the one primary button, progress."""
     with fields.card():
-        gr.HTML(parts.heading(3, words.CONSENT_TITLE))
+        gr.HTML(parts.heading(3, strings.CONSENT_TITLE))
         hosting = backend_panel()
         with gr.Column(elem_classes="tb-act"):
-            consent = gr.Checkbox(label=words.CONSENT, info=words.RECEIVER, elem_id="consent")
+            consent = gr.Checkbox(label=strings.CONSENT, info=strings.RECEIVER, elem_id="consent")
             consent_note = fields.slot("consent-note")
-            clone = gr.Button(words.CLONE, variant="primary", size="lg", elem_id="clone")
-            cancel = gr.Button(words.CANCEL, variant="stop", size="lg", visible=False, elem_id="cancel")
+            clone = gr.Button(strings.CLONE, variant="primary", size="lg", elem_id="clone")
+            cancel = gr.Button(strings.CANCEL, variant="stop", size="lg", visible=False, elem_id="cancel")
             progress = fields.slot("progress")
-        with gr.Accordion(words.CODE, open=False, elem_id="code-drawer", elem_classes="tb-drawer"):
-            gr.HTML(f'<p class="tb-advice">{words.CODE_ADVICE}</p>')
-            code_show = gr.Button(words.CODE_SHOW, elem_id="code-show")
+        with gr.Accordion(strings.CODE, open=False, elem_id="code-drawer", elem_classes="tb-drawer"):
+            gr.HTML(f'<p class="tb-advice">{strings.CODE_ADVICE}</p>')
+            code_show = gr.Button(strings.CODE_SHOW, elem_id="code-show")
             code = gr.HTML(js_on_load=_CODE_JS, elem_id="code", elem_classes="tb-slot")
     return RunPanel(hosting, consent, consent_note, clone, cancel, progress, code_show, code)

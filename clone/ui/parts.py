@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from html import escape
 
-from clone import contract
 from clone.audio.finding import Finding
-from clone.errors import TimbreError
-from clone.likeness import Likeness
-from clone.studio import Comparison, Examination, Match, RequestCode
-from clone.ui import charts, words
+from clone.contract import cloning
+from clone.core.errors import TimbreError
+from clone.core.likeness import Likeness
+from clone.storage.voice import Voice
+from clone.studio.facade import Comparison, Examination, Match, RequestCode
+from clone.ui import charts, strings
 from clone.ui.takes import Take, file_name
-from clone.voice import Voice
 
 _MARK = (
     '<svg class="tb-mark" viewBox="0 0 40 40" width="40" height="40" aria-hidden="true" focusable="false">'
@@ -24,12 +24,14 @@ _WORTH_SAYING = {("duration", "ok"), ("speech", "ok")}
 
 def header() -> str:
     """Return the head of the page."""
-    return f'<header class="tb-head">{_MARK}<div><h1>{words.TITLE}</h1><p>{escape(words.TAGLINE)}</p></div></header>'
+    return (
+        f'<header class="tb-head">{_MARK}<div><h1>{strings.TITLE}</h1><p>{escape(strings.TAGLINE)}</p></div></header>'
+    )
 
 
 def whose() -> str:
     """Return the line that tells a visitor how to be the owner."""
-    return f'<p class="tb-said tb-facts">{words.WHOSE}</p>'
+    return f'<p class="tb-said tb-facts">{strings.WHOSE}</p>'
 
 
 def heading(number: int | None, title: str, advice: str = "") -> str:
@@ -57,7 +59,7 @@ def refusal(error: TimbreError) -> str:
     return note("refuse", error.message, error.advice)
 
 
-def findings(found: Iterable[tuple[str, str, str, str]], ready: str = words.READY) -> str:
+def findings(found: Iterable[tuple[str, str, str, str]], ready: str = strings.READY) -> str:
     """Return what the check of a recording found: what stands against it, or that it is ready.
 
     Args:
@@ -78,15 +80,15 @@ def report(seen: Examination) -> str:
     """Return what is known of a recording: what to do about it, its picture, and every finding with its numbers."""
     found, best = seen.report.findings, seen.stretch
     refusal = seen.report.refusal()
-    predicts = words.predicts(refusal.predicts) if refusal and refusal.predicts else ""
-    why = words.stretch(best.start_s, best.end_s, best.reasons) if best else ""
+    predicts = strings.predicts(refusal.predicts) if refusal and refusal.predicts else ""
+    why = strings.stretch(best.start_s, best.end_s, best.reasons) if best else ""
     n_odd = sum(each.severity in {"warn", "refuse"} for each in found)
     no_cures = seen.complete and not seen.report.cures() and (refusal is None or refusal.is_cuttable)
     rows = "".join(_finding(each) for each in found)
-    summary = escape(words.report(len(found), n_odd, seen.complete))
+    summary = escape(strings.report(len(found), n_odd, seen.complete))
     table = f'<details class="tb-report"><summary>{summary}</summary><ul>{rows}</ul></details>'
     drawn = charts.recording(seen.picture, (best.start_s, best.end_s) if best else None)
-    facts = f"{_facts(why)}{_facts(words.cures((), is_clean=not n_odd) if no_cures else '')}"
+    facts = f"{_facts(why)}{_facts(strings.cures((), is_clean=not n_odd) if no_cures else '')}"
     return f"{_verdict(seen)}{_facts(predicts, 'tb-if-hosted')}{drawn}{facts}{table}"
 
 
@@ -94,11 +96,11 @@ def _verdict(seen: Examination) -> str:
     """Return what stands against a recording, and whether it, or a part of it, can be cloned."""
     found, refusal = seen.report.findings, seen.report.refusal()
     if refusal and refusal.is_cuttable:
-        said = note("warn", refusal.message, words.PART_INSTEAD if seen.complete else words.PART_SOUGHT)
+        said = note("warn", refusal.message, strings.PART_INSTEAD if seen.complete else strings.PART_SOUGHT)
         return said + "".join(note(e.severity, e.message, e.advice) for e in found if e.severity == "warn")
-    ready = words.READY
+    ready = strings.READY
     if seen.is_of_several:
-        ready = words.READY_PART if seen.stretch else ""
+        ready = strings.READY_PART if seen.stretch else ""
     return findings(((each.code, each.severity, each.message, each.advice) for each in found), ready)
 
 
@@ -107,12 +109,12 @@ def _facts(said: str, *more: str) -> str:
 
 
 def _finding(found: Finding) -> str:
-    label = words.FINDINGS.get(found.code, found.code)
+    label = strings.FINDINGS.get(found.code, found.code)
     advice = f" <em>{escape(found.advice)}</em>" if found.advice else ""
-    limit = words.limit(found.code, found.limit)
+    limit = strings.limit(found.code, found.limit)
     return (
         f'<li class="tb-finding tb-is-{found.severity}"><strong>{escape(label)}'
-        f'<span class="tb-only-heard">: {escape(words.SEVERITIES[found.severity])}</span></strong>'
+        f'<span class="tb-only-heard">: {escape(strings.SEVERITIES[found.severity])}</span></strong>'
         f"<span>{escape(found.message)}{advice}</span><small>{escape(limit)}</small></li>"
     )
 
@@ -125,14 +127,14 @@ def match(found: Match, accuracy: float) -> str:
     marked = "".join(
         each + ("" if word[:1] > "⺀" else " ") for each, (word, _) in zip(shown, found.words, strict=True)
     )
-    heard = f'<p class="tb-facts">{escape(words.heard(found.heard))}</p>' if found.score < 1.0 else ""
+    heard = f'<p class="tb-facts">{escape(strings.heard(found.heard))}</p>' if found.score < 1.0 else ""
     return (
         f'<div class="tb-said tb-match tb-note tb-{"ok" if enough else "warn"}" role="status">'
-        f"<p><strong>{escape(words.match(found.score, accuracy))}</strong></p><p>{marked}</p>{heard}</div>"
+        f"<p><strong>{escape(strings.match(found.score, accuracy))}</strong></p><p>{marked}</p>{heard}</div>"
     )
 
 
-def counter(n_chars: int, limit: int = contract.TEXT_MAX_CHARS) -> str:
+def counter(n_chars: int, limit: int = cloning.TEXT_MAX_CHARS) -> str:
     """Return the count of characters beneath a text; page.js says the same while somebody types."""
     over = " tb-over" if n_chars > limit else ""
     return f'<p class="tb-count{over}">{n_chars:,} of {limit:,} characters</p>'
@@ -142,19 +144,19 @@ def sentences() -> str:
     """Return the ready sentences as buttons."""
     buttons = "".join(
         f'<button type="button" class="tb-chip" data-text="{escape(text, quote=True)}">{escape(name)}</button>'
-        for name, text in words.SENTENCES.items()
+        for name, text in strings.SENTENCES.items()
     )
-    return f'<div class="tb-chips"><span>{escape(words.SENTENCES_LABEL)}</span>{buttons}</div>'
+    return f'<div class="tb-chips"><span>{escape(strings.SENTENCES_LABEL)}</span>{buttons}</div>'
 
 
 def script() -> str:
     """Return the text to read aloud."""
-    said = " ".join(f'data-{name}="{escape(text, quote=True)}"' for name, text in words.METER.items())
+    said = " ".join(f'data-{name}="{escape(text, quote=True)}"' for name, text in strings.METER.items())
     meter = (
         f'<div class="tb-meter" {said} hidden><b>0 s</b><span aria-hidden="true"><i></i></span>'
         '<p role="status"></p></div>'
     )
-    return f'<div class="tb-script"><h3>{escape(words.SCRIPT_TITLE)}</h3><p>{escape(words.SCRIPT)}</p></div>{meter}'
+    return f'<div class="tb-script"><h3>{escape(strings.SCRIPT_TITLE)}</h3><p>{escape(strings.SCRIPT)}</p></div>{meter}'
 
 
 def progress(stage: str, done: int = 0, total: int = 0, elapsed_s: float = 0.0) -> str:
@@ -172,16 +174,16 @@ def progress(stage: str, done: int = 0, total: int = 0, elapsed_s: float = 0.0) 
 
 def result(voice: Voice, replayed: bool, more: str = "") -> str:
     """Return what is to be said about a new voice: its likeness, name and model, how long it stays, and ``more``."""
-    said = [note("info", words.REPLAYED)] if replayed else []
+    said = [note("info", strings.REPLAYED)] if replayed else []
     said += [note("warn", more)] if more else []
     if voice.alike:
         said.append(gauge(voice.alike))
     elif voice.file("preview") is None and not more:
-        said.append(note("info", words.NO_PREVIEW, words.NO_PREVIEW_ADVICE))
-    facts = [expiry(voice) + ("" if voice.permanent else words.UNLESS_SPOKEN)]
+        said.append(note("info", strings.NO_PREVIEW, strings.NO_PREVIEW_ADVICE))
+    facts = [expiry(voice) + ("" if voice.permanent else strings.UNLESS_SPOKEN)]
     if voice.model:
         facts.insert(0, voice.model)
-    facts.insert(0, voice.name or words.UNNAMED)
+    facts.insert(0, voice.name or strings.UNNAMED)
     said.append(f'<p class="tb-said tb-facts">{escape(" · ".join(facts))}</p>')
     return "".join(said)
 
@@ -201,14 +203,14 @@ def compare(links: tuple[str, str], found: Comparison) -> str:
     choices = "".join(
         f'<button type="button" role="radio" aria-checked="{str(of == "clone").lower()}" data-of="{of}" '
         f'tabindex="{0 if of == "clone" else -1}">{escape(label)}</button>'
-        for of, label in (("original", words.ORIGINAL), ("clone", words.CLONED))
+        for of, label in (("original", strings.ORIGINAL), ("clone", strings.CLONED))
     )
-    play, pause = escape(words.COMPARE_PLAY), escape(words.COMPARE_PAUSE)
+    play, pause = escape(strings.COMPARE_PLAY), escape(strings.COMPARE_PAUSE)
     return (
         f'<div class="tb-said tb-compare"><button type="button" class="tb-button" data-do="play" data-play="{play}" '
         f'data-pause="{pause}">{play}</button>'
-        f'<div class="tb-switch" role="radiogroup" aria-label="{escape(words.COMPARE)}">{choices}</div>'
-        f'<span class="tb-facts">{escape(words.COMPARE_NOTE)}</span>{sounds}</div>'
+        f'<div class="tb-switch" role="radiogroup" aria-label="{escape(strings.COMPARE)}">{choices}</div>'
+        f'<span class="tb-facts">{escape(strings.COMPARE_NOTE)}</span>{sounds}</div>'
     )
 
 
@@ -221,8 +223,8 @@ def said(found: Match) -> str:
         each + ("" if word[:1] > "⺀" else " ") for each, (word, _) in zip(shown, found.words, strict=True)
     )
     return (
-        f'<div class="tb-said tb-match"><h3>{escape(words.WORDS_TITLE)}</h3>'
-        f"<p>{escape(words.words_heard(n_heard, len(found.words)))}</p><p>{marked}</p></div>"
+        f'<div class="tb-said tb-match"><h3>{escape(strings.WORDS_TITLE)}</h3>'
+        f"<p>{escape(strings.words_heard(n_heard, len(found.words)))}</p><p>{marked}</p></div>"
     )
 
 
@@ -247,11 +249,12 @@ def code(written: RequestCode) -> str:
             f'<pre tabindex="0">{escape(program)}</pre></div>'
         )
     until = written.expires_at
-    lent = f'<p class="tb-facts">{escape(words.code_link(f"{until:%H:%M}"))}</p>' if until else ""
+    lent = f'<p class="tb-facts">{escape(strings.code_link(f"{until:%H:%M}"))}</p>' if until else ""
     return (
-        f'<div class="tb-said tb-code"><div role="tablist" aria-label="{escape(words.CODE_LANGUAGES)}">{"".join(tabs)}'
+        f'<div class="tb-said tb-code"><div role="tablist" aria-label="{escape(strings.CODE_LANGUAGES)}">'
+        f"{''.join(tabs)}"
         f'</div>{"".join(shown)}<p><button type="button" class="tb-button" data-do="copy" '
-        f'data-copied="{escape(words.CODE_COPIED)}">{escape(words.CODE_COPY)}</button>'
+        f'data-copied="{escape(strings.CODE_COPIED)}">{escape(strings.CODE_COPY)}</button>'
         f'<span class="tb-facts" role="status"></span></p>{lent}</div>'
     )
 
@@ -275,20 +278,20 @@ def takes(said: Iterable[Take]) -> str:
         for each in said
     ]
     if not rows:
-        return f'<p class="tb-empty">{escape(words.TAKES_EMPTY)}</p>'
-    return f'<h3 class="tb-title">{escape(words.TAKES)}</h3><ul class="tb-voices">{"".join(rows)}</ul>'
+        return f'<p class="tb-empty">{escape(strings.TAKES_EMPTY)}</p>'
+    return f'<h3 class="tb-title">{escape(strings.TAKES)}</h3><ul class="tb-voices">{"".join(rows)}</ul>'
 
 
 def _take_facts(said: Take) -> str:
-    return escape(" · ".join(filter(None, (words.clock(said.duration_s), said.model, said.said))))
+    return escape(" · ".join(filter(None, (strings.clock(said.duration_s), said.model, said.said))))
 
 
 def _said(said: Take) -> str:
-    return f"<p><strong>{escape(said.voice or words.UNNAMED)}</strong> {escape(words.excerpt(said.text))}</p>"
+    return f"<p><strong>{escape(said.voice or strings.UNNAMED)}</strong> {escape(strings.excerpt(said.text))}</p>"
 
 
 def _player(link: str, text: str, how: str) -> str:
-    named = escape(f"{words.SPOKEN}: {words.excerpt(text)}", quote=True)
+    named = escape(f"{strings.SPOKEN}: {strings.excerpt(text)}", quote=True)
     return f'<audio controls {how} src="{escape(link, quote=True)}" aria-label="{named}"></audio>'
 
 
@@ -297,27 +300,27 @@ def _download(said: Take) -> str:
     name = file_name(kind, said.voice, said.text)
     return (
         f'<a class="tb-button" href="{escape(said.link, quote=True)}" download="{escape(name, quote=True)}">'
-        f"{escape(words.download(kind))}</a>"
+        f"{escape(strings.download(kind))}</a>"
     )
 
 
 def gauge(alike: Likeness) -> str:
     """Return the likeness as a sentence and a small bar, on which it stands between a stock voice and the person."""
-    ends = "".join(f"<span>{escape(end)}</span>" for end in words.LIKENESS_ENDS)
+    ends = "".join(f"<span>{escape(end)}</span>" for end in strings.LIKENESS_ENDS)
     below = f'<div class="tb-ends" aria-hidden="true">{ends}</div>' if alike.standing is not None else ""
     share = alike.share or 0.0
     bar = f'<div class="tb-gauge" aria-hidden="true"><div style="width:{100 * share:.1f}%"></div></div>{below}'
     return (
-        f'<div class="tb-likeness"><h3>{words.LIKENESS}</h3>{"" if alike.share is None else bar}'
-        f"<p>{escape(words.likeness(alike))}</p>"
-        f'<p class="tb-facts">{escape(words.LIKENESS_NOTE)}</p></div>'
+        f'<div class="tb-likeness"><h3>{strings.LIKENESS}</h3>{"" if alike.share is None else bar}'
+        f"<p>{escape(strings.likeness(alike))}</p>"
+        f'<p class="tb-facts">{escape(strings.LIKENESS_NOTE)}</p></div>'
     )
 
 
 def expiry(voice: Voice, now: datetime | None = None) -> str:
     """Say until when a voice stays."""
     if voice.expires_at is None:
-        return words.KEPT
+        return strings.KEPT
     left = voice.expires_at - (now or datetime.now(UTC))
     hours = max(0, round(left.total_seconds() / 3600))
-    return words.expires(hours, voice.expires_at)
+    return strings.expires(hours, voice.expires_at)

@@ -9,8 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from clone.journal import Entry
-from clone.ui import fields, listing, parts, words
+from clone.storage.journal import Entry
+from clone.ui import fields, listing, parts, strings
 from clone.ui.running import Desk, refused
 
 Updates = dict[Any, Any]
@@ -49,24 +49,24 @@ def rows(left: Iterable[Entry], names: dict[str, str]) -> str:
         names: of the voices, by voice_id.
     """
     listed = "".join(_row(entry, names) for entry in left)
-    heading = parts.heading(None, words.PENDING, words.PENDING_ADVICE)
+    heading = parts.heading(None, strings.PENDING, strings.PENDING_ADVICE)
     return f'{heading}<ul class="tb-voices">{listed}</ul>' if listed else ""
 
 
 def _row(entry: Entry, names: dict[str, str]) -> str:
-    name = (entry.voice.name if entry.voice else names.get(entry.voice_id)) or words.UNNAMED
+    name = (entry.voice.name if entry.voice else names.get(entry.voice_id)) or strings.UNNAMED
     asked = (
-        f'<label>{words.PENDING_ID} <input type="text" maxlength="200" autocomplete="off" '
+        f'<label>{strings.PENDING_ID} <input type="text" maxlength="200" autocomplete="off" '
         f'value="{escape(entry.voice_id, quote=True)}"></label> '
         if entry.voice
         else ""
     )
     return (
-        f"<li><strong>{escape(words.PENDING_OF[entry.kind].format(name))}</strong>"
-        f'<p class="tb-facts">{escape(words.PENDING_SENT.format(entry.created_at, entry.expires_at))}</p>'
+        f"<li><strong>{escape(strings.PENDING_OF[entry.kind].format(name))}</strong>"
+        f'<p class="tb-facts">{escape(strings.PENDING_SENT.format(entry.created_at, entry.expires_at))}</p>'
         f'<form class="tb-edit" data-entry="{escape(entry.entry_id, quote=True)}">{asked}'
-        f'<button type="submit" class="tb-button">{words.PENDING_KEEP}</button>'
-        f'<button type="button" class="tb-button" data-do="dismiss">{words.PENDING_DISMISS}</button></form></li>'
+        f'<button type="submit" class="tb-button">{strings.PENDING_KEEP}</button>'
+        f'<button type="button" class="tb-button" data-do="dismiss">{strings.PENDING_DISMISS}</button></form></li>'
     )
 
 
@@ -103,7 +103,7 @@ class Pending:
             calls.keep_left(entry_id, owner, voice_id)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return {self.panel.note: refused(error)}
-        return self._shown(owner, words.PENDING_KEPT)
+        return self._shown(owner, strings.PENDING_KEPT)
 
     def dismiss(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
         """Forget what did not go through."""
@@ -112,7 +112,7 @@ class Pending:
             self._desk.studio.calls.dismiss(_told(event)[0], owner)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return {self.panel.note: refused(error)}
-        return self._shown(owner, words.PENDING_DISMISSED)
+        return self._shown(owner, strings.PENDING_DISMISSED)
 
     def _shown(self, owner: str, said: str) -> Updates:
         studio = self._desk.studio

@@ -13,10 +13,10 @@ from weakref import WeakValueDictionary
 
 import gradio as gr
 
-from clone.errors import AudioError, TimbreError, disk_full
-from clone.jobs import Stage, Stop
-from clone.studio import Studio, Waiting
-from clone.ui import parts, words
+from clone.core.errors import AudioError, TimbreError, disk_full
+from clone.core.jobs import Stage, Stop
+from clone.studio.facade import Studio, Waiting
+from clone.ui import parts, strings
 from clone.ui.files import VisitFiles
 from clone.ui.takes import Takes, file_name
 from clone.ui.visitors import Owners, header_pairs
@@ -71,7 +71,7 @@ class Desk:
         """
         found = audio if isinstance(audio, Path) else self.files.known(visit, audio)
         if found is None:
-            gone = words.RECORDING_GONE, words.RECORDING_GONE_ADVICE
+            gone = strings.RECORDING_GONE, strings.RECORDING_GONE_ADVICE
             raise AudioError(gone[0], code="recording_gone", field="audio", advice=gone[1])
         return found
 
@@ -82,7 +82,7 @@ class Progress:
     def __init__(self) -> None:
         self._started_s = time.monotonic()
         self._step: Stage | Waiting | None = None
-        self._told = parts.progress(words.STARTING)
+        self._told = parts.progress(strings.STARTING)
 
     def told(self, step: Stage | Waiting | None = None) -> str:
         """Return a step as the progress to show; without one, that the run starts."""
@@ -90,7 +90,7 @@ class Progress:
             self._step = step
             elapsed_s = time.monotonic() - self._started_s
             if isinstance(step, Waiting):
-                self._told = parts.progress(words.waiting(step.position), elapsed_s=elapsed_s)
+                self._told = parts.progress(strings.waiting(step.position), elapsed_s=elapsed_s)
             else:
                 self._told = parts.progress(step.name, step.done, step.total, elapsed_s)
         return self._told
@@ -113,24 +113,24 @@ def explain(error: Exception) -> TimbreError:
         return told
     places = "".join(traceback.format_tb(error.__traceback__))
     log.error("Unexpected %s\n%s", type(error).__name__, places)
-    return TimbreError(words.UNEXPECTED, code="unexpected", advice=words.UNEXPECTED_ADVICE)
+    return TimbreError(strings.UNEXPECTED, code="unexpected", advice=strings.UNEXPECTED_ADVICE)
 
 
 def refused(error: Exception) -> str:
     """Return what to say, and where the key is entered if that is what is missing."""
     told = explain(error)
-    return parts.refusal(told) + (parts.note("info", words.KEY_WHERE) if told.field == "api_key" else "")
+    return parts.refusal(told) + (parts.note("info", strings.KEY_WHERE) if told.field == "api_key" else "")
 
 
 def share(desk: Desk, request: gr.Request, token: str, voice_id: str) -> str:
     """Make a voice's card, and return the link to it, or why there is none."""
     try:
         owner = desk.owner(token, request)
-        data, name = desk.studio.card(voice_id, owner), desk.studio.voice(voice_id, owner).name or words.UNNAMED
+        data, name = desk.studio.card(voice_id, owner), desk.studio.voice(voice_id, owner).name or strings.UNNAMED
         path = desk.files.new(request.session_hash, f"timbre-{voice_id}.html")
         path.write_bytes(data)
     except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
         return parts.refusal(explain(error))
     return parts.file_link(
-        desk.takes.lend(path, request.session_hash), file_name("html", name), words.SAVE_CARD.format(name)
+        desk.takes.lend(path, request.session_hash), file_name("html", name), strings.SAVE_CARD.format(name)
     )

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
-from clone.errors import TimbreError
-from clone.studio import FileWriter
-from clone.ui import words
+from clone.core.errors import TimbreError
+from clone.studio.facade import FileWriter
+from clone.ui import strings
 from clone.ui.files import MEDIA
 
 Scope = MutableMapping[str, Any]
@@ -65,7 +65,7 @@ class Take:
 
 def file_name(kind: str, *said: str) -> str:
     """Name a file by what is in it, in letters that every system takes."""
-    parts = (" ".join(re.findall(r"[\w'’-]+", each)) or words.UNNAMED for each in said)
+    parts = (" ".join(re.findall(r"[\w'’-]+", each)) or strings.UNNAMED for each in said)
     return f"{' - '.join(each[:_NAMED_MAX_CHARS].rstrip() for each in parts)}.{kind}"
 
 

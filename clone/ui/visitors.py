@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from clone.errors import TimbreError
-from clone.keys import kept_secret
-from clone.settings import Settings
-from clone.ui import words
+from clone.core.errors import TimbreError
+from clone.core.settings import Settings
+from clone.core.workspace import kept_secret
+from clone.ui import strings
 
 LOCAL_OWNER = "local"
 STORAGE_KEY = "timbre-visitor"
@@ -67,7 +67,7 @@ class Owners:
         if self.is_owner(headers):
             return LOCAL_OWNER
         if not is_token(token):
-            raise TimbreError(words.NO_VISITOR, code="no_visitor", advice=words.NO_VISITOR_ADVICE)
+            raise TimbreError(strings.NO_VISITOR, code="no_visitor", advice=strings.NO_VISITOR_ADVICE)
         return "visitor-" + hashlib.sha256(str(token).encode()).hexdigest()[:40]
 
     def is_owner(self, headers: Headers) -> bool:

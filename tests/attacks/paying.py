@@ -15,13 +15,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from clone.contract import CloneOptions
-from clone.errors import TimbreError
-from clone.novita import CLONE_PATH
-from clone.orders import CloneOrder, SpeakOrder
-from clone.prices import KEEP_MODEL
-from clone.settings import NOVITA, Settings
-from clone.studio import Studio
+from clone.contract.cloning import CloneOptions
+from clone.contract.orders import CloneOrder, SpeakOrder
+from clone.core.errors import TimbreError
+from clone.core.settings import NOVITA, Settings
+from clone.hosted.client import CLONE_PATH
+from clone.hosted.pricing import KEEP_MODEL
+from clone.studio.facade import Studio
 from tests.faults import FaultServer, body, saying, sending, serving
 from tests.sounds import encode, speechlike
 
@@ -31,7 +31,7 @@ WITHIN_S = 60
 Answer = Callable[[socket.socket], None]
 Work = Callable[[Studio], Iterator[Any]]
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["clone.studio", __name__])
+_FORKS.set_forkserver_preload(["clone.studio.facade", __name__])
 
 
 class Service:

@@ -10,16 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from clone.ui.files import (
-    BROKEN_OFF_S,
-    KEPT_FOR_S,
-    UPLOAD_MAX_FILES,
-    UPLOADS_BYTES,
-    NoRoom,
-    Room,
-    VisitFiles,
-    sweep,
-)
+from clone.ui.files import BROKEN_OFF_S, KEPT_FOR_S, UPLOAD_MAX_FILES, UPLOADS_BYTES, NoRoom, Room, VisitFiles, sweep
 from tests.attacks.sockets import WITHIN_S, connected, head, memory_kb, page_folder, ready, status
 from tests.running import App
 

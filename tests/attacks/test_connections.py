@@ -16,7 +16,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 
-from clone import server
+from clone.api import app
 from clone.ui import bodies, gate
 from clone.ui.gate import Gate
 from tests.attacks.sockets import WITHIN_S, answer, connected, head, status
@@ -40,7 +40,7 @@ class Small:
         while not self.server.started:
             assert time.monotonic() < end
             time.sleep(0.01)
-        server.bound(self.server)
+        app.bound(self.server)
         self.url = f"http://127.0.0.1:{self.port}"
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -76,8 +76,8 @@ def ended_while_dripping(asked: socket.socket, byte: bytes) -> bool:
 
 @pytest.fixture
 def small(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Small]:
-    monkeypatch.setattr(server, "HEAD_WITHIN_S", 0.5)
-    monkeypatch.setattr(server, "CONNECTIONS_LIMIT", 20)
+    monkeypatch.setattr(app, "HEAD_WITHIN_S", 0.5)
+    monkeypatch.setattr(app, "CONNECTIONS_LIMIT", 20)
     monkeypatch.setattr(bodies, "BODY_GRACE_S", 0.5)
     monkeypatch.setattr(bodies, "BODY_MIN_BYTES_PER_S", 1_000)
     monkeypatch.setattr(gate, "HEARTBEATS_AT_ONCE", 3)
@@ -164,5 +164,5 @@ def test_few_big_bodies_are_read_at_once_and_small_ones_pass(small: Small) -> No
 
 def test_the_real_one_bounds_its_heads_too(public: App) -> None:
     with connected(public.port, b"GET / HTTP/1.1\r\n") as asked:
-        asked.settimeout(2 * server.HEAD_WITHIN_S)
+        asked.settimeout(2 * app.HEAD_WITHIN_S)
         assert answer(asked) == b""

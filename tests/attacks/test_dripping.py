@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from clone.jobs import MAX_RUNNING_PER_OWNER
-from clone.ui import words
+from clone.core.jobs import MAX_RUNNING_PER_OWNER
+from clone.ui import strings
 from tests.attacks.sockets import ready
 from tests.pressing import Tab
 from tests.running import App
@@ -55,13 +55,13 @@ def test_a_finding_does_not_wait_for_others_links(shared: App, dripping: Drippin
     tabs = [Tab(shared.url) for _ in range(n_visitors)]
 
     def attack(tab: Tab) -> None:
-        tab.told("link-check", "click", source=words.LINK, link=dripping.url)
+        tab.told("link-check", "click", source=strings.LINK, link=dripping.url)
 
     for tab in tabs:
         threading.Thread(target=attack, args=(tab,), daemon=True).start()
     dripping.wait(n_visitors)
     visitor = Tab(shared.url)
-    said = visitor.told("uploaded", "change", source=words.UPLOAD, uploaded=visitor.upload(examples[0]))
+    said = visitor.told("uploaded", "change", source=strings.UPLOAD, uploaded=visitor.upload(examples[0]))
     assert "Nothing is clipped." in said
     assert dripping.n_open > 0
 

@@ -68,7 +68,7 @@ def listener() -> Iterator[Listener]:
 )
 @pytest.mark.parametrize("route", ["/gradio_api/file=", "/gradio_api/proxy=", "/gradio_api/file/"])
 def test_nothing_is_fetched_for_anybody(own: App, listener: Listener, route: str, spelled: str) -> None:
-    """Not even where links to this machine are allowed: they are for clone/fetch.py."""
+    """Not even where links to this machine are allowed: they are for clone/core/fetching.py."""
     for method in ("GET", "HEAD"):
         assert raw(own, method, route + spelled.format(port=listener.port)).status == 404
     assert listener.n_visits == 0

@@ -13,8 +13,8 @@ import pytest
 import requests
 from gradio.state_holder import SessionState
 
-from clone.settings import LOCAL, NOVITA
-from clone.ui import words
+from clone.core.settings import LOCAL, NOVITA
+from clone.ui import strings
 from clone.ui.examples import examples
 from clone.ui.files import forget_inputs
 from clone.ui.visitors import new_token
@@ -67,7 +67,7 @@ def fill(events: Events, inputs: list[int], filled: dict[str, Any]) -> list[Any]
 
 def ask(events: Events, kind: str, of: str, visit: str, **changes: Any) -> Answer:
     filled = {
-        "source": words.EXAMPLE,
+        "source": strings.EXAMPLE,
         "examples": examples()[0].name,
         "text": "Good morning.",
         "consent": True,
@@ -135,7 +135,7 @@ def test_a_service_that_tells_the_key_back_has_it_written_down_nowhere(
     assert holding(events.app, KEY) == []
 
 
-@pytest.mark.parametrize("changes", [{"consent": False}, {"text": ""}, {"source": words.LINK}, {"backend": LOCAL}])
+@pytest.mark.parametrize("changes", [{"consent": False}, {"text": ""}, {"source": strings.LINK}, {"backend": LOCAL}])
 def test_a_key_that_was_not_used_is_kept_nowhere(events: Events, changes: dict[str, Any]) -> None:
     visit = secrets.token_hex(8)
     ask(events, "click", "code-show", visit, **changes)

@@ -12,8 +12,8 @@ import pytest
 import requests
 from filelock import FileLock
 
-from clone.api.asking import LOOK_AGAIN_S
-from clone.database import BUSY_WITHIN_S
+from clone.api.requests import LOOK_AGAIN_S
+from clone.storage.database import BUSY_WITHIN_S
 from tests.attacks.conftest import Start
 from tests.running import App
 from tests.serving import KEYS, bearer

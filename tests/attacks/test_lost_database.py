@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from clone.library import utc_now
+from clone.storage.voices import utc_now
 from tests.attacks.conftest import Start
 from tests.running import ROOT
 from tests.serving import KEYS, bearer, owner_of

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from clone.library import Library, utc_now
-from clone.settings import Settings
-from clone.store import Store
+from clone.core.settings import Settings
+from clone.storage.files import Store
+from clone.storage.voices import Library, utc_now
 from clone.ui.visitors import Owners, new_token
 from tests.attacks.asking import JOIN, Answer, Events, Headers, proxy, send
 from tests.attacks.conftest import Start

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from clone.engine.local import LocalBackend
-from clone.errors import BusyError, DiskFull, MaybeDone, TimbreError
-from clone.novita import CLONE_PATH
-from clone.studio import Studio
+from clone.core.errors import BusyError, DiskFull, MaybeDone, TimbreError
+from clone.engine.backend import LocalBackend
+from clone.hosted.client import CLONE_PATH
+from clone.studio.facade import Studio
 from tests.attacks.paying import (
     KEY,
     OWNER,

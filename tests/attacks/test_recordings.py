@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from clone.ui import words
+from clone.ui import strings
 from tests import sounds
 from tests.attacks.sockets import WITHIN_S, ready
 from tests.pressing import Tab
@@ -71,7 +71,7 @@ def little_more(app: App, most_more_kb: int = MOST_MORE_KB) -> Iterator[None]:
 def checked(app: App, path: Path) -> str:
     """Have the page look at an uploaded recording; return everything it says."""
     tab = Tab(app.url)
-    return tab.told("uploaded", "change", source=words.UPLOAD, uploaded=tab.upload(path))
+    return tab.told("uploaded", "change", source=strings.UPLOAD, uploaded=tab.upload(path))
 
 
 def test_a_long_recording_at_a_high_rate_takes_little_memory(own: App, crafted: tuple[Path, str]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from clone.novita import CLONE_PATH
+from clone.hosted.client import CLONE_PATH
 from tests.attacks.conftest import Start
 from tests.attacks.paying import KEY, SPEECH_PATH, VOICE_ID, Service, held, paid_service
 from tests.faults import FAULTS, FaultServer

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from clone.contract import SPEECH_LIMIT_CHARS
-from clone.engine import espeak
+from clone.contract.cloning import SPEECH_LIMIT_CHARS
+from clone.engine.g2p import espeak
 from tests.running import App
 from tests.serving import KEYS, TEXT, bearer
 

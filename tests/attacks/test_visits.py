@@ -10,13 +10,10 @@ import pytest
 import requests
 from gradio.state_holder import StateHolder
 
-from clone import contract
-from clone.errors import PromptError
+from clone.contract import cloning
+from clone.core.errors import PromptError
 from clone.ui import sessions, takes
-from clone.ui.files import (
-    BROKEN_OFF_S,
-    KEPT_FOR_S,
-)
+from clone.ui.files import BROKEN_OFF_S, KEPT_FOR_S
 from clone.ui.takes import Takes
 from tests.attacks.sockets import WITHIN_S, memory_kb, ready
 from tests.running import App
@@ -102,9 +99,9 @@ def _known(known: Takes, link: str) -> bool:
 @pytest.mark.parametrize("text", ["word " * 101, "x" * 501, "字" * 501, "x" * 10_000_000])
 def test_a_transcript_has_a_length(text: str) -> None:
     with pytest.raises(PromptError, match="at most 500") as refused:
-        contract.check_prompt_text(f"{text.strip()}.")
+        cloning.check_prompt_text(f"{text.strip()}.")
     assert (refused.value.code, refused.value.field) == ("prompt_text_too_long", "prompt_text")
-    assert contract.check_prompt_text("word " * 99 + "word.").endswith("word.")
+    assert cloning.check_prompt_text("word " * 99 + "word.").endswith("word.")
 
 
 def test_it_has_one_wherever_it_is_given(own: App) -> None:

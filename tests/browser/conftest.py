@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
-from clone.audio.read import read, resample
-from clone.audio.write import wav_bytes
+from clone.audio.reader import read, resample
+from clone.audio.writer import wav_bytes
 from tests.browser.driving import CHROMIUM, FLAGS, WAIT_MS, App, Visit, Watch
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 from playwright.sync_api import ConsoleMessage, Page, Request
 
-from clone.audio.read import Recording, read
+from clone.audio.reader import Recording, read
 from tests.running import App
 
 __all__ = ["App"]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from clone import card
 from clone.audio.tags import Provenance
-from clone.audio.write import file_bytes
-from clone.likeness import Likeness
+from clone.audio.writer import file_bytes
+from clone.core.likeness import Likeness
+from clone.studio import voice_card
 from tests import sounds
 from tests.browser.driving import WAIT_MS, Watch
 from tests.browser.test_page import assert_accessible, assert_fits
@@ -40,7 +40,7 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Opened]:
         width: int = 1440, dark: bool = False, spoken: bool = True, name: str = "Ada", watched: bool = True
     ) -> Page:
         voice = make_voice(name=name, **ALIKE, settings={"text": "Hello." if spoken else None})
-        file.write_bytes(card.page(voice, reference, preview if spoken else None))
+        file.write_bytes(voice_card.page(voice, reference, preview if spoken else None))
         scheme = "dark" if dark else "light"
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, bypass_csp=False

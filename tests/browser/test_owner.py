@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from clone.ui import words
+from clone.ui import strings
 from tests.attacks.asking import Events
 from tests.browser.driving import App, Visit, go
 from tests.browser.test_page import assert_accessible_by_day_and_night
@@ -91,7 +91,7 @@ def test_the_link_makes_a_browser_the_owners(visit: Visit, house: App) -> None:
     assert_owned(page)
     expect(page.locator("#whose")).not_to_be_visible()
     choose_hosted(page)
-    expect(page.locator("#api-key")).to_contain_text(words.KEY_OWN.strip())
+    expect(page.locator("#api-key")).to_contain_text(strings.KEY_OWN.strip())
     assert "timbre_owner" not in page.evaluate("document.cookie")
     tab = page.context.new_page()
     tab.goto(house.url)  # as by a bookmark
@@ -100,10 +100,10 @@ def test_the_link_makes_a_browser_the_owners(visit: Visit, house: App) -> None:
 
 def test_by_the_bare_address_one_is_a_visitor_and_told_how_to_be_the_owner(visit: Visit, house: App) -> None:
     page = visit(of=house)
-    expect(page.locator("#whose")).to_have_text(words.WHOSE)
+    expect(page.locator("#whose")).to_have_text(strings.WHOSE)
     choose_hosted(page)
-    expect(page.locator("#api-key")).to_contain_text(words.KEY_HINT)
-    expect(page.locator("#api-key")).not_to_contain_text(words.KEY_OWN.strip())
+    expect(page.locator("#api-key")).to_contain_text(strings.KEY_HINT)
+    expect(page.locator("#api-key")).not_to_contain_text(strings.KEY_OWN.strip())
     go(page, "Voices")
     expect(page.locator("#voices")).to_contain_text("No voices yet")
     assert_accessible_by_day_and_night(page)

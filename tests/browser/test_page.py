@@ -8,9 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from clone import contract
-from clone.audio.read import read
-from clone.audio.write import wav_bytes
+from clone.audio.reader import read
+from clone.audio.writer import wav_bytes
+from clone.contract import cloning
 from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, upload
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -55,11 +55,11 @@ def test_each_message_stands_at_its_field(visit: Visit) -> None:
     expect(page.locator("#voice-note .tb-refuse")).to_be_focused()  # the first of them is where somebody begins to mend
     assert_accessible_by_day_and_night(page)
 
-    page.fill("#text textarea", "a" * (contract.TEXT_MAX_CHARS + 1))
+    page.fill("#text textarea", "a" * (cloning.TEXT_MAX_CHARS + 1))
     expect(page.locator("#text-count .tb-over")).to_be_visible()
     page.click("#clone")
     expect(page.locator("#text-note [role=alert]")).to_contain_text("Shorten it by 1 ")
-    assert len(page.input_value("#text textarea")) == contract.TEXT_MAX_CHARS + 1
+    assert len(page.input_value("#text textarea")) == cloning.TEXT_MAX_CHARS + 1
 
 
 def test_a_short_recording_is_refused_beneath_it(visit: Visit, examples: list[Path], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import av
 import pytest
 from playwright.sync_api import Page, expect
 
-from clone.audio.read import read
+from clone.audio.reader import read
 from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, heard, upload
 from tests.browser.test_page import assert_accessible, assert_accessible_by_day_and_night, assert_fits
 

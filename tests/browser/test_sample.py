@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from clone.audio.read import read, resample
-from clone.audio.write import mp3_bytes, wav_bytes
+from clone.audio.reader import read, resample
+from clone.audio.writer import mp3_bytes, wav_bytes
 from tests.browser.driving import choose_turbo, upload
 
 ADA = Path(__file__).parents[2] / "assets" / "examples" / "ada.m4a"

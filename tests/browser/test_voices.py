@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from clone.library import Library, utc_now
-from clone.likeness import Likeness
-from clone.settings import Settings
-from clone.store import Store
+from clone.core.likeness import Likeness
+from clone.core.settings import Settings
+from clone.storage.files import Store
+from clone.storage.voices import Library, utc_now
 from tests.browser.driving import App, Visit, go, heard
 from tests.browser.test_page import assert_accessible, assert_accessible_by_day_and_night, assert_fits
 from tests.voices import make_voice

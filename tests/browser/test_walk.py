@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from clone.audio.read import Recording, read
-from clone.audio.write import wav_bytes
+from clone.audio.reader import Recording, read
+from clone.audio.writer import wav_bytes
 from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, heard, upload
 from tests.browser.test_page import assert_accessible_by_day_and_night
 

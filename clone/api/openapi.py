@@ -1,0 +1,238 @@
+"""The OpenAPI document: /v3 and /healthz, every field, every status, with examples."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from clone import __version__
+from clone.api.rates import CALLS_PER_MINUTE
+from clone.contract.cloning import (
+    AUDIO_FORMATS,
+    MODELS,
+    PROMPT_LIMIT_S,
+    REFERENCE_MAX_BYTES,
+    REFERENCE_MAX_S,
+    REFERENCE_MIN_S,
+    RETENTION,
+    SPEECH_LIMIT_CHARS,
+    SPEECH_TASK_MAX_CHARS,
+    TEXT_MAX_CHARS,
+    CloneRequest,
+    CloneResponse,
+)
+from clone.contract.speech import LANGUAGES, LINK_LIFETIME, TASK_STATUSES, AsyncSpeechRequest, SpeechRequest
+
+Json = dict[str, Any]
+_HOURS = f"{RETENTION.total_seconds() / 3600:.0f}"
+_TEXT = "Hello, this is my voice."
+_BASE_RESP = {"status_code": 0, "status_msg": "success"}
+
+ERRORS: dict[int, tuple[str, str, str]] = {
+    400: (
+        "INVALID_REQUEST_BODY",
+        "Accuracy is 2; it must lie between 0 and 1.",
+        "No key (MISSING_API_KEY), a body that is not what is described here, an unknown or expired voice "
+        "(INVALID_REQUEST_BODY), a recording that can't be used (INVALID_AUDIO_FILE), a prompt that does not fit "
+        "(ILLEGAL_PROMPT).",
+    ),
+    403: ("INVALID_API_KEY", "This API key is not known here.", "The key is not known here."),
+    404: (
+        "API_NOT_FOUND",
+        "There is no such API. See /docs.",
+        "No such path or model, no such task (TASK_NOT_FOUND), or no such voice (VOICE_NOT_FOUND).",
+    ),
+    429: (
+        "RATE_LIMIT_EXCEEDED",
+        "8 jobs of yours are waiting; at most 8 may wait.",
+        "Too much at once, or too many calls in a minute.",
+    ),
+    500: ("TASK_FAILED", "Something went wrong on this side.", "It failed here; the trace id is in metadata."),
+    503: (
+        "SERVICE_NOT_AVAILABLE",
+        "16 jobs are waiting; at most 16 may wait.",
+        "The queue is full, or the library is held by another program.",
+    ),
+    507: ("TASK_FAILED", "The disk that Timbre keeps its files on is full.", "The disk is full; nothing was kept."),
+}
+
+ABOUT = f"""MiniMax Quick Voice Cloning, served by Timbre and done on this machine.
+
+A voice is temporary: use it in speech synthesis within {_HOURS} hours and it stays, otherwise it is deleted. A preview
+does not count as use.
+
+Consent: the contract has no field for it. Whoever holds the key attests, with every clone, that the person in the
+recording agreed to be cloned. The key's fingerprint and the time are kept with the voice as that attestation.
+
+At most {CALLS_PER_MINUTE} calls a minute are taken for cloning, and as many for speech, from one key; only calls that
+pass the checks of their body count. Links to audio are signed and die after
+{LINK_LIFETIME.total_seconds() / 3600:.0f} hours. Speech is in {", ".join(LANGUAGES.values())}, told from the
+text unless language_boost says which; some of them need an extra where this runs. emotion changes nothing."""
+
+
+def document(base_url: str) -> Json:
+    """Return the document of the API at an address."""
+    return {**_fixed(), "servers": [{"url": base_url}]}
+
+
+@cache
+def _fixed() -> Json:
+    models: list[type[BaseModel]] = [CloneRequest, CloneResponse, SpeechRequest, AsyncSpeechRequest]
+    pairs: Any = [(model, "validation") for model in models]
+    schemas = models_json_schema(pairs, ref_template="#/components/schemas/{model}")[1]["$defs"]
+    schemas["SpeechRequest"]["properties"]["text"]["maxLength"] = SPEECH_LIMIT_CHARS - 1
+    schemas["AsyncSpeechRequest"]["properties"]["text"]["maxLength"] = SPEECH_TASK_MAX_CHARS
+    for option in schemas["CloneRequest"]["properties"]["text"]["anyOf"]:
+        if option["type"] == "string":
+            option["maxLength"] = TEXT_MAX_CHARS
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Timbre", "version": __version__, "description": ABOUT},
+        "security": [{"key": []}],
+        "paths": {
+            "/v3/minimax-voice-cloning": {"post": _clone()},
+            "/v3/minimax-{model}": {"post": _speak()},
+            "/v3/async/minimax-{model}": {"post": _speak_later()},
+            "/v3/async/task-result": {"get": _task_result()},
+            "/v3/voices/{voice_id}": {"delete": _forget()},
+            "/healthz": {"get": _health()},
+        },
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "schemas": schemas | {"Error": _error()},
+        },
+    }
+
+
+def _clone() -> Json:
+    example = {"audio_url": "https://example.com/voice.mp3", "text": _TEXT, "model": MODELS[-1]}
+    prompt = {"prompt_audio_url": "https://example.com/prompt.mp3", "prompt_text": "Good morning."}
+    voice = {"voice_id": "voice_3f0c8f2e-2c1c-4f34-9a39-2a6f1d6c2b10"}
+    preview = voice | {"demo_audio_url": "https://timbre.example/links/speech/7d2c/speech.mp3?expires=1&signature=…"}
+    about = (
+        f"The recording is {', '.join(AUDIO_FORMATS)}, {REFERENCE_MIN_S:.0f} to {REFERENCE_MAX_S:.0f} seconds long and "
+        f"at most {REFERENCE_MAX_BYTES / 1e6:.0f} megabytes; a prompt clip is shorter than {PROMPT_LIMIT_S:.0f} "
+        "seconds. accuracy is the threshold that prompt clip and prompt text are compared with. The same request again "
+        "answers with the same voice."
+    )
+    examples = {"preview": example, "prompt": {"audio_url": example["audio_url"], "clone_prompt": prompt}}
+    answer = _json({"$ref": "#/components/schemas/CloneResponse"}, {"preview": preview, "no preview": voice})
+    return _operation(
+        "clone", "Clone a voice", about, answer, [400, 403, 429, 500, 503, 507], body=("CloneRequest", examples)
+    )
+
+
+def _speak() -> Json:
+    example = {"text": _TEXT, "voice_setting": {"voice_id": "voice_…", "speed": 1.1, "pitch": -1}}
+    link = {**example, "audio_setting": {"format": "wav", "sample_rate": 44100}, "output_format": "url"}
+    plain = {"type": "object", "required": ["audio"], "properties": {"audio": {"type": "string"}}}
+    data = {"type": "object", "required": ["audio", "status"], "properties": {"audio": {"type": "string"}}}
+    longer = {
+        "type": "object",
+        "required": ["data", "trace_id", "base_resp", "extra_info"],
+        "properties": {"data": data, "extra_info": {"type": "object"}, "base_resp": {"type": "object"}},
+    }
+    info = {"audio_length": 1840, "audio_sample_rate": 32000, "audio_format": "mp3", "usage_characters": 24}
+    newest = {"data": {"audio": "fffb…", "status": 2}, "extra_info": info, "trace_id": "…", "base_resp": _BASE_RESP}
+    answer = _json({"anyOf": [plain, longer]}, {"hex": {"audio": "fffb…"}, "of 2.8": newest})
+    stream = 'data: {"audio": "fffb…", "status": 1}\n\ndata: {"status": 2}\n\n'
+    answer["text/event-stream"] = {"schema": {"type": "string"}, "example": stream}
+    about = (
+        f"Makes the voice permanent. The text has fewer than {SPEECH_LIMIT_CHARS:,} characters. The audio is hex, or a "
+        f"link; the models {MODELS[-2]} and {MODELS[-1]} answer in a longer shape. With stream there is an event a "
+        "sentence, then one with status 2; what is streamed is hex, and no wav."
+    )
+    body = ("SpeechRequest", {"hex": example, "url": link, "stream": {**example, "stream": True}})
+    return _operation("speak", "Speak", about, answer, [400, 403, 404, 429, 500, 503, 507], body=body, given=[_model()])
+
+
+def _speak_later() -> Json:
+    example = {"text": _TEXT, "voice_setting": {"voice_id": "voice_…"}, "audio_setting": {"format": "mp3"}}
+    about = f"For texts up to {SPEECH_TASK_MAX_CHARS:,} characters. A task that a restart interrupts begins again."
+    answer = _json(_strings("task_id"), {"taken": {"task_id": "7d2c1c5e-0f0e-4f3a-8f9b-0a7a5f1c9d11"}})
+    body = ("AsyncSpeechRequest", {"mp3": example})
+    errors = [400, 403, 404, 429, 500, 503, 507]
+    return _operation("speakLater", "Speak later", about, answer, errors, body=body, given=[_model()])
+
+
+def _task_result() -> Json:
+    task = _strings("status", "reason", "task_id")
+    task["properties"]["status"]["enum"] = list(TASK_STATUSES)
+    audio = _strings("audio_url", "audio_url_ttl")
+    schema = {"type": "object", "required": ["task", "audios"]}
+    properties = {"task": task, "audios": {"type": "array", "items": audio}}
+    done = {"task_id": "7d2c", "status": "TASK_STATUS_SUCCEED", "reason": ""}
+    found = {"audio_url": "https://timbre.example/links/…", "audio_url_ttl": "86400"}
+    answer = _json({**schema, "properties": properties}, {"spoken": {"task": done, "audios": [found]}})
+    given = {"name": "task_id", "in": "query", "required": True, "schema": {"type": "string", "minLength": 1}}
+    about = "audio_url_ttl is how long links live, in seconds, as text."
+    return _operation("taskResult", "How a task stands", about, answer, [400, 403, 404, 500, 503], given=[given])
+
+
+def _forget() -> Json:
+    given = {"name": "voice_id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    about = (
+        "Its recordings are deleted at once, expired or not. One that is unknown, gone or another key's is answered "
+        "with 404. What the hosted service has of a voice stays there."
+    )
+    answer = _json(_strings("voice_id"), {"gone": {"voice_id": "voice_…"}})
+    return _operation("forget", "Forget a voice", about, answer, [400, 403, 404, 500, 503, 507], given=[given])
+
+
+def _health() -> Json:
+    schema = {"type": "object", "required": ["status", "ready"], "properties": {"ready": {"type": "boolean"}}}
+    answer = _json(schema, {"ready": {"status": "ok", "ready": True}})
+    about = "ready: the models are loaded. 503: the library can't be had just now."
+    return {**_operation("health", "Is it up?", about, answer, [500, 503, 507]), "security": []}
+
+
+def _operation(
+    name: str,
+    summary: str,
+    about: str,
+    answer: Json,
+    errors: list[int],
+    *,
+    body: tuple[str, Json] | None = None,
+    given: list[Json] | None = None,
+) -> Json:
+    responses = {"200": {"description": "Done.", "content": answer}} | {str(each): _refusal(each) for each in errors}
+    operation: Json = {"operationId": name, "summary": summary, "description": about, "responses": responses}
+    if given:
+        operation["parameters"] = given
+    if body:
+        content = _json({"$ref": f"#/components/schemas/{body[0]}"}, body[1])
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _json(schema: Json, examples: Json) -> Json:
+    named = {name: {"value": value} for name, value in examples.items()}
+    return {"application/json": {"schema": schema, "examples": named}}
+
+
+def _refusal(status: int) -> Json:
+    reason, message, about = ERRORS[status]
+    example = {"code": status, "reason": reason, "message": message, "metadata": {}}
+    refusal: Json = {"description": about, "content": _json({"$ref": "#/components/schemas/Error"}, {reason: example})}
+    if status in (429, 503):
+        refusal["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string"}}}
+    return refusal
+
+
+def _model() -> Json:
+    return {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "enum": list(MODELS)}}
+
+
+def _strings(*names: str) -> Json:
+    return {"type": "object", "required": list(names), "properties": {name: {"type": "string"} for name in names}}
+
+
+def _error() -> Json:
+    error = _strings("reason", "message")
+    error["required"] += ["code", "metadata"]
+    error["properties"] |= {"code": {"type": "integer"}, "metadata": {"type": "object"}}
+    return error

@@ -1,0 +1,123 @@
+"""Tasks spoken one after the other, beside everybody else's work; what a restart interrupts begins again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from clone.audio.encoder import Encoder, whole
+from clone.audio.tags import Provenance
+from clone.contract.orders import SpeakOrder
+from clone.contract.speech import AsyncSpeechRequest
+from clone.core.errors import DiskFull, LibraryError, StoppingError, TimbreError, disk_full
+from clone.storage.tasks import Task, Tasks
+from clone.studio.facade import Studio
+from clone.studio.results import Passage
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 1.0
+PURGE_EVERY = 60
+"""Looks at the queue between two purges."""
+
+_UNFORESEEN = "Something went wrong on this side. Ask for it again."
+
+
+class Background:
+    """One per process that serves; start() once, close() at the end."""
+
+    def __init__(self, studio: Studio, tasks: Tasks) -> None:
+        self._studio = studio
+        self._tasks = tasks
+        self._closed = threading.Event()
+        self._news = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="timbre-tasks", daemon=True)
+
+    def start(self) -> None:
+        """Take up what was left, and go on with what comes."""
+        self._tasks.resume()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop within a sentence; the task that is being spoken begins again at the next start."""
+        self._closed.set()
+        self._news.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def wake(self) -> None:
+        """Look for a new task now."""
+        self._news.set()
+
+    def _work(self) -> None:
+        looks = 0
+        while not self._closed.is_set():
+            try:
+                if looks % PURGE_EVERY == 0:
+                    self._tasks.purge()
+                looks += 1
+                task = self._tasks.next()
+                if task is not None:
+                    self._do(task)
+                    continue
+            except Exception:  # a locked database or a full disk passes
+                log.exception("The tasks could not be gone on with just now")
+            self._news.wait(LOOK_EVERY_S)
+            self._news.clear()
+
+    def _do(self, task: Task) -> None:
+        try:
+            data = self._spoken(task)
+        except StoppingError:  # it begins again at the next start
+            self._closed.set()
+        except LibraryError as e:  # others hold the library: the task waits its turn again
+            log.warning("Task %s begins again: %s", task.task_id, e.code)
+            self._note(partial(self._tasks.put_back, task))
+        except TimbreError as e:
+            self._note(partial(self._tasks.fail, task, str(e)))
+        except Exception as e:
+            log.exception("Task %s failed", task.task_id)
+            self._note(partial(self._tasks.fail, task, str(disk_full(e) or _UNFORESEEN)))
+        else:
+            if data is not None:
+                self._keep(task, *data)
+
+    def _keep(self, task: Task, data: bytes, suffix: str) -> None:
+        try:
+            self._note(partial(self._tasks.finish, task, data, suffix))
+        except DiskFull as e:
+            self._note(partial(self._tasks.fail, task, str(e)))
+
+    def _note(self, change: Callable[[], None]) -> None:
+        """Make a change of the tasks as soon as the library can be had; what a close comes before begins again."""
+        told = False
+        while not self._closed.is_set():
+            try:
+                change()
+                return
+            except LibraryError as e:
+                if not told:
+                    log.warning("A task's end can't be written down yet: %s", e.code)
+                told = True
+                self._closed.wait(LOOK_EVERY_S)
+
+    def _spoken(self, task: Task) -> tuple[bytes, str] | None:
+        """Return a task's file and what its name ends in; None when this process is about to end."""
+        asked = AsyncSpeechRequest.model_validate_json(task.request)
+        order = SpeakOrder(task.owner, asked.voice_setting.voice_id, asked.text, task.model, asked.settings)
+        encoder, pieces, made = None, [], Provenance(order.voice_id, order.model)
+        events = self._studio.recite(order, in_turns=True)
+        try:
+            for event in events:
+                if self._closed.is_set():
+                    return None
+                if isinstance(event, Passage):
+                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate, made)
+                    pieces.append(encoder.add(event.samples))
+        finally:
+            events.close()
+        assert encoder is not None, "a text without a sentence is refused"
+        pieces.append(encoder.end())
+        return whole(pieces, asked.audio_setting, made), asked.audio_setting.format

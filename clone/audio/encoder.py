@@ -1,0 +1,163 @@
+"""Speech as a file of the asked kind, piece by piece while it is being spoken."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+import soxr
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+
+from clone.audio.tags import Provenance, marked
+from clone.contract.speech import AudioSetting
+
+MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "pcm": "application/octet-stream"}
+_CODECS = {"mp3": ("libmp3lame", "s16p"), "flac": ("flac", "s16")}
+_BYTES_PER_SAMPLE = 2
+_UNKNOWN = 0xFFFFFFFF
+"""What FFmpeg, too, writes for the length of a wav that it pipes on."""
+
+
+class Encoder:
+    """Takes float32 mono at one rate, gives bytes of one file; what all calls return, joined, is the file.
+
+    Args:
+        setting: format, rate in Hz, bits per second, channels.
+        sample_rate: of the samples that come in, Hz.
+        provenance: said in the tags that a mp3 or flac begins with; a wav gets them from ``whole``.
+    """
+
+    def __init__(self, setting: AudioSetting, sample_rate: int, provenance: Provenance | None = None) -> None:
+        self._setting = setting
+        self._untold = provenance
+        self._resampler = soxr.ResampleStream(sample_rate, setting.sample_rate, 1, dtype="float32")
+        self._written = io.BytesIO()
+        self._n_samples = 0
+        self._container: OutputContainer | None = None
+        self._stream: AudioStream | None = None
+        if setting.format in _CODECS:
+            codec, self._sample_format = _CODECS[setting.format]
+            # A stream can't be gone back in, so no length is promised in its first frame. Its tags are ours.
+            options = {"write_xing": "0", "id3v2_version": "0"} if setting.format == "mp3" else {}
+            self._container = av.open(_Forward(self._written), "w", format=setting.format, options=options)
+            self._layout = "stereo" if setting.channel == 2 else "mono"
+            self._stream = cast(
+                AudioStream, self._container.add_stream(codec, rate=setting.sample_rate, layout=self._layout)
+            )
+            self._stream.format = self._sample_format
+            if setting.format == "mp3":
+                self._stream.bit_rate = setting.bitrate
+
+    @property
+    def duration_s(self) -> float:
+        """Length of what went in so far, in seconds."""
+        return self._n_samples / self._setting.sample_rate
+
+    def add(self, samples: np.ndarray) -> bytes:
+        """Encode a piece; return what is ready of it (float32, shape (n_samples,), within [-1, 1])."""
+        return self._encoded(self._resampler.resample_chunk(samples, last=False))
+
+    def end(self) -> bytes:
+        """Return the rest."""
+        rest = self._encoded(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        if self._container is None or self._stream is None:
+            return rest
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        return rest + self._taken()
+
+    def _encoded(self, samples: np.ndarray) -> bytes:
+        pcm = np.clip(np.round(samples * np.float32(32768.0)), -32768, 32767).astype("<i2")
+        both = np.repeat(pcm, self._setting.channel)
+        if self._container is None or self._stream is None:
+            self._n_samples += len(pcm)
+            return both.tobytes()
+        if len(pcm):
+            # Stereo of one voice: both channels are the same, interleaved or one after the other.
+            planar = self._sample_format.endswith("p")
+            rows = np.tile(pcm, (self._setting.channel, 1)) if planar else both[np.newaxis]
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(rows), format=self._sample_format, layout=self._layout
+            )
+            frame.sample_rate, frame.pts = self._setting.sample_rate, self._n_samples
+            self._n_samples += len(pcm)
+            self._container.mux(self._stream.encode(frame))
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        taken = self._written.getvalue()
+        self._written.seek(0)
+        self._written.truncate()
+        if taken and self._untold is not None:
+            taken, self._untold = marked(taken, self._setting.format, self._untold), None
+        return taken
+
+
+class _Forward:
+    """A file that can only be written to, so that a container never goes back to its header."""
+
+    def __init__(self, to: io.BytesIO) -> None:
+        self._to = to
+
+    def write(self, data: bytes) -> int:
+        return self._to.write(data)
+
+
+def whole(pieces: list[bytes], setting: AudioSetting, provenance: Provenance | None = None) -> bytes:
+    """Return the file of an encoder's pieces; a wav gets its header and tags, now that the length is known."""
+    data = b"".join(pieces)
+    if setting.format != "wav":
+        return data
+    file = wav_header(setting, len(data)) + data
+    return file if provenance is None else marked(file, "wav", provenance)
+
+
+def wav_header(setting: AudioSetting, n_bytes: int | None) -> bytes:
+    """Return what stands before so many bytes of sound in a wav; None: nobody knows yet, it goes on until it ends."""
+    per_frame = setting.channel * _BYTES_PER_SAMPLE
+    rate = setting.sample_rate
+    riff, data = (_UNKNOWN, _UNKNOWN) if n_bytes is None else (36 + n_bytes, n_bytes)
+    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", riff, b"WAVE", b"fmt ", 16, 1, setting.channel, rate,
+                       rate * per_frame, per_frame, 8 * _BYTES_PER_SAMPLE)  # fmt: skip
+    return head + struct.pack("<4sI", b"data", data)
+
+
+class FileWriter:
+    """Writes a file sentence by sentence, so that what is written of an mp3 or flac can be heard meanwhile.
+
+    Args:
+        path: its suffix says of which kind: .mp3, .flac or .wav.
+        sample_rate: of the samples, Hz.
+        provenance: said in its tags.
+    """
+
+    def __init__(self, path: Path, sample_rate: int, provenance: Provenance) -> None:
+        self._path = path
+        self._setting = AudioSetting(sample_rate=sample_rate, format=path.suffix.lstrip("."))
+        self._provenance = provenance
+        self._encoder = Encoder(self._setting, sample_rate, provenance)
+        self._pieces: list[bytes] = []  # of a wav, whose header tells its length
+        path.touch(0o600)
+
+    def add(self, samples: np.ndarray) -> None:
+        """Write a piece: float32, shape (n_samples,), mono, within [-1, 1]."""
+        self._write(self._encoder.add(samples))
+
+    def end(self) -> float:
+        """Finish the file; return its length in seconds."""
+        self._write(self._encoder.end())
+        if self._setting.format == "wav":
+            self._path.write_bytes(whole(self._pieces, self._setting, self._provenance))
+        return self._encoder.duration_s
+
+    def _write(self, data: bytes) -> None:
+        if self._setting.format == "wav":
+            self._pieces.append(data)
+        elif data:
+            with self._path.open("ab") as file:
+                file.write(data)

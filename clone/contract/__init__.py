@@ -1,0 +1,1 @@
+"""The contract: every limit, name and default, of cloning and of speech."""

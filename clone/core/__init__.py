@@ -1,0 +1,1 @@
+"""What everything stands on: errors, settings, jobs with a stop, safe downloads, signed links, folders."""

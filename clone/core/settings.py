@@ -1,0 +1,131 @@
+"""What can be set from outside, read once. The only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+from clone.core.errors import TimbreError
+
+LOCAL, NOVITA = "local", "novita"
+BACKENDS = (LOCAL, NOVITA)
+"""What may clone a voice: this machine, or the hosted service."""
+
+SPACE_DATA = Path("/data")
+MAX_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Frozen settings; ``Settings.from_environment()`` reads them, tests build them directly.
+
+    Attributes:
+        home: folder of Timbre's own data (TIMBRE_HOME).
+        database_url: SQLAlchemy URL of the library (TIMBRE_DATABASE_URL).
+        store_url: where audio lies: a folder or any fsspec URL (TIMBRE_STORE_URL).
+        public_url: base of links given out, no slash at the end; "" when there is none (TIMBRE_PUBLIC_URL, SPACE_HOST).
+        allow_private_urls: let a URL to fetch point at loopback or private addresses (TIMBRE_ALLOW_PRIVATE_URLS).
+        novita_api_key: key of the hosted service, the owner's; never shown (NOVITA_API_KEY).
+        novita_base_url: where the hosted service is, no slash at the end (NOVITA_BASE_URL).
+        server_name: address to bind (GRADIO_SERVER_NAME).
+        server_port: port to bind (GRADIO_SERVER_PORT).
+        api_keys: keys that the owner gives out: bearer keys of the served API, and on the page a way to use the
+            owner's hosted account; never shown (TIMBRE_API_KEYS, comma-separated).
+        on_space: whether this is a Space, so the page stands in a frame of Hugging Face's (SPACE_ID).
+    """
+
+    home: Path
+    database_url: str
+    store_url: str
+    public_url: str = ""
+    allow_private_urls: bool = False
+    novita_api_key: str = field(default="", repr=False)
+    novita_base_url: str = "https://api.novita.ai"
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    server_name: str = "127.0.0.1"
+    server_port: int = 7860
+    on_space: bool = False
+
+    @classmethod
+    def at(cls, home: Path, **changes: object) -> Settings:
+        """Settings that keep everything below one folder."""
+        values: dict[str, object] = {
+            "home": home,
+            "database_url": f"sqlite:///{home / 'library.db'}",
+            "store_url": str(home / "audio"),
+        }
+        return cls(**(values | changes))  # type: ignore[arg-type]
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings; unset and empty variables take their defaults.
+
+        Raises:
+            TimbreError: a variable's value can't be used.
+        """
+        given = {name: value for name, value in environ.items() if value.strip()}
+        on_space = "SPACE_ID" in given
+        home = Path(given.get("TIMBRE_HOME") or _default_home(on_space)).expanduser().absolute()
+        changes: dict[str, object] = {
+            "public_url": (given.get("TIMBRE_PUBLIC_URL") or _space_url(given)).rstrip("/"),
+            "allow_private_urls": given.get("TIMBRE_ALLOW_PRIVATE_URLS", "0") == "1",
+            "novita_api_key": given.get("NOVITA_API_KEY", "").strip(),
+            "novita_base_url": (given.get("NOVITA_BASE_URL") or cls.novita_base_url).strip().rstrip("/"),
+            "server_name": given.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else cls.server_name),
+            "on_space": on_space,
+            "server_port": _port(given["GRADIO_SERVER_PORT"]) if "GRADIO_SERVER_PORT" in given else cls.server_port,
+        }
+        keys = (key.strip() for key in given.get("TIMBRE_API_KEYS", "").split(","))
+        changes["api_keys"] = tuple(dict.fromkeys(key for key in keys if key))
+        for name, variable in (("database_url", "TIMBRE_DATABASE_URL"), ("store_url", "TIMBRE_STORE_URL")):
+            if variable in given:
+                changes[name] = given[variable]
+        return cls.at(home, **changes)
+
+
+def prepare_gradio(temporary_folder: Path) -> None:
+    """Tell Gradio, before it is imported, to report nothing to anybody and where to keep files on their way."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(temporary_folder)
+
+
+def prepare_onnxruntime() -> None:
+    """Tell ONNX Runtime, before it is imported, to report nothing to its maker; its own call comes too late."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+
+def prepare_openmp() -> None:
+    """Let OpenMP's threads, before they are loaded, rest between runs: spinning, they take a core from what follows."""
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+def has_screen(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether a browser that is opened here is seen by whoever started the app."""
+    if any(environ.get(name) for name in ("CI", "SSH_CONNECTION")):
+        return False
+    return sys.platform in ("darwin", "win32") or any(environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+def _default_home(on_space: bool) -> Path:
+    return SPACE_DATA / "timbre" if on_space and SPACE_DATA.is_dir() else user_data_path("timbre")
+
+
+def _space_url(given: Mapping[str, str]) -> str:
+    host = given.get("SPACE_HOST", "").split(",")[0].strip()
+    return f"https://{host}" if host else ""
+
+
+def _port(text: str) -> int:
+    if not (text.strip().isdecimal() and int(text) <= MAX_PORT):
+        raise TimbreError(
+            f"GRADIO_SERVER_PORT is “{text[:20]}”; it must be a number from 0 to {MAX_PORT}.",
+            code="bad_setting",
+            measured=text[:20],
+            limit=MAX_PORT,
+        )
+    return int(text)

@@ -1,0 +1,1 @@
+"""From text to phonemes, one module a language."""

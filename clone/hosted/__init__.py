@@ -1,0 +1,1 @@
+"""The contract spoken: the hosted service."""

@@ -1,0 +1,260 @@
+"""What is sent to be paid for, written down before it leaves, so that a kill loses nothing and nothing is sent twice.
+
+An entry is made just before its request leaves, and ends when its outcome is known: refused, or kept in the library.
+One that nobody works on may have been paid, so the same request is refused until a person has said whether it was.
+An entry's id is a hash of the request, and the database takes it once. Who works on one holds its lock, which the
+operating system releases when the holder dies, so two processes with one home never send the same request together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, Engine, text
+
+from clone.contract.cloning import RETENTION
+from clone.core.errors import BusyError, MaybeDone, TimbreError
+from clone.core.workspace import make_private_folder
+from clone.storage.database import truncate_log
+from clone.storage.files import Store
+from clone.storage.voice import Voice, from_row, parse_time, stamp, to_row
+
+CLONE, KEEP, SPEECH = "clone", "keep", "speech"
+SENT, ANSWERED, KEPT = "sent", "answered", "kept"
+"""Its end is not known; its voice is known, and not in the library yet; there, and its preview still to be fetched."""
+
+LOOKED_AT_FOR_S = 0.3
+"""Longer than somebody holds an entry who only looks whether anybody works on it."""
+
+_ROOT = "paid"
+_ENTRY_ID = re.compile(r"[0-9a-f]{24}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One request that costs money.
+
+    Attributes:
+        kind: CLONE, KEEP or SPEECH.
+        state: SENT, ANSWERED or KEPT.
+        voice_id: of the voice; "" where that is not known yet.
+        voice: of a clone, the voice as it is to be kept, with the recordings beside it in the store.
+        preview_url: where its preview is, for a while; "" without one.
+        n_bytes: the size of the recordings.
+    """
+
+    entry_id: str
+    owner: str
+    kind: str
+    created_at: datetime
+    state: str = SENT
+    voice_id: str = ""
+    voice: Voice | None = None
+    preview_url: str = ""
+    n_bytes: int = 0
+
+    @property
+    def expires_at(self) -> datetime:
+        """When it goes by itself: a voice that was made then is gone at the service, too."""
+        return self.created_at + RETENTION
+
+
+class Journal:
+    """Every owner's entries; safe to share between threads, and between processes with the same home.
+
+    Args:
+        home: where the locks lie.
+        database: the library's, migrated.
+        store: where recordings lie until the library has them.
+        now: the clock.
+    """
+
+    def __init__(self, home: Path, database: Engine, store: Store, now: Callable[[], datetime]) -> None:
+        self._locks = home / _ROOT
+        make_private_folder(self._locks)
+        self._reading = database
+        self._writing = database.execution_options(writes=True)
+        self._store = store
+        self._now = now
+
+    def entry(self, owner: str, kind: str, *what: object, voice_id: str = "") -> Entry:
+        """Return the entry of a request, not yet written down; the same request gives the same id.
+
+        Args:
+            owner: whose.
+            kind: CLONE, KEEP or SPEECH.
+            what: everything that makes it another request.
+            voice_id: whose speech it is.
+        """
+        asked = json.dumps([owner, kind, *what], sort_keys=True, default=vars)
+        entry_id = sha256(asked.encode()).hexdigest()[:24]
+        return Entry(entry_id=entry_id, owner=owner, kind=kind, created_at=self._now(), voice_id=voice_id)
+
+    @contextmanager
+    def alone(self, entry_id: str, within_s: float = LOOKED_AT_FOR_S) -> Iterator[None]:
+        """Work on an entry, alone among all threads and processes.
+
+        Args:
+            entry_id: which; a browser may have sent anything.
+            within_s: how long to wait for somebody who has it.
+
+        Raises:
+            BusyError: ``same_request``, somebody works on it.
+            TimbreError: ``unknown_request``, it can't be one.
+        """
+        if not _ENTRY_ID.fullmatch(entry_id):
+            raise _unknown()
+        try:
+            with FileLock(self._lock(entry_id), timeout=within_s, mode=0o600):
+                yield
+        except Timeout:
+            raise BusyError(
+                "This very request is being worked on already.",
+                code="same_request",
+                advice="Wait for its end; asking again then costs nothing.",
+            ) from None
+
+    def find(self, entry_id: str) -> Entry | None:
+        """Return what is written down of a request."""
+        found = self._select("entry_id = :id", id=entry_id)
+        return found[0] if found else None
+
+    def get(self, entry_id: str, owner: str) -> Entry:
+        """Return an owner's entry.
+
+        Raises:
+            TimbreError: ``unknown_request``.
+        """
+        found = self._select("entry_id = :id AND owner = :owner", id=entry_id, owner=owner)
+        if not found:
+            raise _unknown()
+        return found[0]
+
+    def left(self, owner: str) -> list[Entry]:
+        """Return an owner's entries that may have been paid, and that nobody works on; newest first."""
+        found = self._select("owner = :owner AND state <> :kept", owner=owner, kept=KEPT)
+        return [entry for entry in found if self._is_idle(entry.entry_id)]
+
+    def unfinished(self) -> list[Entry]:
+        """Return everybody's entries that are known to be paid, and still to be finished."""
+        return self._select("state <> :sent", sent=SENT)
+
+    def used_bytes(self, owner: str) -> int:
+        """Return how much of the store an owner's entries take."""
+        return sum(entry.n_bytes for entry in self._select("owner = :owner", owner=owner))
+
+    def add(self, entry: Entry, files: Mapping[str, bytes]) -> None:
+        """Write down what is about to be sent, and keep its recordings: the last thing before it leaves."""
+        for name, data in files.items():
+            self._store.put(_key(entry.entry_id, name), data)
+        row = vars(entry) | {
+            "created_at": stamp(entry.created_at),
+            "voice": json.dumps(to_row(entry.voice)) if entry.voice else "",
+            "n_bytes": sum(map(len, files.values())),
+        }
+        names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+        over = {"id": entry.entry_id, "limit": stamp(self._now() - RETENTION)}
+        try:
+            with self._writing.begin() as db:
+                db.execute(text("DELETE FROM paid_requests WHERE entry_id = :id AND created_at <= :limit"), over)
+                db.execute(text(f"INSERT INTO paid_requests ({names}) VALUES ({values})"), row)
+        except Exception:
+            if self.find(entry.entry_id) is None:
+                self._store.delete(f"{_ROOT}/{entry.entry_id}")
+            raise
+
+    def answered(self, entry_id: str, voice_id: str, preview_url: str) -> None:
+        """Write down the voice that was made: the first thing after the answer."""
+        change = "UPDATE paid_requests SET state = :state, voice_id = :voice, preview_url = :url WHERE entry_id = :id"
+        with self._writing.begin() as db:
+            db.execute(text(change), {"id": entry_id, "state": ANSWERED, "voice": voice_id, "url": preview_url})
+
+    def kept(self, entry_id: str, db: Connection) -> None:
+        """Write down that the library has the voice now, in the transaction by which it does."""
+        change = "UPDATE paid_requests SET state = :state, voice = '', n_bytes = 0 WHERE entry_id = :id"
+        db.execute(text(change), {"id": entry_id, "state": KEPT})
+
+    def end(self, entry_id: str) -> None:
+        """Forget an entry, with everything that was kept for it."""
+        with self._writing.begin() as db:
+            gone = db.execute(text("DELETE FROM paid_requests WHERE entry_id = :id"), {"id": entry_id}).rowcount
+        self._store.delete(f"{_ROOT}/{entry_id}")
+        if gone:
+            truncate_log(self._reading)
+
+    def files(self, entry_id: str) -> dict[str, bytes]:
+        """Return the recordings of an entry, by their names."""
+        keys = self._store.keys(f"{_ROOT}/{entry_id}")
+        return {key.rpartition("/")[2]: self._store.get(key) for key in keys}
+
+    def sweep(self, *, leftovers: bool = False) -> int:
+        """Forget entries whose time is over, at start also the recordings a kill left without one; return how many."""
+        known = self._select("1 = 1", expired=True)
+        over = {entry.entry_id for entry in known if entry.expires_at <= self._now()}
+        left = {path.stem for path in self._locks.glob("*.lock")}
+        left |= set(self._store.folders(_ROOT)) if leftovers else set()
+        return sum(self._swept(entry_id) for entry_id in over | left - {entry.entry_id for entry in known})
+
+    def _swept(self, entry_id: str) -> bool:
+        try:
+            with self.alone(entry_id, 0):
+                entry = self.find(entry_id)  # it may have come meanwhile
+                if entry is None:
+                    self.end(entry_id)
+                    self._lock(entry_id).unlink(missing_ok=True)
+                return entry is None
+        except BusyError:
+            return False
+
+    def _is_idle(self, entry_id: str) -> bool:
+        try:
+            with self.alone(entry_id, 0):
+                return self.find(entry_id) is not None
+        except BusyError:
+            return False
+
+    def _select(self, where: str, *, expired: bool = False, **values: str) -> list[Entry]:
+        query = text(f"SELECT * FROM paid_requests WHERE {where} ORDER BY created_at DESC")
+        with self._reading.begin() as db:
+            entries = [_from_row(row) for row in db.execute(query, values).mappings()]
+        return [entry for entry in entries if expired or entry.expires_at > self._now()]
+
+    def _lock(self, entry_id: str) -> Path:
+        return self._locks / f"{entry_id}.lock"
+
+
+def sent_before(entry: Entry) -> MaybeDone:
+    """What is said of a request that was sent before, and whose end is not known."""
+    at = entry.created_at
+    return MaybeDone(
+        f"This was sent on {at.day} {at:%B %Y at %H:%M} UTC, and its end is not known: it may have been paid.",
+        code="maybe_paid",
+        advice="Look at voices and balance in the service's console, then keep or dismiss it among your voices. "
+        "Until then it is not sent again.",
+    )
+
+
+def _unknown() -> TimbreError:
+    return TimbreError(
+        "There is no such request any more.",
+        code="unknown_request",
+        advice="It was kept or dismissed, or its time is over.",
+    )
+
+
+def _from_row(row: Mapping[Any, Any]) -> Entry:
+    voice = from_row(json.loads(row["voice"])) if row["voice"] else None
+    return Entry(**{**row, "voice": voice, "created_at": parse_time(row["created_at"])})
+
+
+def _key(entry_id: str, name: str) -> str:
+    return f"{_ROOT}/{entry_id}/{name}"

@@ -1,0 +1,214 @@
+"""Where voices are kept: one lock, one database and one store that belong together, and what is done to all three.
+
+A row and its files agree, whatever is killed when. Every change happens under one lock file in the home folder, which
+the operating system releases when its holder dies. Adding writes the files first and then the row; removing takes the
+row first and then the files. While that goes on the folder is noted as unsettled, so that a kill leaves at most files
+that are known to be nobody's: they go at the next ``clear()``. Files without a row of which nothing is noted are never
+deleted so: something else happened to the database.
+
+Database and store carry one id. A database meets no store but its own, or the recordings of one library would be taken
+for what another has lost.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, text
+
+from clone.core.errors import LibraryError
+from clone.core.settings import Settings
+from clone.core.workspace import make_home
+from clone.storage.database import BUSY_WITHIN_S, busy, migrate, open_database, truncate_log
+from clone.storage.files import Store
+from clone.storage.voice import COLUMNS, Voice, folder_of, from_record, from_row, to_record, to_row
+
+ROOT = "voices"
+RECORD = "voice.json"
+"""What lies beside a voice's recordings, so that its row can be made again; none of the voice's own files."""
+
+_ID_KEY = "library_id"
+
+
+class Shelf:
+    """Safe to share between threads, and between processes with the same home.
+
+    Args:
+        settings: home and database_url are used.
+        store: where the files lie.
+        now: the clock.
+
+    Raises:
+        LibraryError: the database can't be had, is damaged or newer, or the store is not the one that belongs to it.
+    """
+
+    def __init__(self, settings: Settings, store: Store, now: Callable[[], datetime]) -> None:
+        make_home(settings.home)
+        self.store = store
+        self.now = now
+        self._lock = FileLock(settings.home / "library.lock", mode=0o600, poll_interval=0.01)
+        self.reading = open_database(settings.database_url)
+        self._writing = self.reading.execution_options(writes=True)
+        try:
+            with self.changing() as db:
+                migrate(db)
+                self._bind(db)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.reading.dispose()
+
+    @contextmanager
+    def locked(self, within_s: float = BUSY_WITHIN_S) -> Iterator[None]:
+        """Hold the lock.
+
+        Raises:
+            LibraryError: ``library_busy``, another program does for so long.
+        """
+        try:
+            self._lock.acquire(timeout=within_s)
+        except Timeout:
+            raise busy() from None
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def changing(self) -> Iterator[Connection]:
+        """The lock, and in it one transaction: all of what happens in it, or nothing."""
+        with self.locked(), self._writing.begin() as db:
+            yield db
+
+    def check(self, within_s: float) -> None:
+        """Raise unless lock and database can be had within a time each."""
+        with self.locked(within_s), self._writing.execution_options(within_s=within_s).begin():
+            pass
+
+    def put(self, folder: str, files: Mapping[str, bytes]) -> None:
+        """Write files into a voice's folder."""
+        for name, data in files.items():
+            self.store.put(f"{ROOT}/{folder}/{name}", data)
+
+    def insert(self, db: Connection, voice: Voice) -> None:
+        """Write a voice's row; its files and its record are there."""
+        names, values = ", ".join(COLUMNS), ", ".join(f":{name}" for name in COLUMNS)
+        db.execute(text(f"INSERT INTO voices ({names}) VALUES ({values})"), to_row(voice))
+
+    def update(self, db: Connection, voice: Voice) -> Voice:
+        """Write a voice's row anew, and its record."""
+        changes = ", ".join(f"{name} = :{name}" for name in COLUMNS if name != "voice_id")
+        db.execute(text(f"UPDATE voices SET {changes} WHERE voice_id = :voice_id"), to_row(voice))
+        self.put(folder_of(voice.voice_id), {RECORD: to_record(voice)})
+        return voice
+
+    def delete(self, db: Connection, voice_ids: Iterable[str]) -> int:
+        """Delete rows, and note that their folders are to go; return how many."""
+        gone = list(voice_ids)
+        for voice_id in gone:
+            db.execute(text("DELETE FROM voices WHERE voice_id = :id"), {"id": voice_id})
+            self.unsettle(db, folder_of(voice_id))
+        return len(gone)
+
+    def unsettle(self, db: Connection, folder: str) -> None:
+        """Note that what is in a folder is nobody's, until it is settled."""
+        self.settle(db, folder)
+        db.execute(text("INSERT INTO unsettled (folder) VALUES (:folder)"), {"folder": folder})
+
+    def settle(self, db: Connection, folder: str) -> None:
+        """Note that a folder belongs to its row, or is gone."""
+        db.execute(text("DELETE FROM unsettled WHERE folder = :folder"), {"folder": folder})
+
+    def clear(self) -> int:
+        """Delete every folder that is unsettled; return how many. The lock must be held, or an add would lose its own.
+
+        Deleted rows stand in SQLite's log until it is emptied, so it is.
+        """
+        with self.reading.begin() as db:
+            folders = db.execute(text("SELECT folder FROM unsettled")).scalars().all()
+        for folder in folders:
+            self.store.delete(f"{ROOT}/{folder}")
+        if folders:
+            with self.changing() as db:
+                for folder in folders:
+                    self.settle(db, folder)
+            truncate_log(self.reading)
+        return len(folders)
+
+    def folders(self, db: Connection) -> dict[str, Voice]:
+        """Return every voice by its folder, forgotten and expired ones too."""
+        rows = db.execute(text("SELECT * FROM voices")).mappings().all()
+        return {folder_of(row["voice_id"]): from_row(row) for row in rows}
+
+    def note(self, db: Connection, name: str, value: str | None) -> None:
+        """Write down something about the library; None takes it away."""
+        db.execute(text("DELETE FROM about WHERE name = :name"), {"name": name})
+        if value is not None:
+            db.execute(text("INSERT INTO about (name, value) VALUES (:name, :value)"), {"name": name, "value": value})
+
+    def noted(self, db: Connection, name: str) -> str | None:
+        """Return what was written down, or None."""
+        found = db.execute(text("SELECT value FROM about WHERE name = :name"), {"name": name}).scalar()
+        return None if found is None else str(found)
+
+    def _bind(self, db: Connection) -> None:
+        """See to it that database and store are one library's."""
+        ours, theirs = self.noted(db, _ID_KEY), self._id_in_store()
+        if ours and theirs and ours != theirs:
+            raise _not_ours("The recordings in the store are those of another library")
+        if ours and theirs:
+            return
+        if not self._has_some(db):
+            raise _not_ours("The store has none of this library's recordings")
+        library_id = ours or theirs or uuid.uuid4().hex
+        if not theirs:
+            self.store.put(_ID_KEY, library_id.encode())
+        self.note(db, _ID_KEY, library_id)
+
+    def _id_in_store(self) -> str | None:
+        try:
+            return self.store.get(_ID_KEY).decode("ascii", "replace").strip() or None
+        except FileNotFoundError:
+            return None
+
+    def _has_some(self, db: Connection) -> bool:
+        """Whether some voice's files are there; it is so where no voice has any."""
+        with_files = [folder for folder, voice in self.folders(db).items() if voice.files]
+        return not with_files or not set(self.store.folders(ROOT)).isdisjoint(with_files)
+
+
+def record_in(store: Store, place: str, folder: str) -> Voice | None:
+    """Return the voice that a folder's record tells of; None where it tells of none.
+
+    Args:
+        store: where it lies.
+        place: of the folder, a key.
+        folder: what it is called among voices.
+    """
+    try:
+        return from_record(store.get(f"{place}/{RECORD}"), folder)
+    except FileNotFoundError:
+        return None
+
+
+def with_files(store: Store, voice: Voice, place: str) -> Voice:
+    """Return a voice with those of its files that are in a folder."""
+    there = {key.rpartition("/")[2] for key in store.keys(place)}
+    names = tuple(name for name in voice.files if name in there)
+    return replace(voice, files=names, n_bytes=sum(store.size(f"{place}/{name}") for name in names))
+
+
+def _not_ours(what: str) -> LibraryError:
+    return LibraryError(
+        f"{what}; nothing was changed.",
+        code="library_other",
+        advice="Is its disk there, and TIMBRE_STORE_URL right? To begin anew, set TIMBRE_HOME to another folder.",
+    )

@@ -1,0 +1,237 @@
+"""A voice as the library keeps it: the value, its row, its folder and record, and what is said when it is not there."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from clone.contract.cloning import RETENTION
+from clone.core.errors import TextError, VoiceError
+from clone.core.likeness import UNMEASURED, Likeness
+
+_FOLDER = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_ID_MAX_CHARS = 200
+NAME_MAX_CHARS = 60
+NOTE_MAX_CHARS = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """A cloned voice as the library knows it; every time is UTC and aware.
+
+    Attributes:
+        name, note: its owner's words, one line each.
+        settings: the options it was cloned with, as JSON would hold them; text and prompt text included.
+        reference_sha256: of the reference's bytes, in hex.
+        request_key: hash of everything that was asked for, to find the same request again.
+        expires_at: None once permanent; set by ``Library.add``.
+        permanent_at: None while temporary.
+        likeness: cosine of clone and reference; None where it was not measured.
+        ceiling, typical_stock, n_stock_beaten, n_stock, n_pieces_reached, n_pieces: what that is to be read against,
+            as in Likeness; the last five are None in voices from before they were measured.
+        files: names of its files; ``n_bytes`` their size together; both set by the library.
+    """
+
+    voice_id: str
+    owner: str
+    backend: str
+    reference_sha256: str
+    request_key: str
+    consent_at: datetime
+    consent_by: str
+    created_at: datetime
+    name: str = ""
+    note: str = ""
+    model: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    expires_at: datetime | None = None
+    permanent_at: datetime | None = None
+    likeness: float | None = None
+    ceiling: float | None = None
+    typical_stock: float | None = None
+    n_stock_beaten: int | None = None
+    n_stock: int | None = None
+    n_pieces_reached: int | None = None
+    n_pieces: int | None = None
+    engine_version: str = ""
+    files: tuple[str, ...] = ()
+    n_bytes: int = 0
+
+    @property
+    def permanent(self) -> bool:
+        """Whether it is kept for good."""
+        return self.permanent_at is not None
+
+    @property
+    def ends(self) -> str | None:
+        """When it expires, as text for programs; None once it is kept for good."""
+        return None if self.expires_at is None else self.expires_at.isoformat(timespec="seconds")
+
+    @property
+    def alike(self) -> Likeness | None:
+        """How alike clone and reference are, as one value; None where that was not measured."""
+        measured = {name: getattr(self, name) for name in UNMEASURED if name != "likeness"}
+        return None if self.likeness is None else Likeness(self.likeness, **measured)
+
+    def measured(self, alike: Likeness | None) -> Voice:
+        """Return it with its likeness."""
+        return replace(self, **(alike.to_dict() if alike else UNMEASURED))  # type: ignore[arg-type]
+
+    def file(self, kind: str) -> str | None:
+        """Return the name of its ``reference``, ``preview``, ``prompt`` or ``profile``; None when it has none."""
+        return next((name for name in self.files if name.startswith(f"{kind}.")), None)
+
+
+COLUMNS = tuple(f.name for f in fields(Voice))
+_TIMES = {"consent_at", "created_at", "expires_at", "permanent_at"}
+_JSON = {"settings", "files"}
+
+
+def to_row(voice: Voice) -> dict[str, Any]:
+    """Return a voice as values of its columns."""
+    row = {name: getattr(voice, name) for name in COLUMNS}
+    row |= {name: stamp(row[name]) for name in _TIMES if row[name]}
+    return row | {name: json.dumps(row[name], ensure_ascii=False, sort_keys=True) for name in _JSON}
+
+
+def from_row(row: Mapping[Any, Any]) -> Voice:
+    """Return the voice of a row."""
+    values = {name: row[name] for name in COLUMNS}
+    values |= {name: parse_time(values[name]) for name in _TIMES if values[name]}
+    values |= {name: json.loads(values[name]) for name in _JSON}
+    return Voice(**values | {"files": tuple(values["files"])})
+
+
+def to_record(voice: Voice) -> bytes:
+    """Return a voice as the file beside its recordings, from which its row can be made again."""
+    return _record().dump_json(voice, indent=1)
+
+
+def from_record(data: bytes, folder: str) -> Voice | None:
+    """Return the voice of such a file; None when it is none, or not that of this folder."""
+    try:
+        voice = _record().validate_json(data)
+        to_row(voice)  # its times have zones
+    except (ValidationError, ValueError):
+        return None
+    fits = sayable(voice.voice_id) and folder_of(voice.voice_id) == folder
+    return voice if fits and voice.permanent == (voice.expires_at is None) else None
+
+
+@cache
+def _record() -> TypeAdapter[Voice]:
+    return TypeAdapter(Voice)
+
+
+def stamp(time: datetime) -> str:
+    """Return a time as text of one width, so that text order is time order in every database."""
+    if time.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def parse_time(text: str) -> datetime:
+    """Return the time of a stamp, aware."""
+    return datetime.fromisoformat(text)
+
+
+def sayable(voice_id: str) -> bool:
+    """Whether it can be an id at all: what a database can't take (lone surrogates, NUL) is none."""
+    return 0 < len(voice_id) <= _ID_MAX_CHARS and voice_id.isprintable()
+
+
+def one_line(words: str) -> str:
+    """Return words without line breaks, control characters and what no database takes; single spaces, trimmed."""
+    return " ".join("".join(" " if unicodedata.category(c) in {"Cc", "Cs"} else c for c in words).split())
+
+
+def check_name(name: str) -> str:
+    """Return a name as it is kept.
+
+    Raises:
+        TextError: ``name_empty`` or ``name_too_long``, measured and limit in characters.
+    """
+    name = one_line(name)
+    if not name:
+        raise TextError(
+            "The name is empty; a voice needs at least one character.",
+            code="name_empty",
+            field="name",
+            measured=0,
+            limit=1,
+            advice="Write a name.",
+        )
+    return _not_longer("name", name, NAME_MAX_CHARS)
+
+
+def check_note(note: str) -> str:
+    """Return a note as it is kept; empty, it is none.
+
+    Raises:
+        TextError: ``note_too_long``, measured and limit in characters.
+    """
+    return _not_longer("note", one_line(note), NOTE_MAX_CHARS)
+
+
+def _not_longer(field: str, words: str, limit: int) -> str:
+    excess = len(words) - limit
+    if excess > 0:
+        raise TextError(
+            f"The {field} has {len(words):,} characters; at most {limit} are kept.",
+            code=f"{field}_too_long",
+            field=field,
+            measured=len(words),
+            limit=limit,
+            advice=f"Shorten it by {excess:,} character{'' if excess == 1 else 's'}.",
+        )
+    return words
+
+
+def folder_of(voice_id: str) -> str:
+    """Return a voice's folder: its id where any disk can hold it as it is, a hash of it otherwise.
+
+    A hosted id is opaque: it may have a slash in it, or differ from another by case alone.
+    """
+    plain = _FOLDER.fullmatch(voice_id) and not voice_id.startswith("sha256-") and not voice_id.endswith(".")
+    return voice_id if plain else f"sha256-{sha256(voice_id.encode()).hexdigest()}"
+
+
+def unknown() -> VoiceError:
+    """What is said of a voice that is not there, or somebody else's."""
+    return VoiceError(
+        "There is no voice with this voice_id.",
+        code="unknown_voice",
+        field="voice_id",
+        advice="Check the voice_id, or clone the voice again.",
+    )
+
+
+def not_restorable() -> VoiceError:
+    """What is said of a voice that can't be brought back: forgotten too long ago, never there, or somebody else's."""
+    return VoiceError(
+        "This voice can't be brought back: it is deleted.",
+        code="undo_over",
+        field="voice_id",
+        advice="Clone it again from the recording.",
+    )
+
+
+def expired(at: datetime) -> VoiceError:
+    """What is said of a voice whose time is over."""
+    return VoiceError(
+        f"This voice expired on {at.day} {at:%B %Y at %H:%M} UTC; expired voices are deleted.",
+        code="expired_voice",
+        field="voice_id",
+        measured=at.isoformat(timespec="seconds"),
+        advice="Clone it again from the recording. "
+        f"A voice stays if it is used within {RETENTION // timedelta(hours=1)} hours.",
+    )

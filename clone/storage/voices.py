@@ -1,0 +1,357 @@
+"""The voices kept, as their owners use them: rows by SQLAlchemy Core (SQLite by default), files in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, text
+
+from clone.contract.cloning import RETENTION
+from clone.core.errors import VoiceError
+from clone.core.likeness import Likeness
+from clone.core.settings import LOCAL, Settings
+from clone.storage.files import Store
+from clone.storage.shelf import RECORD, ROOT, Shelf, with_files
+from clone.storage.upkeep import REFERENCE, Upkeep, uptime
+from clone.storage.voice import (
+    Voice,
+    expired,
+    folder_of,
+    from_row,
+    not_restorable,
+    parse_time,
+    sayable,
+    stamp,
+    to_record,
+    unknown,
+)
+
+__all__ = ["Library", "Voice", "utc_now"]
+
+_UPDATABLE = {"name", "likeness", "ceiling", "engine_version"}
+_HIDE = "UPDATE voices SET forgotten_until = :until WHERE voice_id = :id"
+_LIVE = "forgotten_until IS NULL AND (expires_at IS NULL OR expires_at > :now)"
+
+
+def utc_now() -> datetime:
+    """Return the time, aware."""
+    return datetime.now(UTC)
+
+
+class Library:
+    """The voices of every owner; safe to share between threads, and between processes with the same home.
+
+    Args:
+        settings: home and database_url are used.
+        store: where the files lie.
+        now: the clock; tests bring their own.
+        uptime: counts the machine's seconds, as ``upkeep.uptime``.
+
+    Raises:
+        LibraryError: as Shelf.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        now: Callable[[], datetime] = utc_now,
+        uptime: Callable[[], tuple[str, float]] = uptime,
+    ) -> None:
+        self._store = store
+        self._now = now
+        self._shelf = Shelf(settings, store, now)
+        self._reading = self._shelf.reading
+        self._changing = self._shelf.changing
+        self._hidden: set[str] = set()
+        self.upkeep = Upkeep(self._shelf, uptime)
+
+    @property
+    def database(self) -> Engine:
+        """The database, for what else is kept in it."""
+        return self._reading
+
+    @property
+    def store(self) -> Store:
+        """Where files lie."""
+        return self._store
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._shelf.close()
+
+    def add(self, voice: Voice, files: Mapping[str, bytes], within: Callable[[Connection], Any] | None = None) -> Voice:
+        """Keep a new voice: temporary for the contract's retention, unless ``permanent_at`` is set.
+
+        ``within`` is called in the same transaction, for what must be true together with it.
+
+        Raises:
+            VoiceError: ``voice_exists``, the id is taken.
+        """
+        voice = replace(
+            voice,
+            expires_at=None if voice.permanent else voice.created_at + RETENTION,
+            files=tuple(sorted(files)),
+            n_bytes=sum(map(len, files.values())),
+        )
+        if not sayable(voice.voice_id):
+            raise ValueError(f"not a voice_id: {voice.voice_id!r}")
+        folder = folder_of(voice.voice_id)
+        with self._shelf.locked():
+            with self._changing() as db:
+                there = _row(db, voice.voice_id)
+                if there and not (there["forgotten_until"] and there["owner"] == voice.owner):
+                    raise VoiceError("This voice_id is taken.", code="voice_exists", field="voice_id")
+                self._shelf.delete(db, [voice.voice_id])
+            try:
+                self._store.delete(f"{ROOT}/{folder}")
+                self._shelf.put(folder, {**files, RECORD: to_record(voice)})
+                with self._changing() as db:
+                    self._shelf.insert(db, voice)
+                    self._shelf.settle(db, folder)
+                    db.execute(text("DELETE FROM expired_voices WHERE voice_id = :id"), {"id": voice.voice_id})
+                    if within:
+                        within(db)
+            except BaseException:
+                with suppress(Exception):  # the next purge tries again
+                    self._shelf.clear()
+                raise
+        return voice
+
+    def get(self, voice_id: str, owner: str) -> Voice:
+        """Return an owner's voice.
+
+        Raises:
+            VoiceError: ``expired_voice`` when its time is over, purged or not; ``unknown_voice`` when there is none or
+                it belongs to somebody else.
+        """
+        with self._reading.begin() as db:
+            return self._live(db, voice_id, owner)
+
+    def again(self, request_key: str, owner: str) -> Voice | None:
+        """Return the newest living voice that came of the same request, if there is one, to answer with it again.
+
+        A temporary voice of this machine lives for the contract's retention from now; a hosted one keeps its deadline.
+        """
+        query = f"SELECT * FROM voices WHERE request_key = :key AND owner = :owner AND {_LIVE} ORDER BY created_at DESC"
+        asked = {"key": request_key, "owner": owner}
+        with self._reading.begin() as db:
+            row = db.execute(text(query), asked | {"now": stamp(self._now())}).mappings().first()
+        if row is None or row["permanent_at"] or row["backend"] != LOCAL:
+            return from_row(row) if row else None
+        with self._changing() as db:
+            row = db.execute(text(query), asked | {"now": stamp(self._now())}).mappings().first()
+            return self._shelf.update(db, replace(from_row(row), expires_at=self._now() + RETENTION)) if row else None
+
+    def voices(self, owner: str | None) -> list[Voice]:
+        """Return an owner's living voices, or everybody's, newest first."""
+        whose = "" if owner is None else "owner = :owner AND "
+        query = f"SELECT * FROM voices WHERE {whose}{_LIVE} ORDER BY created_at DESC, voice_id"
+        with self._reading.begin() as db:
+            rows = db.execute(text(query), {"owner": owner, "now": stamp(self._now())}).mappings().all()
+        return [from_row(row) for row in rows]
+
+    def used_bytes(self, owner: str) -> int:
+        """Return how much of the store an owner's voices take."""
+        query = text("SELECT COALESCE(SUM(n_bytes), 0) FROM voices WHERE owner = :owner")
+        with self._reading.begin() as db:
+            return int(db.execute(query, {"owner": owner}).scalar_one())
+
+    def keep(self, voice_id: str, owner: str) -> Voice:
+        """Make a voice permanent; one that is already stays as it is.
+
+        Raises:
+            VoiceError: as ``get``.
+        """
+        with self._changing() as db:
+            voice = self._live(db, voice_id, owner)
+            if voice.permanent:
+                return voice
+            return self._shelf.update(db, replace(voice, permanent_at=self._now(), expires_at=None))
+
+    def describe(self, voice_id: str, owner: str, **words: str) -> Voice:
+        """Give a voice another name or note.
+
+        Raises:
+            VoiceError: as ``get``.
+        """
+        if not words.keys() <= {"name", "note"}:
+            raise ValueError(f"not to be changed: {sorted(words)}")
+        with self._changing() as db:
+            return self._shelf.update(db, replace(self._live(db, voice_id, owner), **words))  # type: ignore[arg-type]
+
+    def compared(self, voice_id: str, owner: str, alike: Likeness) -> Voice:
+        """Write down how alike a voice and its original are.
+
+        Raises:
+            VoiceError: as ``get``.
+        """
+        with self._changing() as db:
+            return self._shelf.update(db, self._live(db, voice_id, owner).measured(alike))
+
+    def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None:
+        """Delete a voice, expired or not: its row, then its files.
+
+        Args:
+            voice_id: which.
+            owner: whose.
+            undo_s: hide a voice that has not expired for so long first; ``restore`` brings it back, ``purge`` deletes.
+
+        Raises:
+            VoiceError: as ``get``, when there is nothing left to delete or to hide.
+        """
+        if undo_s > 0:
+            until = stamp(self._now() + timedelta(seconds=undo_s))
+            with self._changing() as db:
+                self._live(db, voice_id, owner)
+                db.execute(text(_HIDE), {"id": voice_id, "until": until})
+                self._store.delete(f"{_key(voice_id)}/{RECORD}")  # should the database be lost, it stays forgotten
+            self._hidden.add(voice_id)
+            return
+        with self._shelf.locked():
+            with self._changing() as db:
+                row = _row(db, voice_id)
+                missing = None if row and row["owner"] == owner else self._missing(db, voice_id, owner)
+                if missing is None:
+                    self._shelf.delete(db, [voice_id])
+            self._shelf.clear()
+            if missing and not (sayable(voice_id) and self.upkeep.forget_lost(owner, folder_of(voice_id))):
+                raise missing
+
+    def forget_all(self, owner: str) -> int:
+        """Delete all of an owner's voices, expired, forgotten and lost ones too, and their traces; count them."""
+        of_owner = {"owner": owner}
+        with self._shelf.locked():
+            with self._changing() as db:
+                own = db.execute(text("SELECT voice_id FROM voices WHERE owner = :owner"), of_owner).scalars().all()
+                n_gone = self._shelf.delete(db, own)
+                db.execute(text("DELETE FROM expired_voices WHERE owner = :owner"), of_owner)
+            self._shelf.clear()
+            return n_gone + self.upkeep.forget_lost(owner)
+
+    def restore(self, voice_id: str, owner: str) -> Voice:
+        """Bring back a voice that was forgotten a moment ago; one that was not stays as it is.
+
+        Raises:
+            VoiceError: ``undo_over``, it is too late, or there was no such voice; ``expired_voice``.
+        """
+        with self._changing() as db:
+            row = _row(db, voice_id)
+            if not row or row["owner"] != owner:
+                raise not_restorable()
+            if row["forgotten_until"] and row["forgotten_until"] <= stamp(self._now()):
+                raise not_restorable()
+            if row["expires_at"] and row["expires_at"] <= stamp(self._now()):
+                raise expired(parse_time(row["expires_at"]))
+            db.execute(text(_HIDE), {"id": voice_id, "until": None})
+            self._shelf.update(db, from_row(row))
+        self._hidden.discard(voice_id)
+        return from_row(row)
+
+    def forget_now(self) -> int:
+        """Delete what was forgotten through this library and can still be brought back; return how many."""
+        hidden, self._hidden = self._hidden, set()
+        if not hidden:
+            return 0
+        query = text("UPDATE voices SET forgotten_until = :now WHERE voice_id = :id AND forgotten_until IS NOT NULL")
+        with self._changing() as db:
+            db.execute(query, [{"id": voice_id, "now": stamp(self._now())} for voice_id in hidden])
+        return self.purge()
+
+    def next_purge_s(self, at_most_s: float) -> float:
+        """Return in how many seconds a forgotten voice is to be deleted; ``at_most_s`` when none is."""
+        with self._reading.begin() as db:
+            first = db.execute(text("SELECT MIN(forgotten_until) FROM voices")).scalar()
+        return min(at_most_s, (parse_time(first) - self._now()).total_seconds()) if first else at_most_s
+
+    def update_files(self, voice_id: str, owner: str, files: Mapping[str, bytes], **columns: Any) -> Voice:
+        """Replace or add files other than the reference, and with them name, likeness, ceiling or engine_version.
+
+        A kill in the middle can leave some of the files new and the row old: what must match a file belongs in it.
+
+        Raises:
+            VoiceError: as ``get``.
+        """
+        if any(name.startswith(REFERENCE) for name in files) or not columns.keys() <= _UPDATABLE:
+            raise ValueError(f"not to be changed: {sorted(files)} {sorted(columns)}")
+        with self._changing() as db:
+            voice = self._live(db, voice_id, owner)
+            self._shelf.put(folder_of(voice_id), files)
+            named = replace(voice, **columns, files=tuple(sorted({*voice.files, *files})))
+            return self._shelf.update(db, with_files(self._store, named, _key(voice_id)))
+
+    def read(self, voice: Voice, name: str) -> bytes:
+        """Return the bytes of one of a voice's files.
+
+        Raises:
+            VoiceError: ``unknown_voice``, it has gone meanwhile; ``no_file``, it has none of that name.
+        """
+        with self._file_of(voice, name) as key:
+            return self._store.get(key)
+
+    def path(self, voice: Voice, name: str) -> Path:
+        """Return a local file to read one of a voice's files from; not to be changed, nor kept.
+
+        Raises:
+            VoiceError: as ``read``.
+        """
+        with self._file_of(voice, name) as key:
+            return self._store.path(key)
+
+    def purge(self) -> int:
+        """Delete what is expired or forgotten; see Upkeep.purge."""
+        return self.upkeep.purge()
+
+    def reconcile(self) -> int:
+        """Put right at start what a kill left behind; see Upkeep.reconcile."""
+        return self.upkeep.reconcile()
+
+    def check(self, within_s: float) -> None:
+        """Raise unless the library can be had within a time, to be changed.
+
+        Raises:
+            LibraryError: ``library_busy`` above all.
+        """
+        self._shelf.check(within_s)
+
+    @contextmanager
+    def _file_of(self, voice: Voice, name: str) -> Iterator[str]:
+        if name not in voice.files:
+            raise VoiceError("This voice has no such file.", code="no_file", field="voice_id", measured=name)
+        try:
+            yield f"{_key(voice.voice_id)}/{name}"
+        except FileNotFoundError:
+            raise unknown() from None
+
+    def _live(self, db: Connection, voice_id: str, owner: str) -> Voice:
+        row = _row(db, voice_id)
+        if not row or row["owner"] != owner:
+            raise self._missing(db, voice_id, owner)
+        if row["forgotten_until"]:
+            raise unknown()
+        voice = from_row(row)
+        if voice.expires_at and voice.expires_at <= self._now():
+            raise expired(voice.expires_at)
+        return voice
+
+    def _missing(self, db: Connection, voice_id: str, owner: str) -> VoiceError:
+        if not sayable(voice_id):
+            return unknown()
+        query = text("SELECT expired_at FROM expired_voices WHERE voice_id = :id AND owner = :owner")
+        expired_at = db.execute(query, {"id": voice_id, "owner": owner}).scalar()
+        return expired(parse_time(expired_at)) if expired_at else unknown()
+
+
+def _row(db: Connection, voice_id: str) -> RowMapping | None:
+    if not sayable(voice_id):
+        return None
+    return db.execute(text("SELECT * FROM voices WHERE voice_id = :id"), {"id": voice_id}).mappings().first()
+
+
+def _key(voice_id: str) -> str:
+    return f"{ROOT}/{folder_of(voice_id)}"

@@ -1,0 +1,460 @@
+"""The use cases: check, clone, speak, keep, forget. Every step of the way of a recording is strung together here.
+
+Page, command line and API all call Studio; rules of consent, limits, quotas and retention live here or below.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from clone.audio.encoder import FileWriter
+from clone.audio.finding import Report
+from clone.audio.writer import accepted, file_bytes, mp3_bytes
+from clone.contract import cloning
+from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder, check_asked
+from clone.contract.speech import AS_IT_IS
+from clone.core.jobs import Queue, Stage, Stop, Tell, Waiting, Work, steps
+from clone.core.settings import LOCAL, NOVITA, Settings
+from clone.core.workspace import Workspace, make_home
+from clone.engine.backend import LocalBackend
+from clone.engine.conversion import SAMPLE_RATE
+from clone.engine.transcript import Match
+from clone.hosted.backend import clip_of
+from clone.storage.documents import Document, Documents
+from clone.storage.files import Store
+from clone.storage.retention import Retention
+from clone.storage.tasks import Tasks
+from clone.storage.voice import Voice, check_name, check_note
+from clone.storage.voices import Library
+from clone.studio import intake, voice_card
+from clone.studio.analysis import Bounds, Examination, Examining, Excerpt, enhanced
+from clone.studio.downloads import Downloads
+from clone.studio.evaluation import Comparison, compare, likeness, likeness_of_file
+from clone.studio.hosted import Calls, files_of
+from clone.studio.prompts import PromptPair, Prompts
+from clone.studio.provenance import new_voice, provenance_of, request_key
+from clone.studio.results import Cloned, Passage, Spoken, check_room, replayed
+from clone.studio.snippets import RequestCode
+from clone.studio.synthesis import Event, Recital
+
+__all__ = [
+    "CloneOrder",
+    "Cloned",
+    "Comparison",
+    "Document",
+    "Examination",
+    "Excerpt",
+    "FileWriter",
+    "Match",
+    "Passage",
+    "PromptPair",
+    "RequestCode",
+    "SpeakOrder",
+    "Spoken",
+    "Stage",
+    "Studio",
+    "Voice",
+    "Waiting",
+]
+
+log = logging.getLogger(__name__)
+
+
+class Studio:
+    """One per process; thread-safe. Call start() once, close() at the end."""
+
+    def __init__(self, settings: Settings, backend: LocalBackend | None = None) -> None:
+        make_home(settings.home)
+        self._settings = settings
+        store = Store(settings.store_url, settings.home / "copies")
+        self._library = Library(settings, store)
+        self._backend = backend or LocalBackend(settings.home / "weights")
+        self._queue = Queue(rest=self._backend.rest)
+        self._warm = threading.Event()
+        self._workspace = Workspace(settings.home / "work")
+        self._examining = Examining(self._backend)
+        self._prompts = Prompts(self._backend, self._examining)
+        self.calls = Calls(settings, store, self._library, self._workspace)
+        self._downloads = Downloads(self.calls.publisher.copy, settings.allow_private_urls)
+        self._documents = Documents(self._library.database, store)
+        self._retention = Retention(self._library, self.calls.sweep, self._documents.purge)
+        self._recital = Recital(self._backend, self._library, self._documents, self._run)
+        self.language_of = self._backend.language_of
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model is loaded and warm."""
+        return self._warm.is_set()
+
+    def start(self, *, warm: bool = True) -> None:
+        """Tidy up after what was killed, enforce retention from now on, and warm the models, all beside the caller.
+
+        ``warm`` loads the models ahead of the first job; a command line may need none.
+        """
+        self._workspace.sweep()
+        self._library.reconcile()
+        self._library.purge()
+        self.calls.resume()
+        self._retention.start()
+        if warm:
+            threading.Thread(target=self._warm_up, name="timbre-warm", daemon=True).start()
+
+    def drain(self) -> None:
+        """Take no more work; end what goes on, but wait a while for the answers of what was sent and costs money."""
+        self._downloads.close()
+        self._queue.close()
+        self.calls.close()
+
+    def close(self) -> None:
+        """Drain, stop the purge, delete what could still be brought back, give back what is lent and the library."""
+        self.drain()
+        self._retention.close()
+        self.calls.publisher.close()
+        self._workspace.close()
+        self._library.close()
+
+    def download(self, url: str, folder: Path, owner: str, stop: Stop | None = None) -> Path:
+        """Get a recording into a folder; see Downloads.path."""
+        return self._downloads.path(owner, url, folder, stop)
+
+    def check(self, audio: Path | str) -> Report:
+        """Say whether a recording can be cloned, why not, and what would make it better; raises as examine()."""
+        return list(self.examine(audio))[-1].report
+
+    def examine(
+        self, audio: Path | str, *, owner: str = LOCAL_OWNER, stop: Stop | None = None
+    ) -> Iterator[Examination]:
+        """Look at a recording: report, picture and best stretch, as they come; see Examining.examine.
+
+        Args:
+            audio: the recording; what a link leads to is downloaded first.
+            owner: who asks.
+            stop: obeyed while it is downloaded and read.
+        """
+        with self._workspace.folder() as folder:
+            yield from self._examining.examine(self._downloads.path(owner, audio, folder, stop), stop)
+
+    def hear(self, audio: Path, bounds: Bounds | None, *, noise: bool = False, volume: bool = False) -> Excerpt:
+        """Return a part of a recording as it would be learned from; see Examining.hear."""
+        return self._examining.hear(audio, bounds, noise, volume)
+
+    def prompt_pair(self, audio: Path, bounds: Bounds | None = None) -> PromptPair:
+        """Cut a clean sentence out of a recording and write down what is said; see Prompts.pair."""
+        return self._prompts.pair(audio, bounds)
+
+    def match(self, prompt_audio: Path, text: str | None) -> Match:
+        """Compare a prompt clip with its transcript, or write one; see Prompts.match."""
+        return self._prompts.match(prompt_audio, text)
+
+    def check_prompt(self, prompt_audio: Path, text: str, accuracy: float) -> None:
+        """Refuse at once a transcript that is known not to match its clip; see Prompts.check_known."""
+        self._prompts.check_known(prompt_audio, text, accuracy)
+
+    def clone(self, order: CloneOrder) -> Iterator[Stage | Waiting | Cloned]:
+        """Clone a voice; with a text and a model, speak its preview.
+
+        Yields:
+            What is going on, at least every quarter of a second; the last item is the Cloned.
+            Closing the iterator cancels within a second.
+
+        Raises:
+            TimbreError: what refuses or fails, at its field.
+        """
+        check_asked(order)
+        if isinstance(order.audio, Path) and not isinstance(order.prompt_audio, str):
+            stored = self._replay(order, order.audio, order.prompt_audio)
+            if stored is not None:
+                yield stored
+                return
+        if order.backend == NOVITA:
+            self.calls.hosted.check(order)
+        elif order.options.text is not None:
+            self._backend.check_text(order.options.text, order.language)
+        if isinstance(order.prompt_audio, Path):
+            self.check_prompt(order.prompt_audio, order.prompt_text or "", order.options.accuracy)
+        with self._workspace.folder() as folder:
+            given = {"audio": order.audio} | ({"prompt_audio": order.prompt_audio} if order.prompt_audio else {})
+            files = yield from self._downloads.run(order.owner, given, folder)
+            work = self._run(order.owner, partial(self._clone, order, files), order.backend)
+            yield from cast(Iterator[Stage | Waiting | Cloned], work)
+
+    def request_code(self, order: CloneOrder, served_at: str = "") -> RequestCode:
+        """Return an order to clone as curl, Python and JavaScript that run as they stand, but for the key.
+
+        A recording given by a link is asked for by that link. Of any other, which is checked first, a copy is lent by
+        a link that lives for an hour and ends with the app.
+
+        Args:
+            order: its backend says whose API is asked; its key is not used.
+            served_at: the address at which the one who asks reaches this app; by default where it is served.
+
+        Raises:
+            TimbreError: as clone(); PublishError: the hosted service has no way to a file here.
+        """
+        check_asked(order)
+        if order.backend == NOVITA and not intake.is_by_links(order):
+            self.calls.publisher.check()
+        elif order.backend == LOCAL and order.options.text is not None:
+            self._backend.check_text(order.options.text, order.language)
+        with self._workspace.folder() as folder:
+            if order.stretch is not None:
+                order = replace(order, audio=self._downloads.path(order.owner, order.audio, folder))
+            with self._examining.place():
+                clips = intake.clips(self._backend, order)
+        return self.calls.request_code(order, clips, served_at or f"http://127.0.0.1:{self._settings.server_port}")
+
+    def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
+        """Say a text with a voice, which makes the voice permanent.
+
+        Yields and raises as clone() does; the last item is the Spoken.
+        """
+        cloning.check_model(order.model)
+        backend = self._library.get(order.voice_id, order.owner).backend
+        if backend == NOVITA:
+            cloning.check_text(order.text, cloning.SPEECH_TASK_MAX_CHARS)
+            self.calls.hosted.key(order.owner, order.api_key)
+        else:
+            cloning.check_text(order.text)
+            self._backend.check_text(order.text, order.settings.language)
+        speak = self.calls.speak if backend == NOVITA else self._recital.whole
+        work = self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend)
+        yield from cast(Iterator[Stage | Waiting | Spoken], work)
+
+    def recite(self, order: SpeakOrder, *, in_turns: bool = False) -> Generator[Event, None, None]:
+        """Say a text of any length that a voice may say at all, which makes the voice permanent.
+
+        Args:
+            order: what is said.
+            in_turns: let others' work in between after every few sentences, and wait where the queue is full.
+
+        Yields:
+            What is going on, as clone() does, and each Passage as soon as it is spoken.
+
+        Raises as clone() does.
+        """
+        return self._recital.in_turns(order) if in_turns else self._recital.at_once(order)
+
+    def say(self, order: SpeakOrder) -> Generator[Event | Document, None, None]:
+        """Say a text and keep it by sentence, with a voice of this machine or of the hosted service.
+
+        The same request, left unfinished, is gone on with. Raises as recite() and speak() do.
+
+        Yields:
+            What is going on, each Passage as soon as it is there, and the Document: of this machine's voices first of
+            all, and last as it is then.
+        """
+        if self._library.get(order.voice_id, order.owner).backend != NOVITA:
+            yield from self._recital.kept(order)
+            return
+        for event in self.speak(order):
+            if not isinstance(event, Spoken):
+                yield event
+                continue
+            yield Passage(event.samples, event.sample_rate)
+            document = self._documents.begin(order, NOVITA, 1)
+            self._documents.add(document, 0, order.text, event.samples, event.sample_rate)
+            yield self._documents.finish(document)
+
+    def documents(self, owner: str) -> list[Document]:
+        """Return what was said for an owner, newest first."""
+        return self._documents.of(owner)
+
+    def document(self, document_id: str, owner: str) -> Document:
+        """Return an owner's document; raises TaskError when there is none."""
+        return self._documents.get(document_id, owner)
+
+    def write_document(self, document_id: str, owner: str, path: Path) -> None:
+        """Write all that is spoken of a document to a file, of the kind that its name says; raises as document()."""
+        document = self._documents.get(document_id, owner)
+        writer = self.writing(path, document.voice_id, owner, document.model)
+        for _, samples, _ in self._documents.spoken(document):
+            writer.add(samples)
+        writer.end()
+
+    def check_order(self, order: SpeakOrder) -> None:
+        """Raise what would refuse a recital before any work: its model, its text, its voice."""
+        self._recital.check(order)
+
+    def folder(self) -> AbstractContextManager[Path]:
+        """Lend a private folder for files in passing; see Workspace.folder."""
+        return self._workspace.folder()
+
+    def tasks(self) -> Tasks:
+        """Return the speech that is asked for by its link, or for later."""
+        return Tasks(self._library.database, self._library.store)
+
+    def voices(self, owner: str | None) -> list[Voice]:
+        """Return an owner's voices, newest first; for None, everybody's."""
+        return self._library.voices(owner)
+
+    def voice(self, voice_id: str, owner: str) -> Voice:
+        """Return an owner's voice; raises VoiceError when there is none."""
+        return self._library.get(voice_id, owner)
+
+    def keep(self, voice_id: str, owner: str, api_key: str | None = None) -> Voice:
+        """Make a voice permanent; a hosted one by letting it say a word there, which costs what calls.keep_cost() says.
+
+        Raises as speak() does.
+        """
+        return cast(Voice, [*self.keeping(voice_id, owner, api_key)][-1])
+
+    def keeping(self, voice_id: str, owner: str, api_key: str | None = None) -> Iterator[Stage | Waiting | Voice]:
+        """Do what keep() does; yields and raises as speak(), the last item is the Voice."""
+        voice = self._library.get(voice_id, owner)
+        if voice.backend != NOVITA or voice.permanent:
+            yield self._library.keep(voice_id, owner)
+        else:
+            self.calls.hosted.key(owner, api_key)
+            work = self._run(owner, partial(self.calls.keep, voice_id, owner, api_key), NOVITA)
+            yield from cast(Iterator[Stage | Waiting | Voice], work)
+
+    def describe(self, voice_id: str, owner: str, *, name: str | None = None, note: str | None = None) -> Voice:
+        """Give a voice another name or note; None leaves what it has.
+
+        Raises:
+            TimbreError: a name that is empty or too long, a note that is too long, or no such voice.
+        """
+        words = {} if name is None else {"name": check_name(name)}
+        words |= {} if note is None else {"note": check_note(note)}
+        return self._library.describe(voice_id, owner, **words)
+
+    def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None:
+        """Delete a voice and everything that was kept of it, at once or, gone from sight at once, after ``undo_s``."""
+        self._retention.forget(voice_id, owner, undo_s)
+        self._documents.purge()
+
+    def forget_all(self, owner: str) -> int:
+        """Delete everything that is kept of an owner, voices and speech; return how many voices."""
+        n_gone = self._library.forget_all(owner)
+        self.tasks().forget(owner)
+        self._documents.purge()
+        return n_gone
+
+    def check_library(self, within_s: float) -> None:
+        """Raise LibraryError unless the library can be had within a time, to be changed."""
+        self._library.check(within_s)
+
+    def restore(self, voice_id: str, owner: str) -> Voice:
+        """Bring back a voice that was forgotten less than its ``undo_s`` ago; see Library.restore."""
+        return self._library.restore(voice_id, owner)
+
+    def audio(self, voice_id: str, owner: str, kind: str) -> Path:
+        """Return the file of a voice's ``reference`` or ``preview``.
+
+        Raises:
+            VoiceError: no such voice, or it has no such audio.
+        """
+        voice = self._library.get(voice_id, owner)
+        return self._library.path(voice, voice.file(kind) or kind)
+
+    def card(self, voice_id: str, owner: str) -> bytes:
+        """Return a voice as one HTML file to show to others: both recordings, settings, likeness, consent.
+
+        Raises:
+            VoiceError: no such voice.
+        """
+        voice = self._library.get(voice_id, owner)
+        names = [voice.file(kind) for kind in ("reference", "preview")]
+        return voice_card.page(voice, *(self._library.path(voice, name) if name else None for name in names))
+
+    def compare(self, voice_id: str, owner: str) -> Comparison:
+        """Hold a voice's preview against its text and its original.
+
+        Raises:
+            VoiceError: no such voice, or it has no preview.
+        """
+        original, preview = self.audio(voice_id, owner, "reference"), self.audio(voice_id, owner, "preview")
+        voice = self._library.get(voice_id, owner)
+        text = voice.settings.get("text") or ""
+        told = self.language_of(text, voice.settings.get("language")).code if voice.backend == LOCAL else None
+        with self._examining.place():
+            return compare(self._backend, original, preview, text, told)
+
+    def write_speech(self, spoken: Spoken | Excerpt | PromptPair, path: Path) -> None:
+        """Write sound to a file: mp3 or flac when its name says so, else wav. Speech says in its tags what it is."""
+        provenance = provenance_of(spoken.voice, spoken.model) if isinstance(spoken, Spoken) else None
+        path.write_bytes(file_bytes(spoken.samples, spoken.sample_rate, path.suffix, provenance))
+
+    def writing(self, path: Path, voice_id: str, owner: str, model: str) -> FileWriter:
+        """Begin a file of speech that is written as it is spoken; its name says of which kind: mp3, wav or flac."""
+        return FileWriter(path, SAMPLE_RATE, provenance_of(self._library.get(voice_id, owner), model))
+
+    def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
+        return self.calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)
+
+    def _clone(self, order: CloneOrder, files_given: dict[str, Path], tell: Tell, stop: Stop) -> Cloned:
+        hosted = order.backend == NOVITA
+        text = None if hosted else order.options.text
+        script = [] if text is None else self._backend.script(text, order.language, stop)
+        step = steps(tell, 4 + len(script))
+        with self._workspace.folder() as folder:
+            step("Reading the recording")
+            path, prompt_path = files_given["audio"], files_given.get("prompt_audio")
+            stored = self._replay(order, path, prompt_path)
+            if stored is not None:
+                return stored
+            recording, original = intake.chosen(path, order.stretch, stop, as_sent=order.as_sent)
+            step("Checking the recording")
+            report, heard, (kept, suffix) = intake.judged(self._backend, recording, original, stop)
+            report.raise_if_refused()
+            clip, prompt = self._prompts.checked(order, prompt_path, stop) if prompt_path else (None, None)
+            if hosted:
+                prompt_clip = accepted(clip, prompt_path, stop) if clip and prompt_path else None
+                clips = (
+                    clip_of(order.audio if order.stretch is None else None, recording, (kept, suffix)),
+                    clip_of(order.prompt_audio, clip, prompt_clip) if clip and prompt_clip else None,
+                )
+                voice = new_voice(order, recording, self._request_key(order, path, prompt_path))
+                measure = partial(likeness_of_file, self._backend, heard, order.options)
+                self._check_room(order.owner, files_of(clips))
+                return self.calls.clone((order, voice, measure), clips, folder, tell, stop)
+            step("Learning the voice")
+            heard = enhanced(heard, order.options, stop)
+            profile = self._backend.learn(heard, prompt, stop)
+            files = {f"reference.{suffix}": kept, "profile.npz": profile.to_bytes()}
+            if clip and prompt_path:
+                files[f"prompt.{clip.format}"] = prompt_path.read_bytes()
+            samples = self._recital.say(profile, script, (order.options.model or "", AS_IT_IS), step, stop)
+            step("Comparing the clone with the original")
+            alike = likeness(self._backend, profile, samples, SAMPLE_RATE, stop) if script else None
+            voice = new_voice(order, recording, self._request_key(order, path, prompt_path)).measured(alike)
+            if script:
+                files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
+        stop.check()
+        return Cloned(self._add(voice, files), False)
+
+    def _replay(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> Cloned | None:
+        if not path.is_file() or (prompt_path and not prompt_path.is_file()):
+            return None
+        try:
+            voice = self._library.again(self._request_key(order, path, prompt_path), order.owner)
+        except OSError:  # reading it says what is the matter
+            return None
+        return None if voice is None else replayed(voice)
+
+    def _request_key(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> str:
+        backend = self._settings.novita_base_url if order.backend == NOVITA else self._backend.name
+        return request_key(order, path, prompt_path, backend)
+
+    def _add(self, voice: Voice, files: dict[str, bytes]) -> Voice:
+        self._check_room(voice.owner, files)
+        return self._library.add(voice, files)
+
+    def _check_room(self, owner: str, files: Mapping[str, bytes]) -> None:
+        used = self._library.used_bytes(owner) + self.calls.left_bytes(owner)
+        check_room(used + sum(map(len, files.values())))
+
+    def _warm_up(self) -> None:
+        try:
+            self._backend.warm()
+        except Exception:  # the first clone will meet it too, and say so to a person
+            log.exception("The models could not be loaded")
+        else:
+            self._warm.set()

@@ -1,0 +1,197 @@
+"""Saying a text of any length, sentence by sentence, each handed over as soon as it is spoken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from typing import cast
+
+import numpy as np
+
+from clone.audio.reader import read
+from clone.contract import cloning
+from clone.contract.cloning import CloneOptions
+from clone.contract.orders import SpeakOrder
+from clone.contract.speech import SpeechSettings
+from clone.core.errors import BusyError, VoiceError
+from clone.core.jobs import HEARTBEAT_S, MAX_WAITING, Stage, Stop, Tell, Waiting, Work, steps
+from clone.engine.backend import Line, LocalBackend
+from clone.engine.conversion import SAMPLE_RATE
+from clone.engine.g2p.languages import unreadable
+from clone.engine.g2p.text import Sentence, sentences
+from clone.engine.profile import ENGINE_VERSION, Profile
+from clone.storage.documents import Document, Documents
+from clone.storage.voice import Voice
+from clone.storage.voices import Library
+from clone.studio.analysis import enhanced
+from clone.studio.results import Passage, Spoken
+
+LINES_A_TURN = 4
+LINES_A_REST = 10
+"""Sentences after which freed memory is given back: a long text would let the app grow by 300 MB (bench.drift)."""
+
+Event = Stage | Waiting | Passage
+Keep = Callable[[int, str, np.ndarray, int], None]
+"""Keeps a sentence as soon as it is spoken: position, text, samples, Hz."""
+
+
+class Recital:
+    """What Studio.recite() is made of.
+
+    Args:
+        backend: speaks.
+        library: has the voice, and keeps it.
+        documents: keep what was said.
+        run: does a piece of work in turn, for an owner.
+    """
+
+    def __init__(
+        self,
+        backend: LocalBackend,
+        library: Library,
+        documents: Documents,
+        run: Callable[[str, Work], Iterator[object]],
+    ) -> None:
+        self._backend = backend
+        self._library = library
+        self._documents = documents
+        self._run = run
+
+    def at_once(self, order: SpeakOrder) -> Generator[Event, None, None]:
+        """Say it as one job."""
+        return self._recited(order, self._run, cloning.SPEECH_TASK_MAX_CHARS)
+
+    def in_turns(self, order: SpeakOrder) -> Generator[Event, None, None]:
+        """Say it as a job for every few sentences, so that others' work gets in between."""
+        return self._recited(order, self._patiently, LINES_A_TURN)
+
+    def kept(self, order: SpeakOrder) -> Generator[Event | Document, None, None]:
+        """Say it as one job and keep each sentence; go on where the same was left unfinished.
+
+        Yields:
+            The document as it is, what was said of it before, the rest as at_once(), and the document as it is then.
+        """
+        language, n_before = self.check(order), 0
+        whole = sentences(order.text, language)
+        document = self._documents.begin(order, ENGINE_VERSION, len(whole))
+        yield document
+        for position, samples, sample_rate in self._documents.spoken(document):
+            n_before = position + 1
+            yield Passage(samples, sample_rate)
+        if n_before < len(whole):
+            keep, part = partial(self._documents.add, document), (whole[n_before:], n_before, len(whole))
+            for event in self._run(order.owner, self._work(order, language, part, keep)):
+                if event is not None:
+                    yield cast(Event, event)
+        document = self._documents.finish(document)
+        if not document.n_spoken:
+            self._documents.forget(document.document_id, document.owner)
+            raise unreadable(language)
+        yield document
+
+    def _recited(
+        self, order: SpeakOrder, run: Callable[[str, Work], Iterator[object]], n_a_turn: int
+    ) -> Generator[Event, None, None]:
+        language, said = self.check(order), False
+        whole = sentences(order.text, language)
+        for start in range(0, len(whole), n_a_turn):
+            part = whole[start : start + n_a_turn], start, len(whole)
+            for event in run(order.owner, self._work(order, language, part)):
+                said = said or isinstance(event, Passage)
+                if event is not None:  # the result of the job, which has none
+                    yield cast(Event, event)
+        if not said:
+            raise unreadable(language)
+
+    def _patiently(self, owner: str, work: Work) -> Iterator[object]:
+        while True:
+            try:
+                yield from self._run(owner, work)
+                return
+            except BusyError:  # raised before the job is taken, so nothing of it has been said
+                yield Waiting(MAX_WAITING)
+                time.sleep(HEARTBEAT_S)
+
+    def whole(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
+        """Say all of it, and hand it over as one."""
+        script = self._backend.script(order.text, order.settings.language, stop)
+        step = steps(tell, len(script) + 1)
+        step("Recalling the voice")
+        voice = self._library.get(order.voice_id, order.owner)
+        samples = self.say(self.profile(voice, stop), script, (order.model, order.settings), step, stop)
+        stop.check()
+        return Spoken(self._library.keep(voice.voice_id, voice.owner), samples, SAMPLE_RATE, order.model)
+
+    def say(
+        self,
+        profile: Profile,
+        script: list[Line],
+        how: tuple[str, SpeechSettings],
+        step: Callable[[str], None],
+        stop: Stop,
+    ) -> np.ndarray:
+        """Say line after line in a voice, with a model and settings; return float32 of shape (n_samples,), mono."""
+        pieces = []
+        for i, line in enumerate(script, 1):
+            step(f"Speaking sentence {i} of {len(script)}" if len(script) > 1 else "Speaking")
+            pieces.append(self._backend.speak(profile, line, how[0], stop, how[1]))
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+    def profile(self, voice: Voice, stop: Stop) -> Profile:
+        """Return what was learned of a voice; learn it again when that is gone or of an older engine."""
+        kept = voice.file("profile")
+        profile = Profile.from_bytes(self._library.read(voice, kept)) if kept else None
+        if profile is not None:
+            return profile
+        options = CloneOptions(**{k: v for k, v in voice.settings.items() if k in CloneOptions.model_fields})
+        recording = read(self._library.path(voice, voice.file("reference") or ""))
+        prompt, clip = None, voice.file("prompt")
+        if clip:
+            spoken = read(self._library.path(voice, clip))
+            prompt = self._backend.listen(spoken.samples, spoken.sample_rate)
+        heard = self._backend.listen(recording.samples, recording.sample_rate)
+        profile = self._backend.learn(enhanced(heard, options, stop), prompt, stop)
+        files = {"profile.npz": profile.to_bytes()}
+        self._library.update_files(voice.voice_id, voice.owner, files, engine_version=ENGINE_VERSION)
+        return profile
+
+    def check(self, order: SpeakOrder) -> str:
+        """Raise what would refuse an order before any work; return the language of its text."""
+        cloning.check_model(order.model)
+        cloning.check_text(order.text, cloning.SPEECH_TASK_MAX_CHARS)
+        voice = self._library.get(order.voice_id, order.owner)
+        if voice.backend != self._backend.name:
+            raise VoiceError(
+                f"The voice {voice.voice_id} lives at the hosted service; this machine can't speak with it.",
+                code="other_backend",
+                field="voice_id",
+                advice="Speak with it through the hosted service.",
+            )
+        return self._backend.check_text(order.text, order.settings.language)
+
+    def _work(
+        self, order: SpeakOrder, language: str, part: tuple[list[Sentence], int, int], keep: Keep | None = None
+    ) -> Work:
+        """Return the work of a part of a text: its sentences, how many came before them, and how many there are."""
+
+        def recite(tell: Tell, stop: Stop) -> None:
+            told, before, total = part
+            tell(Stage("Recalling the voice", before, total))
+            profile, kept = self.profile(self._library.get(order.voice_id, order.owner), stop), False
+            for i, sentence in enumerate(told, before):
+                tell(Stage(f"Speaking sentence {i + 1} of {total}" if total > 1 else "Speaking", i, total))
+                line = self._backend.read(sentence, language)
+                if not line.phonemes:
+                    continue
+                samples = self._backend.speak(profile, line, order.model, stop, order.settings)
+                if not kept:  # whoever hears the first sentence has used the voice
+                    self._library.keep(order.voice_id, order.owner)
+                    kept = True
+                if keep:
+                    keep(i, sentence.text, samples, SAMPLE_RATE)
+                tell(Passage(samples, SAMPLE_RATE))
+                if (i + 1) % LINES_A_REST == 0:
+                    self._backend.rest()
+
+        return recite

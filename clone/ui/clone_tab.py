@@ -1,0 +1,236 @@
+"""From a filled-in form to a new voice: the check of the recording, the run, its cancel and its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from clone.core.errors import CancelledError, PromptMismatch, TimbreError, VoiceError
+from clone.core.settings import LOCAL
+from clone.studio.facade import Cloned, CloneOrder
+from clone.ui import language, listing, parts, strings
+from clone.ui.examples import example
+from clone.ui.form import Form, Given
+from clone.ui.outcomes import ResultPanel
+from clone.ui.panels import CloserPanel, PreviewPanel, RunPanel, VoicePanel
+from clone.ui.running import Desk, Progress, address, explain, share
+from clone.ui.takes import file_name
+from clone.ui.voices_tab import VoicesPanel
+
+Updates = dict[Any, Any]
+
+_KIND = "clone"
+
+
+class Cloning:
+    """The handlers of the upper part of the page.
+
+    Args:
+        desk: studio, settings and files.
+        voice, closer, preview, run, result, voices: the panels, for what belongs where.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        inputs: tuple[VoicePanel, CloserPanel, PreviewPanel, RunPanel],
+        outputs: tuple[ResultPanel, VoicesPanel],
+    ) -> None:
+        self._desk = desk
+        self.voice, self.closer, self.preview, self.run = inputs
+        self.result, self.voices = outputs
+        self._slots = {
+            "audio": self.voice.note,
+            "audio_url": self.voice.note,
+            "prompt_audio": self.closer.note,
+            "prompt_text": self.closer.note,
+            "text": self.preview.note,
+            "model": self.preview.note,
+            "language": self.preview.note,
+            "accuracy": self.preview.advanced_note,
+            "consent": self.run.consent_note,
+            "api_key": self.run.hosting.key_note,
+        }
+
+    def given(self) -> list[Any]:
+        """Return the inputs of ``check``: those of Given."""
+        return [getattr(self.voice, each.name) for each in fields(Given)]
+
+    def filled(self) -> list[Any]:
+        """Return the inputs of ``clone``: those of Form."""
+        closer, preview = self.closer, self.preview
+        return [
+            *self.given(),
+            closer.audio,
+            closer.text,
+            preview.text,
+            preview.model,
+            preview.accuracy,
+            preview.noise,
+            preview.volume,
+            self.run.consent,
+            self.run.hosting.backend,
+            self.run.hosting.key,
+            self.voice.sample.use,
+            self.voice.sample.start,
+            self.voice.sample.length,
+            preview.language.choice,
+        ]
+
+    def outputs(self) -> list[Any]:
+        """Return everything ``clone`` may change."""
+        slots = list(dict.fromkeys(self._slots.values()))
+        result = self.result
+        shown = [result.card, result.original, result.clone, result.voice_id, result.facts, self.voices.listed]
+        shown += [result.compare, result.said, result.shared]
+        told = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
+        return [*told, *self.buttons(), *shown]
+
+    def listen(self, name: str | None) -> Any:
+        """Show the player of the example that was chosen."""
+        chosen = example(name)
+        return gr.update(value=str(chosen.path) if chosen else None, visible=chosen is not None)
+
+    def clone(self, request: gr.Request, token: str, *values: Any) -> Iterator[Updates]:
+        """Clone, until somebody asks the run to stop; closing this closes the studio's work too."""
+        form = Form(*values)
+        self._desk.files.remember(request.session_hash, form.recorded, form.uploaded, form.prompt_audio)
+        faults = [*form.faults(), *self._mismatch(form)]
+        if faults:
+            yield self._refused(faults)
+            return
+        progress, stop = Progress(), self._desk.begin(request.session_hash, _KIND)
+        yield self._cleared() | self._running() | {self.run.progress: progress.told()}
+        try:
+            owner = self._desk.owner(token, request)
+            order = self._order(form, owner, request.session_hash)
+            with closing(self._desk.studio.clone(order)) as steps:  # type: ignore[type-var]
+                for step in steps:
+                    if isinstance(step, Cloned):  # what is done is shown, even to who asked to stop
+                        yield {self.run.progress: ""} | self._shown(step, owner, request.session_hash)
+                    else:
+                        stop.check()
+                        yield {self.run.progress: progress.told(step)}
+        except CancelledError:
+            said = strings.STOPPED if form.backend == LOCAL else strings.STOPPED_HOSTED
+            yield {self.run.progress: parts.note("info", said)}
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            yield self._refused([explain(error)])
+
+    def stop(self, request: gr.Request) -> None:
+        """Ask the run to stop."""
+        self._desk.stop(request.session_hash, _KIND)
+
+    def code(self, request: gr.Request, token: str, *values: Any) -> Updates:
+        """Write the request down as programs; what they need of a file here is lent to them for an hour."""
+        form = Form(*values)
+        faults = form.faults()
+        if faults:
+            return self._refused(faults) | {self.run.code: ""}
+        try:
+            order = self._order(form, self._desk.owner(token, request), request.session_hash)
+            written = self._desk.studio.request_code(order, address(request))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return self._refused([explain(error)]) | {self.run.code: ""}
+        return self._cleared() | {self.run.code: parts.code(written)}
+
+    def writing(self) -> list[Any]:
+        """Return what ``code`` may change."""
+        slots = list(dict.fromkeys(self._slots.values()))
+        told = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
+        return [*told, self.run.code]
+
+    def compare(self, request: gr.Request, token: str, voice_id: str | None) -> Updates:
+        """Say which words are heard in the preview, and put both recordings under one switch."""
+        result, studio, visit = self.result, self._desk.studio, request.session_hash
+        if not voice_id:
+            return {result.compare: "", result.said: ""}
+        try:
+            owner = self._desk.owner(token, request)
+            found = studio.compare(voice_id, owner)
+            sources = [studio.audio(voice_id, owner, kind) for kind in ("reference", "preview")]
+            one, other = (
+                self._desk.takes.lend(self._desk.files.copy(visit, source, f"{voice_id}-{i}{source.suffix}"), visit)
+                for i, source in enumerate(sources)
+            )
+        except VoiceError:  # it has no preview, or is gone: then there is nothing to compare
+            return {result.compare: "", result.said: ""}
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return {result.said: parts.refusal(explain(error))}
+        return {result.compare: parts.compare((one, other), found), result.said: parts.said(found.match)}
+
+    def share(self, request: gr.Request, token: str, voice_id: str | None) -> str:
+        """Make the card of the new voice, and return the link to it."""
+        return share(self._desk, request, token, voice_id or "")
+
+    def _mismatch(self, form: Form) -> list[TimbreError]:
+        """Return what is known to be wrong with the transcript: what the page has said already, beside it."""
+        try:
+            if form.prompt_audio and form.prompt_text:
+                self._desk.studio.check_prompt(Path(form.prompt_audio), form.prompt_text, float(form.accuracy))
+        except PromptMismatch as error:
+            return [error]
+        except (ValueError, TypeError):  # a fault of the form
+            pass
+        return []
+
+    def _order(self, form: Form, owner: str, visit: str | None) -> CloneOrder:
+        given = form.given.check()
+        # The hosted service gets a link as it was given, and downloads it itself; a part of it goes there as a file.
+        untouched = form.backend != LOCAL and not form.part
+        if not untouched and isinstance(given, str):  # what was looked at, if it is still there
+            given = self._desk.files.known(visit, given) or given
+        return form.order(owner, given)
+
+    def buttons(self) -> list[Any]:
+        """Return what starts a run, and what cancels it."""
+        return [self.run.clone, self.run.cancel]
+
+    def _running(self) -> Updates:
+        return {self.run.clone: gr.update(visible=False), self.run.cancel: gr.update(visible=True)}
+
+    def _cleared(self) -> Updates:
+        # What the check found stays: it is not a message about this run.
+        return {slot: "" for slot in self._slots.values() if slot is not self.voice.note}
+
+    def _refused(self, faults: Iterable[TimbreError]) -> Updates:
+        updates = self._cleared() | {self.run.progress: ""}
+        told_at: dict[Any, str] = {}
+        for fault in faults:
+            slot = self._slots.get(fault.field or "", self.run.progress)
+            if fault.code in language.REFUSALS:
+                slot = self.preview.language.said
+            told_at[slot] = told_at.get(slot, "") + parts.refusal(fault)
+        if self.closer.note in told_at:
+            updates[self.closer.drawer] = gr.update(open=True)
+        if self.preview.advanced_note in told_at:
+            updates[self.preview.drawer] = gr.update(open=True)
+        return updates | told_at
+
+    def _shown(self, cloned: Cloned, owner: str, visit: str | None) -> Updates:
+        voice, studio = cloned.voice, self._desk.studio
+        players = {}
+        for kind, player in (("reference", self.result.original), ("preview", self.result.clone)):
+            if not any(name.startswith(f"{kind}.") for name in voice.files):
+                players[player] = gr.update(value=None, visible=False)
+                continue
+            source = studio.audio(voice.voice_id, owner, kind)
+            name = file_name(source.suffix[1:], strings.player(kind, voice.name or strings.UNNAMED))
+            players[player] = gr.update(
+                value=str(self._desk.files.copy(visit, source, name, voice.voice_id)), visible=True
+            )
+        return {
+            **players,
+            self.result.card: gr.update(visible=True),
+            self.result.voice_id: voice.voice_id,
+            self.result.compare: "",
+            self.result.said: "",
+            self.result.shared: "",
+            self.result.facts: parts.result(voice, cloned.replayed, cloned.note),
+            self.voices.listed: listing.voices(studio.voices(owner), studio.calls.keep_cost()),
+        }

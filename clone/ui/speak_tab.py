@@ -1,0 +1,273 @@
+"""The Speak place: any of the visitor's voices says any text, heard from its first sentence on; and what it said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from clone.contract import cloning, speech
+from clone.core.errors import CancelledError, TextError, TimbreError, VoiceError
+from clone.core.settings import NOVITA
+from clone.storage.voice import Voice
+from clone.studio.facade import Document, Passage, SpeakOrder
+from clone.ui import fields, parts, strings
+from clone.ui.language import REFUSALS, LanguagePanel, language_panel
+from clone.ui.running import Desk, Progress, explain, refused
+from clone.ui.takes import Recorder, Take
+
+Updates = dict[Any, Any]
+Takings = tuple[Take, ...]
+TAKES_SHOWN = 50
+_KIND = "speak"
+
+
+def _part_said(document: Document) -> str:
+    return strings.PART_SAID.format(document.n_spoken, document.n_sentences)
+
+
+@dataclass(frozen=True)
+class SpeakPanel:
+    """The Speak place."""
+
+    voice: gr.Dropdown
+    text: gr.Textbox
+    counter: gr.HTML
+    model: gr.Dropdown
+    speed: gr.Slider
+    pitch: gr.Slider
+    volume: gr.Slider
+    format: gr.Radio
+    language: LanguagePanel
+    cost: gr.HTML
+    speak: gr.Button
+    cancel: gr.Button
+    progress: gr.HTML
+    latest: gr.HTML
+    done: gr.HTML
+    takes: gr.State
+    earlier: gr.HTML
+
+    def said(self) -> list[Any]:
+        """Return what is asked for, in the order ``speak`` takes it."""
+        settings = [self.speed, self.pitch, self.volume, self.format]
+        return [self.voice, self.text, self.model, *settings, self.language.choice]
+
+
+def speak_panel() -> SpeakPanel:
+    """Build: voice, text, settings and the button; beside them the take that is spoken, and the earlier ones."""
+    with gr.Row(elem_classes="tb-columns"):
+        with gr.Column(scale=7, min_width=340), fields.card():
+            gr.HTML(parts.heading(None, strings.SPEAK_TITLE, strings.SPEAK_ADVICE))
+            voice = gr.Dropdown([], label=strings.SPEAK_VOICE, elem_id="speak-voice")
+            text = gr.Textbox(strings.TEXT_START, label=strings.SPEAK_TEXT, lines=6, max_lines=16, elem_id="speak-text")
+            with gr.Row(elem_classes="tb-under"):
+                told = fields.slot("speak-language-said")
+                counted = parts.counter(len(strings.TEXT_START), cloning.SPEECH_TASK_MAX_CHARS)
+                counter = gr.HTML(counted, elem_id="speak-count")
+            language = language_panel("speak-language", told)
+            model = fields.model_choice("speak-model")
+            with gr.Accordion(strings.SPEAK_HOW, open=False, elem_id="speak-how", elem_classes="tb-drawer"):
+                with gr.Row():
+                    speed = gr.Slider(
+                        speech.SPEED_MIN, speech.SPEED_MAX, 1.0, step=0.05, label=strings.SPEED, elem_id="speak-speed"
+                    )
+                    pitch = gr.Slider(
+                        speech.PITCH_MIN, speech.PITCH_MAX, 0, step=1, label=strings.PITCH, elem_id="speak-pitch"
+                    )
+                with gr.Row():
+                    volume = gr.Slider(
+                        0.1, speech.VOLUME_MAX, 1.0, step=0.1, label=strings.GAIN, elem_id="speak-volume"
+                    )
+                    kind = gr.Radio(list(strings.FORMATS), value="mp3", label=strings.FORMAT, elem_id="speak-format")
+        with gr.Column(scale=5, min_width=340, elem_classes="tb-side"), fields.card():
+            cost = fields.slot("speak-cost")
+            speak = gr.Button(strings.SPEAK_BUTTON, variant="primary", size="lg", elem_id="speak")
+            cancel = gr.Button(strings.CANCEL, variant="stop", size="lg", visible=False, elem_id="speak-cancel")
+            progress = fields.slot("speak-progress")
+            latest = gr.HTML(elem_id="take")
+            done = fields.slot("take-done")
+            takes = gr.State(())
+            earlier = gr.HTML(parts.takes(()), elem_id="takes")
+    inputs = (voice, text, counter, model, speed, pitch, volume, kind, language)
+    return SpeakPanel(*inputs, cost, speak, cancel, progress, latest, done, takes, earlier)
+
+
+class Speaking:
+    """The handlers of the Speak place.
+
+    Args:
+        desk: studio, settings and files.
+        panel: the components.
+    """
+
+    def __init__(self, desk: Desk, panel: SpeakPanel) -> None:
+        self._desk = desk
+        self.panel = panel
+
+    def outputs(self) -> list[Any]:
+        """Return everything ``speak`` may change."""
+        p = self.panel
+        return [*self.buttons(), p.progress, p.language.said, p.latest, p.done, p.takes, p.earlier]
+
+    def buttons(self) -> list[Any]:
+        """Return what starts a run, and what cancels it."""
+        return [self.panel.speak, self.panel.cancel]
+
+    def choosing(self) -> list[Any]:
+        """Return what ``choose`` and ``unchoose`` change."""
+        return [self.panel.voice]
+
+    def choose(self, voice: Voice) -> Updates:
+        """Have a voice chosen."""
+        return {self.panel.voice: self.choices(self._desk.studio.voices(voice.owner), voice.voice_id)}
+
+    def unchoose(self) -> Updates:
+        """Have no voice chosen; the place lists the voices anew when it is opened."""
+        return {self.panel.voice: None}
+
+    def offer(self, request: gr.Request, token: str, chosen: str | None) -> Any:
+        """List the visitor's voices to choose from, the newest chosen where none is."""
+        try:
+            voices = self._desk.studio.voices(self._desk.owner(token, request))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            told = explain(error)
+            if told.code != "no_visitor":
+                return gr.update(choices=[], value=None, info=told.message)
+            voices = []  # who has just come has no token yet, and no voices
+        return self.choices(voices, chosen)
+
+    def choices(self, voices: list[Voice], chosen: str | None) -> Any:
+        """Return the choice of voices, with one chosen."""
+        there = [voice.voice_id for voice in voices]
+        value = chosen if chosen in there else there[0] if there else None
+        named = [(strings.voice_choice(voice.name, voice.voice_id, voice.backend), voice.voice_id) for voice in voices]
+        hint = strings.SPEAK_VOICE_HINT if voices else strings.SPEAK_NO_VOICES
+        return gr.update(choices=named, value=value, info=hint)
+
+    def speak(self, request: gr.Request, token: str, key: str | None, takes: Takings, *said: Any) -> Iterator[Updates]:
+        """Say a text, as ``SpeakPanel.said`` asks for it, until somebody asks the run to stop.
+
+        Closing this closes the studio's work too. ``takes`` is what was said before, newest first.
+        """
+        p, progress, stop = self.panel, Progress(), self._desk.begin(request.session_hash, _KIND)
+        yield {p.speak: gr.update(visible=False), p.cancel: gr.update(visible=True), p.progress: progress.told()} | {
+            p.latest: "",
+            p.done: "",
+            p.earlier: parts.takes(takes),
+        }
+        recorder: Recorder | None = None
+        document: Document | None = None
+        try:
+            order, kind = self._order(self._desk.owner(token, request), key, *said)
+            take, begin = self._begin(order, kind, request.session_hash)
+            with closing(self._desk.studio.say(order)) as events:
+                for event in events:
+                    if isinstance(event, Document):
+                        document = event
+                        continue
+                    if not (isinstance(event, Passage) and self._hosted(order.voice_id, order.owner)):
+                        stop.check()  # what is paid for is shown, even to who asked to stop
+                    if not isinstance(event, Passage):
+                        yield {p.progress: progress.told(event)}
+                        continue
+                    if recorder is None:
+                        recorder = begin()
+                        take = replace(take, key=self._desk.takes.begin(recorder, request.session_hash))
+                    recorder.add(event.samples)
+                    if not take.duration_s:
+                        take = replace(take, duration_s=len(event.samples) / event.sample_rate)
+                        yield {p.latest: parts.take(take)}
+            assert recorder is not None, "a text without a sentence is refused"
+            take = replace(take, duration_s=recorder.end())
+            kept = (take, *takes)[:TAKES_SHOWN]
+            yield {p.progress: "", p.done: parts.take_done(take), p.takes: kept}
+        except CancelledError:
+            if recorder is not None and document is not None:  # what was spoken is kept, and gone on with
+                document = self._desk.studio.document(document.document_id, order.owner)
+                take = replace(take, duration_s=recorder.end(), said=_part_said(document))
+                yield {p.done: parts.take_done(take), p.takes: (take, *takes)[:TAKES_SHOWN]}
+                yield {p.progress: parts.note("info", strings.STOPPED_SAID.format(take.said), strings.GO_ON)}
+                return
+            paid = self._hosted(order.voice_id, order.owner)
+            yield {p.progress: parts.note("info", strings.STOPPED_PAID if paid else strings.STOPPED)}
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            of_language = isinstance(error, TextError) and error.code in REFUSALS
+            yield {p.progress: "", p.language.said: refused(error)} if of_language else {p.progress: refused(error)}
+        finally:
+            if recorder is not None and not recorder.done.is_set():
+                recorder.end()
+
+    def stop(self, request: gr.Request) -> None:
+        """Ask the run to stop."""
+        self._desk.stop(request.session_hash, _KIND)
+
+    def cost(self, request: gr.Request, token: str, chosen: str | None, text: str | None, model: str | None) -> str:
+        """Say what speaking with the chosen voice may cost; nothing where it is free."""
+        try:
+            if not self._hosted(chosen, self._desk.owner(token, request)):
+                return ""
+            cost = self._desk.studio.calls.speech_cost(text or "", cloning.check_model(model or ""))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return parts.refusal(explain(error))
+        return f'<p class="tb-said tb-facts">{escape(cost)}</p>'
+
+    def _order(self, owner: str, key: str | None, *said: Any) -> tuple[SpeakOrder, str]:
+        voice_id, text, model, speed, pitch, volume, kind, language = said
+        if not voice_id:
+            raise VoiceError(strings.NO_VOICE, code="no_voice", field="voice_id", advice=strings.NO_VOICE_ADVICE)
+        setting = cloning.parse(
+            speech.VoiceSetting,
+            {"voice_id": str(voice_id), "speed": float(speed), "pitch": int(pitch), "vol": float(volume)},
+        )
+        text = cloning.check_text(text or "", cloning.SPEECH_TASK_MAX_CHARS)
+        model = cloning.check_model(model or "")
+        how = replace(setting.settings, language=speech.check_language(language))
+        order = SpeakOrder(owner, str(voice_id), text, model, how, (key or "").strip() or None)
+        return order, kind if kind in strings.FORMATS else strings.FORMATS[0]
+
+    def recall(self, request: gr.Request, token: str) -> tuple[Takings, str]:
+        """Return what was said in earlier visits, and the list of it."""
+        try:
+            owner = self._desk.owner(token, request)
+            found = self._desk.studio.documents(owner)[:TAKES_SHOWN]
+        except TimbreError:  # who has just come has said nothing yet
+            return (), parts.takes(())
+        takes = tuple(self._recalled(each, owner, request.session_hash) for each in found)
+        return takes, parts.takes(takes)
+
+    def _recalled(self, document: Document, owner: str, visit: str | None) -> Take:
+        name = f"timbre-{document.voice_id}.{strings.FORMATS[0]}".replace("/", "-")
+
+        def make() -> Path:
+            path = self._desk.files.new(visit, name)
+            self._desk.studio.write_document(document.document_id, owner, path)
+            return path
+
+        key, said = self._desk.takes.later(make, visit), "" if document.whole else _part_said(document)
+        return Take(key, document.voice_name, document.text, document.model, name, document.duration_s, said)
+
+    def _begin(self, order: SpeakOrder, kind: str, visit: str | None) -> tuple[Take, Any]:
+        """Return the take, and what begins to write it once there is something to write."""
+        studio, files = self._desk.studio, self._desk.files
+        name = f"timbre-{order.voice_id}.{kind}"
+        voices = {voice.voice_id: voice for voice in studio.voices(order.owner)}
+        voice = voices.get(order.voice_id)
+        path = files.new(visit, name)
+        live = path if kind == "mp3" else files.new(visit, f"timbre-{order.voice_id}-live.mp3")
+        take = Take("", voice.name if voice else "", order.text, order.model, path.name)
+
+        def begin() -> Recorder:
+            writing = partial(studio.writing, voice_id=order.voice_id, owner=order.owner, model=order.model)
+            return Recorder(live, path, writing)
+
+        return take, begin
+
+    def _hosted(self, chosen: str | None, owner: str) -> bool:
+        return any(each.voice_id == chosen and each.backend == NOVITA for each in self._desk.studio.voices(owner))

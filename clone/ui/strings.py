@@ -1,0 +1,414 @@
+"""Every word of the page, in one place. Numbers of the contract are taken from it, never typed here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from clone.contract import cloning
+from clone.core.likeness import ENDS, Likeness, in_short, told
+
+_MIN_S = f"{cloning.REFERENCE_MIN_S:.0f} seconds"
+_MAX_S = f"{cloning.REFERENCE_MAX_S / 60:.0f} minutes"
+_PROMPT_S = f"{cloning.PROMPT_LIMIT_S:.0f} seconds"
+_DAYS = cloning.RETENTION.days
+
+TITLE = "Timbre"
+PLACES = {"clone": "Clone", "speak": "Speak", "voices": "Voices"}
+TAGLINE = "Clone a voice from one recording, then let it say anything you write."
+
+# 1 Your voice
+VOICE = "Your voice"
+VOICE_ADVICE = (
+    f"{_MIN_S[0].upper()}{_MIN_S[1:]} to {_MAX_S} of one person speaking. One to two minutes of varied, natural "
+    "speech without music is best. Files may be mp3, m4a or wav, or what a browser records."
+)
+SOURCE = "How do you want to give the recording?"
+RECORD, UPLOAD, LINK, EXAMPLE = "Record", "Upload", "Link", "Example"
+SOURCES = (RECORD, UPLOAD, LINK, EXAMPLE)
+RECORD_LABEL = "Record with your microphone"
+UPLOAD_LABEL = "Upload a recording"
+LINK_LABEL = "Link to a recording"
+LINK_HINT = "A public http or https address of an audio file. It is downloaded by the machine that runs Timbre."
+LINK_PLACEHOLDER = "https://…"
+LINK_BUTTON = "Check this link"
+EXAMPLE_LABEL = "Example voices"
+EXAMPLE_HINT = "These speakers are synthesised: they are nobody's real voice."
+EXAMPLE_PLAYER = "Listen to the example"
+SCRIPT_TITLE = "Something to read aloud, about a minute"
+SCRIPT = (
+    "Last spring I took the slow train to the coast, just to see whether the little cafe by the pier was still open. "
+    "Have you ever gone back to a place and found that everything had moved a few steps to the left? "
+    "The owner laughed when I asked for the usual: forty years, she said, and you still can't choose a cake! "
+    "So I sat outside with my coffee, watched the gulls argue over a chip, and thought about nothing at all. "
+    "A boy in a yellow jacket was showing his father a treasure: one blue shoe, full of sand and tiny shells. "
+    "Which of the thieves, he asked very seriously, would leave the other one behind? "
+    "Towards five the fog came in, quietly, over the harbour wall; the church bell rang, and somebody joked that even "
+    "the ships were yawning. I paid, wished them all a good evening, and bought a huge jar of orange honey for my "
+    "sister, who usually enjoys such things. Would I do it again? Of course. Next year, though, I shall go in June."
+)
+METER = {
+    "short": "Go on: {} more seconds are needed.",
+    "more": "That is enough to clone; {} more seconds make it better.",
+    "enough": "That is plenty. Stop whenever you like.",
+    "quiet": "Very quiet: move closer to the microphone.",
+    "loud": "Too loud: move back a little, or turn the microphone down.",
+}
+READY = "Ready to clone."
+READY_PART = "Ready to clone from the part that is marked."
+CHECKING = "Checking the recording"
+DOWNLOADING = "Downloading the recording"
+RECORDING_GONE = "The recording is no longer here."
+RECORDING_GONE_ADVICE = "Recordings are removed after a while. Please add it again."
+NO_RECORDING = {
+    RECORD: ("There is no recording yet.", "Press Record and read something aloud."),
+    UPLOAD: ("There is no recording yet.", "Choose a file or drop one here."),
+    LINK: ("There is no link yet.", "Paste the address of a recording."),
+    EXAMPLE: ("No example is chosen yet.", "Choose one of the voices."),
+}
+
+
+# What is heard in it
+FINDINGS = {
+    "duration": "Length",
+    "too_short": "Length",
+    "too_long": "Length",
+    "size": "Size",
+    "too_big": "Size",
+    "level": "Signal",
+    "silent": "Signal",
+    "speech": "Speech",
+    "no_speech": "Speech",
+    "loudness": "Loudness",
+    "clipping": "Clipping",
+    "noise": "Noise",
+    "bandwidth": "Bandwidth",
+    "hum": "Hum",
+    "dc": "Offset",
+    "echo": "Echo",
+    "edges": "Edges",
+    "speakers": "Speakers",
+    "language": "Language",
+}
+SEVERITIES = {"refuse": "refused", "warn": "could be better", "info": "for your information", "ok": "good"}
+LEGEND = {"speech": "Speech", "clipped": "Clipped", "best": "The best part", "stretch": "The part to clone from"}
+_UNITS = {
+    "level": "at least {} dBFS",
+    "speech": "at least {} s",
+    "loudness": "at least {} LUFS",
+    "clipping": "at most {} s",
+    "noise": "at least {} dB",
+    "bandwidth": "at least {} Hz",
+    "hum": "below {} dB",
+    "dc": "below {} of full scale",
+    "echo": "below {} s",
+    "edges": "at most {} s",
+    "speakers": "alike by at least {}",
+    "duration": "{}",
+}
+PART_USE = "Clone from this part alone"
+PART_HINT = "What is marked in the picture is all that is cloned, kept and sent."
+NO_PART = ("The start or the length of the part is missing.", "Give both in seconds, or untick the part.")
+PART_INSTEAD = "It is too much to clone whole, so only the marked part is cloned. Move it, or hear it first."
+PART_SOUGHT = "It is too much to clone whole. The best part of it is being looked for."
+PART_START, PART_LENGTH = "Start, in seconds", "Length, in seconds"
+PART_HEAR, PART_PLAYER = "Hear this part", "The part"
+CURES_COMPARE, CURES_BEFORE, CURES_AFTER = "Hear it before and after", "Before", "After"
+CURES_APPLY = "Use it for the clone"
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as minutes and seconds."""
+    return cloning.clock(seconds)
+
+
+def picture(duration_s: float, n_spoken: int, n_clipped: int) -> str:
+    """Say what the picture of a recording shows."""
+    clipped = f" {n_clipped} moments are clipped." if n_clipped else " Nothing is clipped."
+    return f"Waveform of {cloning.clock(duration_s)} minutes; speech in {n_spoken} stretches.{clipped}"
+
+
+def report(n_checks: int, n_odd: int, complete: bool) -> str:
+    """Say how a report went, in one line."""
+    found = f"{n_odd} to look at" if n_odd else "nothing to mend"
+    return f"Sound check: {n_checks} points, {found}" + ("" if complete else " so far")
+
+
+def limit(code: str, value: float | str | None) -> str:
+    """Say the limit of a finding."""
+    return "" if value is None or code not in _UNITS else _UNITS[code].format(value)
+
+
+def predicts(error: str) -> str:
+    """Say what the hosted service would answer."""
+    return f"Novita would refuse it too, with {error}."
+
+
+def stretch(start_s: float, end_s: float, reasons: tuple[str, ...]) -> str:
+    """Say which part is the best, and why."""
+    return f"The best part is from {cloning.clock(start_s)} to {cloning.clock(end_s)}. {' '.join(reasons)}"
+
+
+def cures(needs: tuple[str, ...], is_clean: bool = False) -> str:
+    """Say what may help, or that nothing would."""
+    if not needs:
+        return f"{'This is a clean recording: l' if is_clean else 'L'}eave “{NOISE}” and “{VOLUME}” off."
+    named = {"noise": NOISE, "volume": VOLUME}
+    return f"{' and '.join(f'“{named[need]}”' for need in needs)} may help this recording."
+
+
+def cured(noise_db: float, gain_db: float) -> str:
+    """Say what it changed, as measured."""
+    said = [f"the pauses {noise_db:+.0f} dB"] if round(noise_db) else []
+    said += [f"the volume {gain_db:+.0f} dB"] if round(gain_db) else []
+    return f"Measured: {' and '.join(said)}." if said else "It changes nothing here."
+
+
+def match(score: float, accuracy: float) -> str:
+    """Say how well a transcript fits."""
+    enough = "enough" if score >= accuracy else "not enough"
+    return f"The transcript matches what is heard by {score:.2f}. That is {enough}: {accuracy:.2f} is asked for."
+
+
+def heard(text: str) -> str:
+    """Say what was heard."""
+    return f"Heard: {text}"
+
+
+# 2 Make it closer
+CLOSER = "Make it closer (optional)"
+CLOSER_ADVICE = (
+    f"A clip of less than {_PROMPT_S} of the same person, with exactly what is said in it. "
+    "It steers the pitch and pace of the clone."
+)
+PROMPT_AUDIO = "Prompt clip"
+PROMPT_TAKE, PROMPT_TRANSCRIBE = "Take it from my recording", "Transcribe"
+PROMPT_TAKEN = "A sentence was cut out and written down. Please read the transcript and correct it."
+NO_PROMPT = ("There is no clip yet.", "Upload one, record one, or take it from your recording.")
+PROMPT_TEXT = "Transcript of the clip"
+PROMPT_TEXT_HINT = "Word for word, ending with a full stop, question mark or exclamation mark."
+
+# 3 Preview
+PREVIEW = "What it says first"
+TEXT = "Preview text"
+TEXT_HINT = "Leave it empty to clone without a preview."
+LANGUAGE, LANGUAGE_DETECT = "Language", "Tell it from the text"
+LANGUAGE_TOLD, LANGUAGE_SET = "The text looks like {}.", "Read as {}."
+LANGUAGE_HD = "On this machine turbo speaks English only, so hd speaks this, whichever model is chosen."
+TEXT_START = "Hello! This is my new voice. I hope it sounds familiar to you."
+SENTENCES = {
+    "Greeting": TEXT_START,
+    "Story": (
+        "The old lighthouse had been dark for years. "
+        "Then, one stormy night, somebody climbed the stairs and lit it again."
+    ),
+    "News": "Good evening. Trains are running again on all lines, and the weekend is going to be sunny and warm.",
+}
+SENTENCES_LABEL = "Ready sentences:"
+MODEL = "Model"
+MODEL_LABELS = {"hd": "hd (best quality)", "turbo": "turbo (faster)"}
+MODEL_START = next(name for name in reversed(cloning.MODELS) if cloning.tier(name) == "hd")
+MODEL_HINT = "On this machine all hd models sound alike, and so do all turbo models."
+
+# 4 Advanced
+ADVANCED = "Advanced"
+ACCURACY = "Transcript match required"
+ACCURACY_HINT = (
+    "How closely the prompt transcript must match what is heard in the prompt clip, from 0 (anything goes) to "
+    "1 (every word). It changes nothing without a prompt clip."
+)
+NOISE = "Reduce noise"
+NOISE_HINT = "For a steady hum, hiss or fan in the recording. Leave it off for a clean one: it would sound worse."
+VOLUME = "Even out the volume"
+VOLUME_HINT = "For a recording that is clearly too quiet or too loud."
+
+# 5 Consent and the button
+CONSENT_TITLE = "Clone"
+CONSENT = "I am the person in the recording, or that person has agreed to have their voice cloned."
+CLONE, CANCEL, CANCELLING = "Clone voice", "Cancel", "Stopping…"
+NO_CONSENT = "Consent is not confirmed."
+NO_CONSENT_ADVICE = "Tick this box if the person recorded is you or has agreed."
+
+
+# The request as code
+CODE = "As code"
+CODE_ADVICE = "The request above as a program that runs as it stands. It reads the key from the environment."
+CODE_SHOW, CODE_COPY, CODE_COPIED = "Write the code", "Copy", "Copied"
+CODE_LANGUAGES = "Language"
+
+
+# Who clones
+BACKEND = "Who clones the voice?"
+BACKENDS = ("This machine", "Novita (hosted, paid)")
+BACKEND_HINT = "This machine is free. Novita needs a key and costs money."
+KEY = "Key for Novita"
+KEY_HINT = "Your own key, or one that the owner of this page gave you. It is used for this visit and stored nowhere."
+KEY_OWN = " Leave it empty to use the key this machine was started with."
+KEY_WHERE = "Choose Novita in the section Clone, and enter the key there."
+RECEIVER = "The recording goes to this page's own machine and to nobody else."
+RECEIVER_HOSTED = (
+    "The recording goes to Novita, which has MiniMax clone it. It is also kept here, with the voice, and goes to "
+    "nobody else."
+)
+COST_UNKNOWN = "What this may cost is said once text and model are complete."
+NO_WAY = "A file here has no address from which Novita could download it."
+WAYS = (
+    "Give the recording as a link, or have whoever runs this app set TIMBRE_PUBLIC_URL or an S3 bucket as "
+    "TIMBRE_STORE_URL."
+)
+PART_SAID = "{} of {} sentences"
+STOPPED_SAID = "Stopped after {}. What was spoken is kept."
+GO_ON = "Speak the same text again to go on from there."
+STOPPED_PAID = "Stopped. If the request was already sent, it is still paid for."
+STOPPED_HOSTED = f"{STOPPED_PAID} Its voice then appears among your voices in a minute; look there first."
+
+
+# Whose visit it is
+WHOSE = (
+    "You are a visitor here, with voices of your own. This page's owner is whoever opens the address that make run "
+    "printed last."
+)
+FOREIGN = (
+    "This was asked for by a page of another address, and is refused. If this page stands behind a proxy, whoever runs "
+    "it has to set TIMBRE_PUBLIC_URL."
+)
+
+
+# Progress
+STARTING = "Starting"
+STOPPED = "Stopped. Everything you entered is still here."
+UNEXPECTED = "Something went wrong on our side."
+UNEXPECTED_ADVICE = "Nothing you entered is lost. Please try again."
+OLD_PAGE = "This page is older than what it asks. Please reload it and try again."
+NO_VISITOR = "This page has lost track of your visit."
+NO_VISITOR_ADVICE = "Please reload it and try again."
+
+
+def waiting(position: int) -> str:
+    """Say where in the queue a request is."""
+    return "Waiting: you are next" if position <= 1 else f"Waiting: {position - 1} ahead of you"
+
+
+# 6 Result
+RESULT = "The new voice"
+ORIGINAL, CLONED = "Original", "Clone"
+COMPARE, COMPARE_NOTE = "Hear the original or the clone", "Both at the same loudness; switch while it plays."
+COMPARE_PLAY, COMPARE_PAUSE = "Play", "Pause"
+WORDS_TITLE = "Words"
+AGAIN = "Try another sentence"
+SHARE_NOTE = "One file with both recordings, for anybody to open in a browser, offline too."
+SAVE_CARD = "Save the card of {}"
+VOICE_ID = "voice_id"
+NO_PREVIEW = "The voice is made, without a preview."
+NO_PREVIEW_ADVICE = "Try another sentence to hear it."
+REPLAYED = "You made this voice before, from the same recording and settings, so here it is again."
+LIKENESS = "Likeness"
+LIKENESS_NOTE = "Likeness compares voices, not words. It is measured on this machine, whoever made the clone."
+LIKENESS_ENDS = ENDS
+
+
+def likeness(alike: Likeness) -> str:
+    """Say how alike clone and original are."""
+    return told(alike)
+
+
+def span(hours: int) -> str:
+    """Say a number of hours as days and hours."""
+    if hours < 48:
+        return "less than an hour" if hours < 1 else f"{hours} h"
+    return f"{hours // 24} days" + (f" {hours % 24} h" if hours % 24 else "")
+
+
+def expires(hours: int, day: datetime) -> str:
+    """Say when a voice expires."""
+    return f"Expires in {span(hours)}, on {day.day} {day:%B %Y, %H:%M} UTC"
+
+
+# Voices
+VOICES = "Your voices"
+VOICES_EMPTY, CLONE_ONE = "No voices yet. The ones you clone will be listed here.", "Clone a voice"
+VOICES_ADVICE = f"A voice expires {_DAYS} days after cloning. If you keep it or speak with it, it stays for good."
+SEARCH, SORT, MORE = "Search", "Sort by", "Show more"
+SORTS = {"newest": "Newest", "name": "Name", "expires": "Expires soonest", "likeness": "Likeness"}
+RENAME, NAME, NOTE, NOTE_ADD, SAVE, COPY = "Rename", "Name", "Note", "Add a note", "Save", "Copy"
+PLAY, PLAY_ORIGINAL, SPEAK, SHARE, FORGET, UNDO = "Play preview", "Play original", "Speak", "Share", "Forget", "Undo"
+KEEP, KEEP_FREE = "Keep", "Keep for good: free"
+KEEP_ASK = "Keep this voice for good? Novita keeps it once it has said something, so it says “Hi.”"
+KEEP_YES, KEEP_NO = "Yes, keep it", "Not now"
+KEEP_PAID, KEEP_PAID_ADVICE = "Keeping this voice costs money.", "Press Keep, and say whether you want that."
+KEPT_NOW = "The voice is kept for good, here and at Novita."
+HOSTED, HERE = "Novita", BACKENDS[0]
+KEPT = "Kept for good"
+# What the page says by itself, without asking the server; each {} is a value.
+LISTED = {
+    "one": "{} voice",
+    "all": "{} voices",
+    "some": "{} of {}",
+    "ends": "Expires in {}",
+    "over": "Expired",
+    "kept": KEPT,
+    "note": "Edit note",
+    "copied": "Copied",
+    "gone": "{} was forgotten.",
+    "back": "{} is back.",
+    "undo": "Undo ({} s)",
+}
+UNLESS_SPOKEN = ", unless you keep it or speak with it"
+UNNAMED = "Voice"
+PENDING, PENDING_ADVICE = "May have been paid", "Look at voices and balance in Novita's console, then say how it was."
+PENDING_OF = {"clone": "The clone of {}", "keep": "Keeping {} for good", "speech": "Speech with {}"}
+PENDING_ID, PENDING_KEEP, PENDING_DISMISS = "Its voice_id there", "It went through: keep it", "It did not: dismiss it"
+PENDING_SENT = "Sent on {:%d %B %Y, %H:%M} UTC; no answer came. Remembered until {:%d %B}."
+PENDING_KEPT, PENDING_DISMISSED = "It is kept.", "It is dismissed, and may be sent again."
+# Speak
+SPEAK_TITLE, SPEAK_BUTTON, SPOKEN = "Speak", "Speak", "Spoken"
+SPEAK_ADVICE = "Choose a voice and write what it says. You hear it from the first sentence on."
+SPEAK_VOICE, SPEAK_VOICE_HINT = "Voice", "Speaking with a voice keeps it for good."
+SPEAK_NO_VOICES = f"There is no voice yet. [{CLONE_ONE}](#clone)"
+SPEAK_TEXT = "Text to speak"
+SPEAK_HOW = "Speed, pitch, volume and format"
+SPEED, PITCH, GAIN, FORMAT = "Speed", "Pitch, in semitones", "Volume", "File format"
+FORMATS = ("mp3", "wav", "flac")
+TAKES, TAKES_EMPTY = "Earlier in this visit", "What you let your voices say stays here for this visit."
+NO_VOICE, NO_VOICE_ADVICE = "No voice is chosen.", "Choose one of your voices, or clone one first."
+RECORDING = "Recording"
+VOICE_GONE = "This voice is no longer here."
+VOICE_GONE_ADVICE = "It was removed or has expired."
+
+
+def voice_choice(name: str, voice_id: str, backend: str) -> str:
+    """Name a voice in a list: with the end of its id, for names may be the same."""
+    where = f" · {HOSTED}" if backend == "novita" else ""
+    return f"{name or UNNAMED}{where} · …{voice_id[-6:]}"
+
+
+def excerpt(text: str) -> str:
+    """Return the beginning of a text, in quotation marks."""
+    flat = " ".join(text.split())
+    return f"“{flat}”" if len(flat) <= 80 else f"“{flat[:77].rstrip()}…”"
+
+
+def download(kind: str) -> str:
+    """Say what a link downloads."""
+    return f"Download {kind}"
+
+
+def words_heard(n_heard: int, n_words: int) -> str:
+    """Say how many words of a text were heard in its preview."""
+    if n_heard == n_words:
+        return f"All {n_words} words of the text are heard in the preview."
+    return f"{n_heard} of {n_words} words of the text are heard in the preview; the others are marked."
+
+
+def code_link(until: str) -> str:
+    """Say how long the link in the code is good."""
+    return f"A link lends the recording to this code until {until} UTC. Only whoever has the link can fetch it."
+
+
+def likeness_fact(alike: Likeness) -> str:
+    """Say how alike clone and original are, in a list."""
+    return in_short(alike)
+
+
+def player(kind: str, name: str) -> str:
+    """Say what the player of the list holds."""
+    return f"{'Original' if kind == 'reference' else 'Preview'} of {name}"

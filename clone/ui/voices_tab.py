@@ -1,0 +1,236 @@
+"""The visitor's voices: finding, playing, naming, keeping and forgetting them, and choosing one to speak with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from clone.core.errors import CancelledError, VoiceError
+from clone.core.settings import NOVITA
+from clone.storage.voice import NOTE_MAX_CHARS, Voice
+from clone.ui import fields, listing, parts, strings
+from clone.ui.outcomes import ResultPanel
+from clone.ui.pending import listed_for
+from clone.ui.running import Desk, Progress, explain, refused, share
+from clone.ui.speak_tab import Speaking
+from clone.ui.takes import file_name
+from clone.ui.visitors import is_token, new_token
+
+Updates = dict[Any, Any]
+
+_KIND = "keep"
+UNDO_S = 20
+_ON_ITS_WAY_S = 2
+"""What a press of Undo in its last second may take to get here."""
+_TOLD_MAX_CHARS = 4 * NOTE_MAX_CHARS
+_VOICES_JS = (Path(__file__).parent / "voices.js").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class VoicesPanel:
+    """The visitor's voices.
+
+    ``listed`` has two properties: ``value``, the whole list, and ``changed``, one row that takes the place of its
+    voice's. Its events: play (preview or sample), select (speak with it), edit (name or note), like (keep, free),
+    apply (keep, paid), delete, undo, download (share). Each brings ``voice``, the voice_id; edit ``name`` or ``note``.
+    """
+
+    note: gr.HTML
+    keep_cancel: gr.Button
+    playing: gr.State
+    player: gr.Audio
+    listed: gr.HTML
+
+
+def voices_panel() -> VoicesPanel:
+    """Build: heading, messages, the one player, the list; inside the card that the caller makes."""
+    gr.HTML(parts.heading(None, strings.VOICES, strings.VOICES_ADVICE))
+    with gr.Column(elem_classes="tb-now"):
+        note = fields.slot("voices-note")
+        keep_cancel = gr.Button(strings.CANCEL, variant="stop", visible=False, elem_id="keep-cancel")
+        playing = gr.State(None)
+        player = fields.player("voice-player", strings.PLAY, visible=False, autoplay=True)
+    listed = gr.HTML("", html_template=listing.frame(), js_on_load=_VOICES_JS, changed="", elem_id="voices")
+    return VoicesPanel(note, keep_cancel, playing, player, listed)
+
+
+class Voices:
+    """The handlers of the list.
+
+    Args:
+        desk: studio, settings and files.
+        panel: the components.
+        speaking: the card of the voice chosen here.
+        result: the new voice, which goes from sight when it is forgotten.
+    """
+
+    def __init__(self, desk: Desk, panel: VoicesPanel, speaking: Speaking, result: ResultPanel) -> None:
+        self._desk = desk
+        self.panel = panel
+        self.speaking = speaking
+        self.result = result
+
+    def playable(self) -> list[Any]:
+        """Return what ``play`` changes."""
+        return [self.panel.note, self.panel.playing, self.panel.player]
+
+    def selectable(self) -> list[Any]:
+        """Return what ``select`` changes."""
+        return [self.panel.note, *self.speaking.choosing()]
+
+    def changeable(self) -> list[Any]:
+        """Return what ``edit``, ``keep_free`` and ``restore`` change."""
+        return [self.panel.note, self.panel.listed]
+
+    def forgettable(self) -> list[Any]:
+        """Return what may show a voice that is forgotten."""
+        r = self.result
+        shown = [*self.playable(), *self.speaking.choosing(), r.card, r.original, r.clone, r.voice_id]
+        return [self.panel.listed, *shown]
+
+    def open(self, request: gr.Request, token: str) -> tuple[str, str, str]:
+        """Give a new visitor a token, and return it with the list of voices and what may have been paid."""
+        token = token if is_token(token) else new_token()
+        try:
+            owner = self._desk.owner(token, request)
+            return token, self._listed(owner), listed_for(self._desk, owner)
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return token, parts.refusal(explain(error)), ""
+
+    def play(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+        """Play a voice's preview or the recording it came from; only now is its audio read."""
+        kind = "reference" if _told(event, "kind") == "reference" else "preview"
+        try:
+            owner = self._desk.owner(token, request)
+            voice = self._voice(event, owner)
+            source = self._desk.studio.audio(voice.voice_id, owner, kind)
+            label = strings.player(kind, voice.name or strings.UNNAMED)
+            name = file_name(source.suffix[1:], label)
+            path = self._desk.files.copy(request.session_hash, source, name, voice.voice_id)
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return self._refused(error)
+        shown = gr.update(value=str(path), label=label, visible=True)
+        return {self.panel.note: "", self.panel.playing: voice.voice_id, self.panel.player: shown}
+
+    def select(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+        """Choose a voice to speak with."""
+        try:
+            voice = self._voice(event, self._desk.owner(token, request))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return self._refused(error)
+        return {self.panel.note: ""} | self.speaking.choose(voice)
+
+    def edit(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+        """Give a voice another name or note."""
+        name, note = _told(event, "name"), _told(event, "note")
+        try:
+            owner, voice_id = self._desk.owner(token, request), _told(event, "voice") or ""
+            return self._changed(self._desk.studio.describe(voice_id, owner, name=name, note=note))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return self._refused(error)
+
+    def keep_free(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+        """Keep a voice of this machine, which costs nothing."""
+        try:
+            owner = self._desk.owner(token, request)
+            voice = self._voice(event, owner)
+            if voice.backend == NOVITA:
+                raise VoiceError(strings.KEEP_PAID, code="keep_paid", field="voice_id", advice=strings.KEEP_PAID_ADVICE)
+            return self._changed(self._desk.studio.keep(voice.voice_id, owner))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return self._refused(error)
+
+    def forget(self, request: gr.Request, event: gr.EventData, token: str, *shown: str | None) -> Updates:
+        """Forget a voice, and take it from sight wherever it is shown; for a while it can be brought back."""
+        try:
+            owner = self._desk.owner(token, request)
+            voice = self._voice(event, owner)
+            self._desk.studio.forget(voice.voice_id, owner, UNDO_S + _ON_ITS_WAY_S)
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return self._refused(error)
+        self._desk.files.forget(request.session_hash, about=voice.voice_id)
+        row = listing.forgotten(voice, UNDO_S)
+        return {self.panel.note: "", self.panel.listed: gr.update(changed=row)} | self._unseen(voice.voice_id, *shown)
+
+    def restore(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+        """Bring back a voice that was forgotten a moment ago."""
+        try:
+            owner = self._desk.owner(token, request)
+            return self._changed(self._desk.studio.restore(_told(event, "voice") or "", owner))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return self._refused(error)
+
+    def share(self, request: gr.Request, token: str, event: gr.EventData) -> str:
+        """Make the card of a voice, and return the link to it."""
+        return share(self._desk, request, token, _told(event, "voice") or "")
+
+    def keep(self, request: gr.Request, token: str, key: str | None, event: gr.EventData) -> Iterator[Updates]:
+        """Keep a hosted voice by the shortest speech that counts, until somebody asks this to stop.
+
+        Closing this closes the studio's work too.
+        """
+        p, progress, voice_id = self.panel, Progress(), _told(event, "voice") or ""
+        stop = self._desk.begin(request.session_hash, _KIND)
+        yield {p.note: progress.told(), p.keep_cancel: gr.update(visible=True)}
+        try:
+            owner = self._desk.owner(token, request)
+            keeping = self._desk.studio.keeping(voice_id, owner, (key or "").strip() or None)
+            with closing(keeping) as steps:  # type: ignore[type-var]
+                for step in steps:
+                    if isinstance(step, Voice):  # what is paid for is shown, even to who asked to stop
+                        yield self._changed(step) | {p.note: parts.note("info", strings.KEPT_NOW)}
+                    else:
+                        stop.check()
+                        yield {p.note: progress.told(step)}
+        except CancelledError:
+            yield {p.note: parts.note("info", strings.STOPPED_PAID)}
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            yield {p.note: refused(error)}
+
+    def stop_keeping(self, request: gr.Request) -> None:
+        """Ask keeping to stop."""
+        self._desk.stop(request.session_hash, _KIND)
+
+    def keepable(self) -> list[Any]:
+        """Return what ``keep`` changes."""
+        return [self.panel.listed, self.panel.keep_cancel, self.panel.note]
+
+    def _listed(self, owner: str) -> str:
+        return listing.voices(self._desk.studio.voices(owner), self._desk.studio.calls.keep_cost())
+
+    def _changed(self, voice: Voice) -> Updates:
+        return {self.panel.note: "", self.panel.listed: gr.update(changed=listing.row(voice))}
+
+    def _refused(self, error: Exception) -> Updates:
+        return {self.panel.note: refused(error)}
+
+    def _voice(self, event: gr.EventData, owner: str) -> Voice:
+        try:
+            return self._desk.studio.voice(_told(event, "voice") or "", owner)
+        except VoiceError as error:
+            if error.code != "unknown_voice":
+                raise
+            gone, advice = strings.VOICE_GONE, strings.VOICE_GONE_ADVICE
+            raise VoiceError(gone, code=error.code, field="voice_id", advice=advice) from None
+
+    def _unseen(self, voice_id: str, *shown: str | None) -> Updates:
+        chosen, playing, new = shown
+        updates: Updates = self.speaking.unchoose() if chosen == voice_id else {}
+        if playing == voice_id:
+            updates |= {self.panel.playing: None, self.panel.player: gr.update(value=None, visible=False)}
+        if new == voice_id:
+            updates |= {self.result.card: gr.update(visible=False), self.result.voice_id: ""}
+            updates |= {self.result.original: None, self.result.clone: None}
+        return updates
+
+
+def _told(event: gr.EventData, what: str) -> str | None:
+    # What a browser sends along with a click may be anything.
+    data = event._data if isinstance(event._data, dict) else {}
+    value = data.get(what)
+    return None if value is None else str(value)[:_TOLD_MAX_CHARS]

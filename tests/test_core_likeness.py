@@ -1,0 +1,98 @@
+"""Where a clone stands, and the words for it: whoever reads them knows what they are measured against."""
+
+from __future__ import annotations
+
+import pytest
+
+from clone.core.likeness import Likeness, in_short, told
+from tests.voices import make_voice
+
+KNOWN = Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10)
+
+
+@pytest.mark.parametrize(
+    ("cosine", "standing", "share"),
+    [(0.5, 0.0, 0.0), (0.7, 0.5, 0.5), (0.9, 1.0, 1.0), (0.98, 1.2, 1.0), (0.3, -0.5, 0.0)],
+)
+def test_a_clone_stands_between_a_stock_voice_and_the_original(cosine: float, standing: float, share: float) -> None:
+    alike = Likeness(cosine, 0.9, 0.5, 53, 54, 2, 10)
+    assert alike.standing == pytest.approx(standing)
+    assert alike.share == pytest.approx(share)
+
+
+def test_where_there_is_no_scale_it_stands_nowhere() -> None:
+    assert Likeness(0.7).share is None
+    assert Likeness(0.7, 0.4, 0.5, 54, 54).standing is None
+    assert Likeness(0.7, 0.4, 0.5, 54, 54).share is None
+    assert Likeness(0.7, None, 0.5, 54, 54).share is None
+    assert Likeness(0.6, 0.8).standing is None
+    assert Likeness(0.6, 0.8).share == pytest.approx(0.75)
+    assert Likeness(-0.2, 0.8).share == 0.0
+
+
+def standing_at(standing: float, n_beaten: int = 54, n_pieces: int | None = 7) -> Likeness:
+    return Likeness(0.5 + 0.4 * standing, 0.9, 0.5, n_beaten, 54, n_pieces and 3, n_pieces)
+
+
+@pytest.mark.parametrize(
+    ("standing", "said"),
+    [
+        (1.2, "Very close: 100 % of the way from a typical stock voice to another recording of the same person."),
+        (0.9, "Very close: 90 % of the way"),
+        (0.83, "Close: 83 % of the way"),
+        (0.746, "Close: 75 % of the way"),
+        (0.63, "Fairly close: 63 % of the way"),
+        (0.3, "A little alike: 30 % of the way"),
+        (0.0, "Hardly alike: 0 % of the way"),
+        (-0.004, "Hardly alike: 0 % of the way"),
+        (-0.2, "Not alike: a typical stock voice is closer"),
+    ],
+)
+def test_it_is_said_by_how_far_it_gets(standing: float, said: str) -> None:
+    assert told(standing_at(standing)).startswith(said)
+
+
+def test_no_sentence_is_said_of_clones_that_differ() -> None:
+    sentences = [set(told(standing_at(each)).split(". ")) for each in (0.95, 0.83, 0.63, 0.3, 0.1, -0.3)]
+    assert not set.intersection(*sentences[:2])
+    assert all(not one & other for i, one in enumerate(sentences) for other in sentences[:i])
+
+
+def test_stock_voices_are_told_of_only_where_one_is_closer() -> None:
+    assert "54" not in told(standing_at(0.83))
+    assert "1 of 54 stock voices is closer." in told(standing_at(0.3, 53))
+    assert "14 of 54 stock voices are closer." in told(standing_at(0.3, 40))
+
+
+def test_of_a_short_recording_it_is_said_that_it_is_rough() -> None:
+    assert "rough" in told(standing_at(0.83, n_pieces=None))
+    assert "rough" not in told(standing_at(0.83))
+
+
+def test_it_is_said_why_there_is_no_scale() -> None:
+    several, unsteady = Likeness(0.7, None, 0.5, 54, 54), Likeness(0.7, 0.4, 0.5, 54, 54, 6, 7)
+    assert "More than one voice" in told(several)
+    assert "no more like itself" in told(unsteady)
+    for each in (several, unsteady):
+        assert "%" not in told(each)
+        assert in_short(each) == "likeness unknown"
+
+
+def test_of_an_older_voice_no_more_is_said_than_is_known() -> None:
+    assert "0.81" in told(Likeness(0.81))
+    assert "%" not in told(Likeness(0.81))
+    assert "90 % of the way" in told(Likeness(0.81, 0.9))
+    assert "likeness to the original is 0.00" in told(Likeness(-0.001))
+    assert (in_short(Likeness(0.81)), in_short(KNOWN)) == ("likeness 0.81", "likeness 50 %")
+
+
+def test_older_voices_come_after_those_that_are_measured_on_the_scale() -> None:
+    alike = [Likeness(-0.9, 0.9, 0.8, 0, 54, 0, 5), KNOWN, Likeness(0.99, 0.9), Likeness(0.2)]
+    assert sorted(alike, key=lambda each: -each.rank) == [alike[1], alike[0], alike[2], alike[3]]
+
+
+def test_a_voice_carries_all_of_it() -> None:
+    voice = make_voice().measured(KNOWN)
+    assert (voice.alike, voice.likeness, voice.n_pieces) == (KNOWN, 0.7, 10)
+    assert voice.measured(None).alike is None
+    assert make_voice(ceiling=0.9).alike == Likeness(0.8125, 0.9)

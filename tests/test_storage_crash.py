@@ -1,0 +1,367 @@
+"""What lies on the disk: private, deleted when deleted, and in agreement with the rows whatever is killed when."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from clone.contract.cloning import RETENTION
+from clone.core.errors import TimbreError
+from clone.core.likeness import Likeness
+from clone.core.settings import Settings
+from clone.storage import database
+from clone.storage.files import Store
+from clone.storage.voices import Library
+from tests.voices import FILES, START, Clock, make_voice, open_library, opened, refusal
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["folder", "remote"])
+def library(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Library]:
+    settings = Settings.at(tmp_path / "home")
+    if request.param == "remote":
+        url = f"sqlite:///{tmp_path / 'elsewhere' / 'l.db'}"
+        settings = replace(settings, database_url=url, store_url=f"memory://{uuid4().hex}")
+    library = opened(settings, clock)
+    yield library
+    library.close()
+
+
+def everything_in(home: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+
+
+# What lies on the disk
+
+
+@pytest.mark.parametrize("how", ["forget", "purge"])
+def test_nothing_of_a_deleted_voice_is_left_in_home(home: Path, clock: Clock, how: str) -> None:
+    library = open_library(home, clock)
+    secrets = [b"SECRET-NAME", b"SECRET-TEXT", b"SECRET-SOUND"]
+    voice = make_voice(name="SECRET-NAME", settings={"text": "SECRET-TEXT"})
+    library.add(voice, {"reference.wav": b"SECRET-SOUND"})
+    assert all(secret in everything_in(home) for secret in secrets)
+    if how == "forget":
+        library.forget("voice-1", "ada")
+    else:
+        clock.time = START + RETENTION
+        library.purge()
+    assert not any(secret in everything_in(home) for secret in secrets)
+    assert not (home / "audio" / "voices" / "voice-1").exists()
+
+
+def test_home_and_database_are_private(home: Path, clock: Clock) -> None:
+    before = os.umask(0)
+    try:
+        library = open_library(home, clock)
+        library.add(make_voice(), FILES)
+        for path in [home, *home.rglob("*")]:
+            assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+    finally:
+        os.umask(before)
+
+
+def test_a_database_in_memory_serves_threads(tmp_path: Path, clock: Clock) -> None:
+    settings = Settings.at(tmp_path, database_url="sqlite://", store_url=f"memory://{uuid4().hex}")
+    library = opened(settings, clock)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: library.add(make_voice(f"v{n}"), FILES), range(12)))
+    assert len(library.voices("ada")) == 12
+    assert library.reconcile() == 0
+
+
+# The schema
+
+ADDED = {
+    4: ("note", "forgotten_until"),
+    5: ("typical_stock", "n_stock_beaten", "n_stock", "n_pieces_reached", "n_pieces"),
+}
+"""Columns of voices by the schema that brought them."""
+
+
+def make_older(home: Path, version: int) -> None:
+    """Take a database file back to an older schema."""
+    with sqlite3.connect(home / "library.db") as db:
+        for table in ("about", "unsettled", "paid_requests", "documents", "sentences"):
+            db.execute(f"DROP TABLE {table}")
+        db.execute("DROP INDEX IF EXISTS voices_by_forgetting")
+        for column in (column for later, added in ADDED.items() if later > version for column in added):
+            db.execute(f"ALTER TABLE voices DROP COLUMN {column}")
+        db.execute("UPDATE schema_version SET version = :version", {"version": version})
+    for beside in (home / "audio").rglob("*"):  # what came with the seventh
+        if beside.name in ("library_id", "voice.json"):
+            beside.unlink()
+
+
+def test_migrations_run_once_in_order(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = open_library(home, clock)
+    voice = library.add(make_voice(), FILES)
+    library.close()
+    ran: list[str] = []
+    later = (lambda _db: ran.append("third"), lambda _db: ran.append("fourth"))
+    monkeypatch.setattr(database, "MIGRATIONS", database.MIGRATIONS + later)
+    for _ in range(2):
+        library = open_library(home, clock)
+        assert library.get("voice-1", "ada") == voice
+        library.close()
+    assert ran == ["third", "fourth"]
+
+
+def test_a_library_from_before_notes_opens_with_all_its_voices(home: Path, clock: Clock) -> None:
+    library = open_library(home, clock)
+    voice = library.add(make_voice(), FILES)
+    library.close()
+    make_older(home, 3)
+    library = open_library(home, clock)
+    assert library.voices("ada") == [voice]
+    assert library.describe("voice-1", "ada", note="Old, and new.").note == "Old, and new."
+    library.forget("voice-1", "ada", 5.0)
+    assert library.restore("voice-1", "ada").note == "Old, and new."
+
+
+def test_an_older_librarys_voices_keep_the_likeness_that_is_known(home: Path, clock: Clock) -> None:
+    library = open_library(home, clock)
+    voice = library.add(make_voice(ceiling=0.9), FILES)
+    library.close()
+    make_older(home, 4)
+    library = open_library(home, clock)
+    assert library.voices("ada") == [voice]
+    assert library.get("voice-1", "ada").alike == Likeness(0.8125, 0.9)
+    alike = Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10)
+    assert library.compared("voice-1", "ada", alike).alike == alike
+    library.close()
+    library = open_library(home, clock)
+    assert library.get("voice-1", "ada") == voice.measured(alike)
+
+
+def test_a_migration_that_fails_changes_nothing(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_library(home, clock).close()
+
+    def half(db: Any) -> None:
+        db.execute(text("CREATE TABLE half (x TEXT)"))
+        raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, half))
+        with pytest.raises(RuntimeError, match="power cut"):
+            open_library(home, clock)
+    with sqlite3.connect(home / "library.db") as db:
+        assert not db.execute("SELECT name FROM sqlite_master WHERE name = 'half'").fetchall()
+    open_library(home, clock)
+
+
+def test_a_library_of_a_later_version_is_refused(home: Path, clock: Clock) -> None:
+    open_library(home, clock).close()
+    with sqlite3.connect(home / "library.db") as db:
+        db.execute("UPDATE schema_version SET version = 99")
+    with pytest.raises(TimbreError, match="schema 99") as caught:
+        open_library(home, clock)
+    assert caught.value.code == "library_newer"
+
+
+def test_lists_are_read_through_an_index(home: Path, clock: Clock) -> None:
+    open_library(home, clock).close()
+    with sqlite3.connect(home / "library.db") as db:
+        query = "EXPLAIN QUERY PLAN SELECT * FROM voices WHERE owner = 'ada' ORDER BY created_at DESC"
+        plan = " ".join(str(row) for row in db.execute(query))
+    assert "USING INDEX voices_by_owner" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+# What a kill leaves behind
+
+
+def test_reconcile_takes_away_what_has_no_row(home: Path, clock: Clock) -> None:
+    library = open_library(home, clock)
+    voice = library.add(make_voice(), FILES)
+    store = Store(str(home / "audio"))
+    store.put("voices/orphan/reference.mp3", b"1")
+    (home / "audio" / "voices" / "empty").mkdir()
+    (home / "audio" / ".partial" / "tmpx").write_bytes(b"half")
+    store.put("voices/voice-1/unnamed.npz", b"1")
+    assert library.reconcile() == 4
+    assert store.folders("voices") == ["voice-1"]
+    assert store.keys("voices") == [f"voices/voice-1/{name}" for name in (*voice.files, "voice.json")]
+    assert not list((home / "audio" / ".partial").iterdir())
+    assert library.reconcile() == 0
+
+
+def test_reconcile_removes_a_voice_without_its_reference(library: Library) -> None:
+    library.add(make_voice("whole"), FILES)
+    library.add(make_voice("broken"), FILES)
+    library._store.delete("voices/broken/reference.mp3")
+    assert library.reconcile() == 2
+    assert refusal(library.get, "broken", "ada").code == "unknown_voice"
+    assert library._store.folders("voices") == ["whole"]
+
+
+def test_a_voice_lives_on_without_a_derived_file(library: Library) -> None:
+    library.add(make_voice(), FILES)
+    library._store.delete("voices/voice-1/profile.npz")
+    assert library.reconcile() == 1
+    voice = library.get("voice-1", "ada")
+    assert voice.files == ("preview.mp3", "reference.mp3")
+    assert voice.n_bytes == library.used_bytes("ada") == 22
+
+
+def test_a_hosted_voice_outlives_its_files(library: Library) -> None:
+    library.add(make_voice(backend="novita"), FILES)
+    library._store.delete("voices/voice-1")
+    library.reconcile()
+    assert library.get("voice-1", "ada").files == ()
+    assert library.reconcile() == 0
+
+
+def test_a_failed_add_leaves_no_row_and_its_files_go(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = open_library(home, clock)
+    put, calls = Store.put, iter(range(9))
+
+    def disk_full_at_the_second(store: Store, key: str, data: bytes) -> None:
+        if next(calls):
+            raise OSError("No space left on device")
+        put(store, key, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "put", disk_full_at_the_second)
+        with pytest.raises(OSError, match="No space"):
+            library.add(make_voice(), FILES)
+    assert library.voices("ada") == []
+    library.purge()
+    assert Store(str(home / "audio")).keys("voices") == []
+    assert library.add(make_voice(), FILES)
+
+
+def test_reconcile_waits_for_an_add_in_progress(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    adding, other = open_library(home, clock), open_library(home, clock)
+    put, reached, go_on = Store.put, threading.Event(), threading.Event()
+
+    def slow(store: Store, key: str, data: bytes) -> None:
+        put(store, key, data)
+        reached.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(Store, "put", slow)
+    with ThreadPoolExecutor(2) as pool:
+        add = pool.submit(adding.add, make_voice(), FILES)
+        assert reached.wait(10)
+        reconcile = pool.submit(other.reconcile)
+        time.sleep(0.1)
+        assert not reconcile.done()
+        go_on.set()
+        voice = add.result(10)
+        assert reconcile.result(10) == 0
+    assert other.read(other.get("voice-1", "ada"), "reference.mp3") == b"reference sound"
+    assert other.voices("ada") == [voice]
+
+
+def test_many_threads_and_two_libraries_at_once(home: Path, clock: Clock) -> None:
+    libraries = [open_library(home, clock) for _ in range(2)]
+
+    def work(number: int) -> None:
+        library, voice_id = libraries[number % 2], f"v{number}"
+        library.add(make_voice(voice_id), FILES)
+        assert len(library.voices("ada")) >= 1
+        if number % 3 == 0:
+            library.keep(voice_id, "ada")
+        elif number % 3 == 1:
+            library.forget(voice_id, "ada")
+        else:
+            libraries[1 - number % 2].reconcile()
+        library.used_bytes("ada")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(36)))
+    assert len(libraries[0].voices("ada")) == 24
+    assert libraries[1].reconcile() == 0
+
+
+WORKERS = """
+import os, signal, sys
+from datetime import timedelta
+from pathlib import Path
+from clone.library import Library, Voice, utc_now
+from clone.settings import Settings
+from clone.store import Store
+
+def work(seed):
+    settings, now, number = Settings.at(Path(sys.argv[1])), utc_now(), 0
+    library = Library(settings, Store(settings.store_url), lambda: now)
+    library.reconcile()
+    print(os.getpid(), flush=True)
+    while True:
+        number += 1
+        voice_id = f"{seed}-{number}"
+        born = now - timedelta(days=30 * (number % 4 == 3))
+        voice = Voice(voice_id=voice_id, owner="ada", backend="local", reference_sha256="", request_key="",
+                      consent_at=now, consent_by="ada", created_at=born)
+        library.add(voice, {"reference.wav": bytes(200_000), "profile.npz": bytes(50_000)})
+        if number % 4 == 1:
+            library.update_files(voice_id, "ada", {"profile.npz": bytes(60_000)}, engine_version="2")
+        if number % 4 == 2:
+            library.forget(voice_id, "ada")
+        if number % 4 == 3:
+            library.purge()
+
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for line in sys.stdin:  # a fork each, so that importing is paid for once
+    if not os.fork():
+        work(line.strip())
+"""
+
+
+def test_rows_and_files_agree_after_every_kill(home: Path) -> None:
+    """kill -9 at twelve moments of two processes that add, update, forget and purge."""
+    dice = random.Random(7)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", WORKERS, str(home)],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdin
+    assert parent.stdout
+    settings = Settings.at(home)
+    for run in range(6):
+        parent.stdin.write(f"{run}a\n{run}b\n")
+        parent.stdin.flush()
+        for pid in [int(parent.stdout.readline()), int(parent.stdout.readline())]:
+            time.sleep(dice.uniform(0, 0.2))
+            os.kill(pid, signal.SIGKILL)
+        library = Library(settings, Store(settings.store_url))
+        library.reconcile()
+        agrees(library, home)
+        library.close()
+    parent.communicate()
+    with sqlite3.connect(home / "library.db") as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def agrees(library: Library, home: Path) -> None:
+    with library._reading.begin() as db:
+        rows = db.execute(text("SELECT voice_id, files, n_bytes FROM voices")).mappings().all()
+    kept = ("reference.wav", "profile.npz", "voice.json")
+    store = Store(str(home / "audio"))
+    assert set(store.keys()) == {"library_id", *(f"voices/{row['voice_id']}/{name}" for row in rows for name in kept)}
+    assert set(store.folders("voices")) == {row["voice_id"] for row in rows}
+    assert not list((home / "audio" / ".partial").iterdir())
