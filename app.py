@@ -30,8 +30,7 @@ import gradio as gr
 from gradio import http_server, routes
 
 from clone.api import app
-from clone.api.auth import Keys, load_keys
-from clone.api.rates import Limits
+from clone.api.auth import Keys, Limits, load_keys
 from clone.api.worker import Background
 from clone.hosted.lending import MOUNT
 from clone.studio.facade import Studio

@@ -20,7 +20,7 @@ from clone.core.settings import Settings
 from clone.engine.backend import Heard, LocalBackend
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.g2p import chinese, japanese, languages
-from clone.engine.spelling import bare
+from clone.engine.transcript import bare
 
 MODEL = "speech-2.8-hd"
 

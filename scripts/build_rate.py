@@ -18,7 +18,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from clone.audio.reader import resample
-from clone.engine import speaking_rate, styles
+from clone.engine import prosody, styles
 from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
 from clone.engine.asr import Recognizer, speech_spans
 from clone.engine.tts import SAMPLE_RATE, Hd, Turbo
@@ -68,7 +68,7 @@ def main(out: Path) -> None:
         speech = [samples[int(a * HEARD_RATE) : int(b * HEARD_RATE)] for a, b in speech_spans(samples)]
         if speech:
             spoken = np.concatenate(speech)
-            heard.append(speaking_rate.changes(recognizer.features(spoken)))
+            heard.append(prosody.changes(recognizer.features(spoken)))
             rates.append(n_phonemes(phonemes) / (len(spoken) / HEARD_RATE))
         if i % 50 == 49:
             print(f"{i + 1} of {N_SPOKEN}", flush=True)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import requests
 
-from clone.api.rates import CALLS_PER_MINUTE
+from clone.api.auth import CALLS_PER_MINUTE
 from clone.api.requests import MAX_BODY_BYTES
 from clone.audio.writer import wav_bytes
 from clone.contract import cloning

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clone.api.auth import Keys, load_keys
-from clone.api.rates import RateLimit
+from clone.api.auth import Keys, RateLimit, load_keys
 from clone.core.errors import ApiKeyError, BusyError
 from clone.core.settings import Settings
 from clone.core.workspace import kept_secret
@@ -40,7 +39,7 @@ def test_every_key_is_compared_with(monkeypatch: pytest.MonkeyPatch) -> None:
     import clone.api.auth
 
     compared = []
-    monkeypatch.setattr(clone.keys, "_same", lambda ours, given: compared.append(ours) or ours == given)
+    monkeypatch.setattr(clone.api.auth, "_same", lambda ours, given: compared.append(ours) or ours == given)
     Keys(["one", "two", "three"]).owner("Bearer one")
     assert len(compared) == 3
     assert {len(digest) for digest in compared} == {32}

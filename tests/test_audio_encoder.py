@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clone.audio.encoder import Encoder, whole
-from clone.audio.limiter import limited
+from clone.audio.enhance import limited
 from clone.contract.speech import AudioSetting
 from tests.serving import decoded
 

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from clone.audio.finding import Finding, Report
 from clone.audio.preflight import (
     PROMPT_SPEECH_MIN_S,
     SILENCE_PEAK_DBFS,
     SPEECH_MIN_S,
+    Finding,
+    Report,
     check,
     check_prompt,
     peak_dbfs,

@@ -9,7 +9,7 @@ import pytest
 
 from bench import faults
 from clone.audio import preflight, quality, turns
-from clone.audio.finding import predicted
+from clone.audio.preflight import predicted
 from clone.audio.reader import Recording, read, resample
 from clone.engine import speaker
 from clone.engine.asr import speech_spans

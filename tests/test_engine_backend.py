@@ -19,7 +19,7 @@ from clone.engine.backend import MAX_SYMBOLS, PIECES_AT_ONCE, Heard, LocalBacken
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.g2p.text import PARAGRAPH_PAUSE_S
 from clone.engine.profile import Profile
-from clone.engine.speaking_rate import PHONEMES_PER_S, pace
+from clone.engine.prosody import PHONEMES_PER_S, pace
 from clone.engine.transcript import check_match, match, words_heard
 
 TURBO, HD = "speech-2.8-turbo", "speech-2.8-hd"

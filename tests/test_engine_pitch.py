@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clone.engine.pitch import AS_PREDICTED, HEARD_ABOVE, SPAN_MAX, SPAN_MIN, VOICED_HZ, Pitch, fitted
+from clone.engine.prosody import AS_PREDICTED, HEARD_ABOVE, SPAN_MAX, SPAN_MIN, VOICED_HZ, Pitch, fitted
 
 CURVE = np.array([[3.0, 150.0, 200.0, 240.0, -1.0, 180.0, 0.0]], np.float32)
 

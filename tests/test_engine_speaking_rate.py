@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clone.audio.reader import resample
-from clone.engine import speaking_rate, styles
+from clone.engine import prosody, styles
 from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
 from clone.engine.asr import Recognizer, speech_spans
 from clone.engine.backend import USUAL, LocalBackend
@@ -29,7 +29,7 @@ def test_a_rate_is_told_from_what_is_heard(backend: LocalBackend, voice: int) ->
     n_phonemes, recognizer = 104, backend._get(Recognizer)
     for pace in (0.8, 1.2):
         samples = spoken(backend, voice, pace)
-        told = speaking_rate.phonemes_per_s(recognizer.features(samples))
+        told = prosody.phonemes_per_s(recognizer.features(samples))
         assert told == pytest.approx(n_phonemes / (len(samples) / HEARD_RATE), rel=0.1)
 
 
@@ -37,18 +37,18 @@ def test_it_is_the_same_in_noise_and_however_loud(backend: LocalBackend) -> None
     samples = spoken(backend, 3, 1.0)
     noise = np.random.default_rng(1).standard_normal(len(samples)).astype(np.float32)
     recognizer = backend._get(Recognizer)
-    clean = speaking_rate.phonemes_per_s(recognizer.features(samples))
+    clean = prosody.phonemes_per_s(recognizer.features(samples))
     for changed in (0.05 * samples, samples + 0.1 * samples.std() * noise):
-        assert speaking_rate.phonemes_per_s(recognizer.features(changed)) == pytest.approx(clean, rel=0.06)
+        assert prosody.phonemes_per_s(recognizer.features(changed)) == pytest.approx(clean, rel=0.06)
 
 
 def test_nothing_heard_leaves_the_pace() -> None:
-    assert speaking_rate.phonemes_per_s(np.zeros((2, 512), np.float32)) == 0.0
-    assert speaking_rate.pace(0.0) == 1.0
+    assert prosody.phonemes_per_s(np.zeros((2, 512), np.float32)) == 0.0
+    assert prosody.pace(0.0) == 1.0
 
 
 def test_a_pace_stays_within_what_can_be_said() -> None:
-    assert speaking_rate.pace(speaking_rate.PHONEMES_PER_S) == 1.0
-    assert speaking_rate.pace(2.0) == speaking_rate.HD_SLOWEST
-    assert speaking_rate.pace(2.0, speaking_rate.TURBO_SLOWEST) == speaking_rate.TURBO_SLOWEST
-    assert speaking_rate.pace(40.0) == speaking_rate.PACE_MAX
+    assert prosody.pace(prosody.PHONEMES_PER_S) == 1.0
+    assert prosody.pace(2.0) == prosody.HD_SLOWEST
+    assert prosody.pace(2.0, prosody.TURBO_SLOWEST) == prosody.TURBO_SLOWEST
+    assert prosody.pace(40.0) == prosody.PACE_MAX

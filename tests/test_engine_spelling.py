@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from clone.engine.spelling import bare, words
+from clone.engine.transcript import bare, words
 
 SAME = [
     ("nineteen dollars and fifty cents", "$19.50"),

@@ -13,8 +13,7 @@ from clone.core.errors import PromptMismatch
 from clone.engine.backend import Heard, LocalBackend
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.profile import Profile
-from clone.engine.spelling import bare
-from clone.engine.transcript import check_match, match, words_heard
+from clone.engine.transcript import bare, check_match, match, words_heard
 from tests.studios import TURBO
 
 ROWS = (Path(__file__).parent / "data" / "heard.tsv").read_text(encoding="utf-8").splitlines()

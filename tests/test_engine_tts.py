@@ -12,7 +12,7 @@ from clone.audio.reader import resample
 from clone.core.errors import CancelledError
 from clone.core.jobs import Stop
 from clone.engine.backend import LocalBackend
-from clone.engine.pitch import fitted
+from clone.engine.prosody import fitted
 from clone.engine.speaker import SAMPLE_RATE as HEARD_RATE
 from clone.engine.speaker import median_pitch_hz
 from clone.engine.styles import row_for, table

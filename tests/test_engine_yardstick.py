@@ -7,7 +7,7 @@ import pytest
 
 from clone.engine import styles
 from clone.engine.backend import Heard, LocalBackend
-from clone.engine.yardstick import DRIFT, PIECE_MAX, PIECE_MIN, measure
+from clone.engine.speaker import DRIFT, PIECE_MAX, PIECE_MIN, measure
 
 N = 256
 

@@ -15,7 +15,7 @@ from clone.engine.g2p.text import (
     sentences,
     tidied,
 )
-from clone.engine.spelling import bare
+from clone.engine.transcript import bare
 
 
 def test_sentences_and_their_pauses() -> None:

@@ -18,8 +18,7 @@ from clone.contract.speech import SpeechSettings
 from clone.core.errors import BusyError, CancelledError, HostedError, KeyRefused, MaybeDone, TextError, TimbreError
 from clone.core.jobs import Stop
 from clone.core.network import Network
-from clone.hosted.client import CLONE_PATH, Novita, Pace, Sound, speech_body
-from clone.hosted.wire import Bounds, NotSent
+from clone.hosted.client import CLONE_PATH, Bounds, NotSent, Novita, Pace, Sound, speech_body
 from tests.faults import CHUNKED, FAULTS, FaultServer, body, chunked, for_ever, in_turn, saying, sending, serving
 
 KEY = "nv-test-51f0e2d9c8"

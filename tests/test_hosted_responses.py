@@ -22,8 +22,7 @@ from clone.core.errors import (
     TimbreError,
     VoiceError,
 )
-from clone.hosted.reasons import CODES, NAMES
-from clone.hosted.responses import SHOWN_MAX_CHARS, Answer, clean, content
+from clone.hosted.responses import CODES, NAMES, SHOWN_MAX_CHARS, Answer, clean, content
 from clone.ui.parts import refusal as shown
 
 KEY = "nv-test-51f0e2d9c8"

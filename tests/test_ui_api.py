@@ -19,7 +19,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
 
-from clone.api.rates import CALLS_PER_MINUTE
+from clone.api.auth import CALLS_PER_MINUTE
 from clone.audio.reader import read
 from tests.browser.driving import App
 from tests.serving import KEYS, TEXT, bearer, decoded

@@ -19,10 +19,9 @@ from uvicorn import Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from clone.api import responses
-from clone.api.auth import Keys
+from clone.api.auth import Keys, Limits
 from clone.api.docs_page import page
 from clone.api.openapi import document
-from clone.api.rates import Limits
 from clone.api.requests import Follower, Health, read_body
 from clone.api.worker import Background
 from clone.audio.encoder import Encoder, whole

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from clone import __version__
-from clone.api.rates import CALLS_PER_MINUTE
+from clone.api.auth import CALLS_PER_MINUTE
 from clone.contract.cloning import (
     AUDIO_FORMATS,
     MODELS,

@@ -9,7 +9,8 @@ import av.error
 import numpy as np
 import soxr  # as librosa does, without the seconds that importing librosa's numba takes
 
-from clone.audio import formats
+from clone.audio import containers
+from clone.audio.containers import EXPORT_AGAIN
 from clone.contract.cloning import clock
 from clone.core.errors import AudioError
 
@@ -30,7 +31,6 @@ ANTIPHASE_RATIO = 0.01
 """Channels whose mean keeps less than this share of their energy (-20 dB) cancel each other: one is taken alone."""
 
 _GROWTH = 1 << 22
-_EXPORT_AGAIN = "Export it again, or upload it again if the transfer broke off."
 _FORMATS_ADVICE = "Give an mp3, m4a or wav file, or record with the microphone."
 
 
@@ -39,7 +39,7 @@ class Sound:
 
     Args:
         container: open.
-        kind: as ``formats.kind`` gave it.
+        kind: as ``containers.kind`` gave it.
         channel: the one to take alone; None for the mean of all.
         part: what is kept of it: from which second on, and how many seconds.
 
@@ -59,7 +59,7 @@ class Sound:
         if not container.streams.audio:
             raise no_audio()
         stream = container.streams.audio[0]
-        if stream.codec_context is None or stream.codec_context.name not in formats.DECODERS:
+        if stream.codec_context is None or stream.codec_context.name not in containers.DECODERS:
             raise not_audio("The sound in this file is encoded in a way that can't be read.")
         stream.codec_context.options = {"max_samples": str(_FRAME_MAX)}
         self._container, self._stream, self._channel = container, stream, channel
@@ -292,16 +292,6 @@ def too_long(duration_s: float) -> AudioError:
     )
 
 
-def too_many_parts(limit: int) -> AudioError:
-    """Return the refusal of a file that is cut into far more pieces than a recording is."""
-    return AudioError(
-        f"The file consists of more than {limit:,} pieces, as no recording of an hour does.",
-        code="too_many_parts",
-        limit=limit,
-        advice=_EXPORT_AGAIN,
-    )
-
-
 def too_much_work() -> AudioError:
     """Return the refusal of a file that takes more time or memory than any recording."""
     return AudioError(
@@ -321,13 +311,13 @@ def damaged(measured_s: float, promised_s: float | None, missing_bytes: int = 0)
         code="damaged",
         measured=round(measured_s, 2),
         limit=None if promised_s is None else round(promised_s, 2),
-        advice=_EXPORT_AGAIN,
+        advice=EXPORT_AGAIN,
     )
 
 
 def contradictory(message: str) -> AudioError:
     """Return the refusal of a file whose header contradicts itself."""
-    return AudioError(f"The file is damaged: {message}.", code="damaged", advice=_EXPORT_AGAIN)
+    return AudioError(f"The file is damaged: {message}.", code="damaged", advice=EXPORT_AGAIN)
 
 
 def _damaged_values(at_s: float) -> AudioError:
@@ -335,5 +325,5 @@ def _damaged_values(at_s: float) -> AudioError:
         f"The file is damaged: at {at_s:.1f} s it holds values that are no numbers.",
         code="damaged",
         measured=round(at_s, 2),
-        advice=_EXPORT_AGAIN,
+        advice=EXPORT_AGAIN,
     )

@@ -14,7 +14,7 @@ import av.error
 import numpy as np
 import soxr  # as librosa does, without the seconds that importing librosa's numba takes
 
-from clone.audio import containers, formats
+from clone.audio import containers
 from clone.audio.decoder import (
     MAX_INTAKE_S,
     Sound,
@@ -179,7 +179,7 @@ class _Reading:
         if not self.n_bytes:
             raise not_audio("The file is empty.")
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            kind = formats.kind(lambda at, n: data[at : at + n])
+            kind = containers.kind(lambda at, n: data[at : at + n])
             if kind is None:
                 raise not_audio("This is not a recording in a format that can be read.")
             extent = containers.extent(data, kind)
@@ -193,8 +193,8 @@ class _Reading:
             with av.open(
                 file,
                 mode="r",
-                format=formats.DEMUXERS[self.kind],
-                options={"codec_whitelist": ",".join(sorted(formats.DECODERS))},
+                format=containers.DEMUXERS[self.kind],
+                options={"codec_whitelist": ",".join(sorted(containers.DECODERS))},
                 metadata_errors="ignore",
             ) as container:
                 sound = Sound(container, self.kind, channel, self.part)

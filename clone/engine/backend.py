@@ -9,13 +9,13 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from clone.audio.limiter import limited
+from clone.audio.enhance import limited
 from clone.audio.reader import resample
 from clone.contract.cloning import tier
 from clone.contract.speech import AS_IT_IS, SpeechSettings
 from clone.core.jobs import Stop
 from clone.core.likeness import Likeness
-from clone.engine import asr, conversion, pitch, prosody, speaker, speaking_rate, styles, yardstick
+from clone.engine import asr, conversion, prosody, speaker, styles
 from clone.engine.asr import FRAME_S, LANGUAGE_S, Recognizer, Word, speech_spans
 from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
 from clone.engine.conversion import SAMPLE_RATE
@@ -189,9 +189,9 @@ class LocalBackend:
         return Profile(
             windows=encoder.windows(heard, stop),
             pitch_hz=float(np.median(voiced_hz)) if len(voiced_hz) else 0.0,
-            rate=speaking_rate.phonemes_per_s(features[: int(len(steering) / SAMPLE_RATE / FRAME_S)]),
+            rate=prosody.phonemes_per_s(features[: int(len(steering) / SAMPLE_RATE / FRAME_S)]),
             style=style,
-            pitch=pitch.fitted(self._own_hz(style, stop), voiced_hz),
+            pitch=prosody.fitted(self._own_hz(style, stop), voiced_hz),
             frames=frames,
         )
 
@@ -273,7 +273,7 @@ class LocalBackend:
             stop: obeyed inside a run.
         """
         learned = original.windows if isinstance(original, Profile) else self._windows(original, stop)
-        return yardstick.measure(learned, self._windows(clone, stop))
+        return speaker.measure(learned, self._windows(clone, stop))
 
     def _windows(self, heard: Heard, stop: Stop | None) -> np.ndarray:
         spoken = resample(_spoken(heard, MAX_LEARNED_S), SAMPLE_RATE, HEARD_RATE)
@@ -293,7 +293,7 @@ class LocalBackend:
         voice = voice * min(1.0, PEAK_MAX / max(peak, 1e-9))
         if how.volume != 1.0:
             voice = limited(voice * np.float32(how.volume), SAMPLE_RATE, PEAK_MAX)
-        pause = np.zeros(int(line.pause_s / (how.speed * speaking_rate.pace(profile.rate)) * SAMPLE_RATE), np.float32)
+        pause = np.zeros(int(line.pause_s / (how.speed * prosody.pace(profile.rate)) * SAMPLE_RATE), np.float32)
         return np.concatenate([voice, pause]).astype(np.float32)
 
     def _converted(self, profile: Profile, base: np.ndarray, stop: Stop | None) -> np.ndarray:
@@ -304,8 +304,8 @@ class LocalBackend:
         self, profile: Profile, phonemes: str, by: tuple[str, str], how: SpeechSettings, stop: Stop | None
     ) -> np.ndarray:
         turbo, (kind, language) = self._get(Turbo), by
-        slowest = speaking_rate.TURBO_SLOWEST if (kind, language) == ("turbo", "en") else speaking_rate.HD_SLOWEST
-        pace, moved = speaking_rate.pace(profile.rate, slowest) * how.speed, 2.0 ** (how.pitch / 12)
+        slowest = prosody.TURBO_SLOWEST if (kind, language) == ("turbo", "en") else prosody.HD_SLOWEST
+        pace, moved = prosody.pace(profile.rate, slowest) * how.speed, 2.0 ** (how.pitch / 12)
         if language != "en":
             return self._abroad(profile, phonemes, language, (pace, moved), stop)
         if kind == "turbo":

@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from clone.engine.conversion import Frames
-from clone.engine.pitch import Pitch
+from clone.engine.prosody import Pitch
 from clone.engine.speaker import halves_likeness, mean_direction
 
 ENGINE_VERSION = "3"

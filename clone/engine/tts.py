@@ -14,7 +14,7 @@ from hibari.g2p.token import Tok
 from clone.core.jobs import Stop
 from clone.engine import weights
 from clone.engine.g2p.text import readable
-from clone.engine.pitch import AS_PREDICTED, VOICED_HZ, Pitch
+from clone.engine.prosody import AS_PREDICTED, VOICED_HZ, Pitch
 from clone.engine.sessions import N_THREADS, open_session, run
 
 SAMPLE_RATE = 24_000

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from clone.audio.encoder import FileWriter
-from clone.audio.finding import Report
+from clone.audio.preflight import Report
 from clone.audio.writer import accepted, file_bytes, mp3_bytes
 from clone.contract import cloning
 from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder, check_asked
@@ -33,7 +33,7 @@ from clone.storage.retention import Retention
 from clone.storage.tasks import Tasks
 from clone.storage.voice import Voice, check_name, check_note
 from clone.storage.voices import Library
-from clone.studio import intake, voice_card
+from clone.studio import analysis, voice_card
 from clone.studio.analysis import Bounds, Examination, Examining, Excerpt, enhanced
 from clone.studio.downloads import Downloads
 from clone.studio.evaluation import Comparison, compare, likeness, likeness_of_file
@@ -199,7 +199,7 @@ class Studio:
             TimbreError: as clone(); PublishError: the hosted service has no way to a file here.
         """
         check_asked(order)
-        if order.backend == NOVITA and not intake.is_by_links(order):
+        if order.backend == NOVITA and not analysis.is_by_links(order):
             self.calls.publisher.check()
         elif order.backend == LOCAL and order.options.text is not None:
             self._backend.check_text(order.options.text, order.language)
@@ -207,7 +207,7 @@ class Studio:
             if order.stretch is not None:
                 order = replace(order, audio=self._downloads.path(order.owner, order.audio, folder))
             with self._examining.place():
-                clips = intake.clips(self._backend, order)
+                clips = analysis.clips(self._backend, order)
         return self.calls.request_code(order, clips, served_at or f"http://127.0.0.1:{self._settings.server_port}")
 
     def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
@@ -400,9 +400,9 @@ class Studio:
             stored = self._replay(order, path, prompt_path)
             if stored is not None:
                 return stored
-            recording, original = intake.chosen(path, order.stretch, stop, as_sent=order.as_sent)
+            recording, original = analysis.chosen(path, order.stretch, stop, as_sent=order.as_sent)
             step("Checking the recording")
-            report, heard, (kept, suffix) = intake.judged(self._backend, recording, original, stop)
+            report, heard, (kept, suffix) = analysis.judged(self._backend, recording, original, stop)
             report.raise_if_refused()
             clip, prompt = self._prompts.checked(order, prompt_path, stop) if prompt_path else (None, None)
             if hosted:

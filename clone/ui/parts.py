@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from html import escape
 
-from clone.audio.finding import Finding
+from clone.audio.preflight import Finding
 from clone.contract import cloning
 from clone.core.errors import TimbreError
 from clone.core.likeness import Likeness
