@@ -55,7 +55,7 @@ import tempfile
 from pathlib import Path
 import gradio as gr
 import app
-from clone.settings import Settings
+from clone.core.settings import Settings
 from clone.studio import Studio
 page = app.build(Studio(Settings.at(Path(tempfile.mkdtemp()))), app.SETTINGS)
 FOLDERS = {"tabitem": ("label", "id"), "accordion": ("label", "open"), "column": ("visible", "scale")}

@@ -51,7 +51,7 @@ import sys, time
 from pathlib import Path
 from bench.served import MODEL, PREVIEW
 from clone.contract import CloneOptions
-from clone.settings import Settings
+from clone.core.settings import Settings
 from clone.studio import CloneOrder, Studio
 studio = Studio(Settings.at(Path(sys.argv[1])))
 studio.start()

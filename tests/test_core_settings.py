@@ -71,7 +71,7 @@ def test_a_bad_port_is_said_plainly(port: str) -> None:
 
 def test_a_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     space = {"SPACE_ID": "someone/timbre", "SPACE_HOST": "someone-timbre.hf.space"}
-    monkeypatch.setattr(clone.settings, "SPACE_DATA", tmp_path / "missing")
+    monkeypatch.setattr(clone.core.settings, "SPACE_DATA", tmp_path / "missing")
     settings = Settings.from_environment(space)
     assert settings.server_name == "0.0.0.0"
     assert settings.public_url == "https://someone-timbre.hf.space"
@@ -79,7 +79,7 @@ def test_a_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_a_space_with_storage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(clone.settings, "SPACE_DATA", tmp_path)
+    monkeypatch.setattr(clone.core.settings, "SPACE_DATA", tmp_path)
     assert Settings.from_environment({"SPACE_ID": "someone/timbre"}).home == tmp_path / "timbre"
     assert Settings.from_environment({}).home == user_data_path("timbre")
 

@@ -32,7 +32,7 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
 
 def test_what_the_dead_left_is_swept_and_the_living_keep_theirs(tmp_path: Path) -> None:
     killed = (
-        "import os, sys; from pathlib import Path; from clone.workspace import Workspace\n"
+        "import os, sys; from pathlib import Path; from clone.core.workspace import Workspace\n"
         "with Workspace(Path(sys.argv[1])).folder() as folder:\n"
         "    (folder / 'file').write_bytes(b'x'); os._exit(9)"
     )

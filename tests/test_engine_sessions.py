@@ -9,7 +9,7 @@ from pathlib import Path
 
 LEARN = """
 from pathlib import Path
-from clone.engine.local import LocalBackend
+from clone.engine.backend import LocalBackend
 LocalBackend(Path("weights")).warm()
 """
 

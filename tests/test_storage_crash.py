@@ -299,9 +299,9 @@ WORKERS = """
 import os, signal, sys
 from datetime import timedelta
 from pathlib import Path
-from clone.library import Library, Voice, utc_now
-from clone.settings import Settings
-from clone.store import Store
+from clone.storage.voices import Library, Voice, utc_now
+from clone.core.settings import Settings
+from clone.storage.files import Store
 
 def work(seed):
     settings, now, number = Settings.at(Path(sys.argv[1])), utc_now(), 0

@@ -89,7 +89,7 @@ def test_a_second_start_on_home_and_port_takes_nothing_from_the_first(start: Sta
 LEAVER = """
 import os, sys, time
 from pathlib import Path
-from clone.workspace import Workspace
+from clone.core.workspace import Workspace
 workspace = Workspace(Path(sys.argv[1]) / "work")
 workspace.sweep()
 with workspace.folder() as folder:

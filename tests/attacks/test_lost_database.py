@@ -88,9 +88,9 @@ def test_a_database_of_garbage_is_told_in_a_sentence_and_left_as_it_is(home: Pat
 WORKER = """
 import os, signal, sys
 from pathlib import Path
-from clone.library import Library
-from clone.settings import Settings
-from clone.store import Store
+from clone.storage.voices import Library
+from clone.core.settings import Settings
+from clone.storage.files import Store
 
 home = Path(sys.argv[1])
 
