@@ -27,14 +27,14 @@ SETTINGS = Settings.from_environment()
 prepare_gradio(temporary_folder(SETTINGS.home))
 
 import gradio as gr
-from gradio import http_server, routes
+from gradio import routes
 
 from clone.api import app
 from clone.api.auth import Keys, Limits, load_keys
 from clone.api.worker import Background
 from clone.hosted.lending import MOUNT
 from clone.studio.facade import Studio
-from clone.ui import page, theme
+from clone.ui import gradio_patches, page, theme
 from clone.ui.api import Authorize, refuse_everybody
 from clone.ui.asgi_cache import PageCache
 from clone.ui.door import Door, Link
@@ -50,8 +50,6 @@ OPEN = "--open"
 """Given by ``make run``: open the owner's address in a browser, where there is a screen."""
 MAX_THREADS = 100
 """Handlers at work at once, nearly all of which wait: for downloads, for their turn in the studio's queue."""
-QUEUE_LOOK_S = 0.05
-"""How often Gradio looks into its queue; at its own 1 ms it takes 7 % of a core all day, and the engine's turns."""
 
 
 def launch_options(settings: Settings, api: app.App | None = None, link: Link | None = None) -> dict[str, Any]:
@@ -159,9 +157,9 @@ def main() -> None:
     try:
         options = launch_options(SETTINGS, api, link)
         options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route), Mount(TAKES, takes.route)]
-        _bound_from_its_start()
+        gradio_patches.serve_with(app.bound)
         _launch(demo, options)
-        demo._queue.sleep_when_free = demo._queue.progress_update_sleep_when_free = QUEUE_LOOK_S
+        gradio_patches.look_less_often(demo)
         studio.start()
         background.start()
         print(f"Timbre is at {demo.local_url}, its API at {demo.local_url}docs", flush=True)
@@ -179,17 +177,6 @@ def main() -> None:
         demo.close(verbose=False)
         background.close()
         studio.close()
-
-
-def _bound_from_its_start() -> None:
-    """Have Gradio's server bound before it takes its first connection; launch() gives it away only afterwards."""
-    start = http_server.Server.run_in_thread
-
-    def run(served: http_server.Server) -> None:
-        app.bound(served)
-        start(served)
-
-    http_server.Server.run_in_thread = run
 
 
 def _launch(demo: gr.Blocks, options: dict[str, Any]) -> None:

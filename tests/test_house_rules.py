@@ -52,7 +52,7 @@ ONLY = {
     "fastapi": {"app", "api"},
     "starlette": {"app", "api", "ui", "signed_urls"},
     "anyio": {"api"},
-    "uvicorn": {"app", "api"},
+    "uvicorn": {"app", "api", "gradio_patches"},
     "requests": {"fetching", "client"},
     "urllib3": {"fetching", "network"},
     "onnx": {"engine"},

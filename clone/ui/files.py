@@ -8,21 +8,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import gradio as gr
-from gradio import processing_utils, route_utils
-from gradio.route_utils import GradioMultiPartParser
-from gradio.state_holder import SessionState
-from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 
 from clone.core import workspace
-from clone.core.errors import BusyError, DiskFull, disk_full
+from clone.core.errors import BusyError, DiskFull
 from clone.core.workspace import make_private_folder, presence
-from clone.ui import strings
 
 KEPT_FOR_S = 3600
 """Age after which a file of a visit is removed even though the visitor is still there."""
@@ -152,66 +142,6 @@ def make_temporary_folder(home: Path) -> None:
 def wipe(folder: Path) -> None:
     """Remove the folder with all that is in it: the process ends."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-_parse = GradioMultiPartParser.parse
-
-
-async def _whole(parser: GradioMultiPartParser) -> FormData:
-    try:
-        return await _parse(parser)
-    except BaseException as error:
-        for file in parser._files_to_close_on_error:
-            with suppress(OSError):
-                file.close()
-            Path(file.name).unlink(missing_ok=True)
-        full = disk_full(error)
-        if full is None:
-            raise
-        raise HTTPException(full.status, str(full)) from None
-
-
-def drop_half_uploads() -> None:
-    """Have Gradio remove what it wrote of an upload that fails or breaks off, and say so where the disk is full."""
-    GradioMultiPartParser.parse = _whole  # type: ignore[method-assign, assignment]
-
-
-def refuse_downloads() -> None:
-    """Keep Gradio from fetching what somebody names as the path of an upload; links are for core.fetching alone.
-
-    Gradio would do so for any input of any event, before a handler is asked, and without a limit of bytes.
-    """
-
-    async def refuse(*_: object, **__: object) -> str:
-        raise gr.Error("A link is not an uploaded file.", print_exception=False)
-
-    processing_utils.async_ssrf_protected_download = refuse
-    processing_utils.async_ssrf_protected_get = refuse  # type: ignore[assignment]
-
-
-def forget_inputs() -> None:
-    """Keep Gradio from remembering, per session, what was typed, a key and the visitor's token too.
-
-    It does so only for links to a page as it is filled in, which it writes to disk for whoever names the session; and
-    it writes all of it into the log where something is missing, as from a page that was open when this was upgraded.
-    """
-
-    def check_number(_: gr.Blocks, event: Any, inputs: list[Any]) -> None:
-        if len(inputs) < len(event.inputs):
-            raise gr.Error(strings.OLD_PAGE, print_exception=False)
-
-    SessionState._update_value_in_config = lambda *_: None  # type: ignore[method-assign]
-    gr.Blocks.validate_inputs = check_number  # type: ignore[method-assign, assignment]
-
-
-def refuse_fields() -> None:
-    """Keep Gradio from holding in memory what is sent beside the files of an upload, and from taking any number."""
-
-    class Parser(route_utils.GradioMultiPartParser):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options | {"max_files": UPLOAD_MAX_FILES, "max_fields": 0})
-
-    route_utils.GradioMultiPartParser = Parser  # type: ignore[misc]
 
 
 class VisitFiles:

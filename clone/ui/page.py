@@ -11,21 +11,14 @@ from clone.contract import cloning
 from clone.core.settings import Settings
 from clone.core.workspace import kept_secret
 from clone.studio.facade import Studio
-from clone.ui import api, fields, language, outcomes, panels, parts, strings
+from clone.ui import api, fields, gradio_patches, language, outcomes, panels, parts, strings
 from clone.ui.clone_tab import Cloning
-from clone.ui.files import (
-    VisitFiles,
-    drop_half_uploads,
-    forget_inputs,
-    refuse_downloads,
-    refuse_fields,
-    temporary_folder,
-)
+from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.hosting import BACKEND_KEY, Hosting
 from clone.ui.pending import Pending, pending_panel
 from clone.ui.recording_check import Prompting, Sampling
 from clone.ui.running import Desk
-from clone.ui.sessions import QUEUE_LIMIT, keep_sessions_small
+from clone.ui.sessions import QUEUE_LIMIT
 from clone.ui.speak_tab import Speaking, speak_panel
 from clone.ui.takes import Takes
 from clone.ui.visitors import STORAGE_KEY, Owners, header_pairs
@@ -78,11 +71,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         authorize: lets programs in; see api.py.
         takes: where what is said here is found by its links.
     """
-    refuse_downloads()
-    drop_half_uploads()
-    forget_inputs()
-    refuse_fields()
-    keep_sessions_small()
+    gradio_patches.apply()
     desk = Desk(studio, Owners(settings), VisitFiles(temporary_folder(settings.home)), takes)
     with gr.Blocks(title=strings.TITLE, analytics_enabled=False) as page:
         api.wire(desk, authorize)  # first, while check, clone and speak are nobody's names

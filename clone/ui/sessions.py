@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 from gradio import routes, state_holder
 from starlette.concurrency import run_in_threadpool
@@ -22,16 +20,6 @@ QUEUE_LIMIT = 60
 """Events that may wait, of all visits together; each may hold a body of 4.5 MB."""
 SWEPT_EVERY_S = 120
 _UPLOADS_KNOWN = 1_000
-
-
-def keep_sessions_small() -> None:
-    """Keep Gradio from making a copy of the page's whole configuration for each visit; only deep links need it."""
-
-    class Session(state_holder.SessionState):
-        def __init__(self, blocks: Any) -> None:
-            super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks={}))  # type: ignore[arg-type]
-
-    state_holder.SessionState = Session  # type: ignore[misc]
 
 
 def end_sessions(holder: state_holder.StateHolder, now: datetime | None = None) -> None:

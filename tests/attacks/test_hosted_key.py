@@ -16,7 +16,7 @@ from gradio.state_holder import SessionState
 from clone.core.settings import LOCAL, NOVITA
 from clone.ui import strings
 from clone.ui.examples import examples
-from clone.ui.files import forget_inputs
+from clone.ui.gradio_patches import forget_inputs
 from clone.ui.visitors import new_token
 from tests.attacks.asking import Answer, Events
 from tests.faults import FAULTS, FaultServer, body, saying, sending, serving

@@ -12,7 +12,7 @@ from gradio.state_holder import StateHolder
 
 from clone.contract import cloning
 from clone.core.errors import PromptError
-from clone.ui import sessions, takes
+from clone.ui import gradio_patches, sessions, takes
 from clone.ui.files import BROKEN_OFF_S, KEPT_FOR_S
 from clone.ui.takes import Takes
 from tests.attacks.sockets import WITHIN_S, memory_kb, ready
@@ -43,7 +43,7 @@ def test_a_visit_takes_little_memory(public: App) -> None:
 
 
 def holder(capacity: int) -> StateHolder:
-    sessions.keep_sessions_small()
+    gradio_patches.keep_sessions_small()
     with gr.Blocks() as page:
         gr.State(0)
         gr.Textbox()
