@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clone.contract import orders
 from clone.contract.cloning import PROMPT_LIMIT_S, REFERENCE_MAX_S, TEXT_MAX_CHARS
 from clone.core.errors import AudioError, ConsentError, PromptMismatch, TimbreError
 from clone.core.jobs import Queue
 from clone.core.settings import Settings
-from clone.studio import analysis
+from clone.studio import analysis, results
 from clone.studio.facade import SpeakOrder, Studio
 from tests.sounds import encode, noise, silence, speechlike, tone
 from tests.studios import PROMPT, TEXT, TURBO, files_in, fit_for_a_person, last, order, refusal, say
@@ -203,7 +202,7 @@ def test_a_transcript_of_something_else(studio: Studio, settings: Settings, exam
 
 def test_the_disk_of_an_owner_is_bounded(studio: Studio, examples: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     first = last(studio.clone(order(examples[2]))).voice  # a wav: the biggest
-    monkeypatch.setattr(orders, "MAX_OWNER_BYTES", first.n_bytes + 1000)
+    monkeypatch.setattr(results, "MAX_OWNER_BYTES", first.n_bytes + 1000)
     error = refusal(studio.clone(order(examples[1])))
     assert error.code == "quota_disk"
     assert error.measured > error.limit == first.n_bytes + 1000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -16,17 +16,15 @@ from typing import cast
 
 from clone.audio.encoder import FileWriter
 from clone.audio.preflight import Report
-from clone.audio.writer import accepted, file_bytes, mp3_bytes
+from clone.audio.writer import file_bytes
 from clone.contract import cloning
 from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder, check_asked
-from clone.contract.speech import AS_IT_IS
-from clone.core.jobs import Queue, Stage, Stop, Tell, Waiting, Work, steps
+from clone.core.jobs import Queue, Stage, Stop, Waiting, Work
 from clone.core.settings import LOCAL, NOVITA, Settings
 from clone.core.workspace import Workspace, make_home
 from clone.engine.backend import LocalBackend
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.transcript import Match
-from clone.hosted.backend import clip_of
 from clone.storage.documents import Document, Documents
 from clone.storage.files import Store
 from clone.storage.retention import Retention
@@ -34,13 +32,13 @@ from clone.storage.tasks import Tasks
 from clone.storage.voice import Voice, check_name, check_note
 from clone.storage.voices import Library
 from clone.studio import analysis, voice_card
-from clone.studio.analysis import Bounds, Examination, Examining, Excerpt, enhanced
+from clone.studio.analysis import Bounds, Examination, Examining, Excerpt
+from clone.studio.cloning import Cloning
 from clone.studio.downloads import Downloads
-from clone.studio.evaluation import Comparison, compare, likeness, likeness_of_file
-from clone.studio.hosted import Calls, files_of
+from clone.studio.evaluation import Comparison, compare
+from clone.studio.hosted import Calls
 from clone.studio.prompts import PromptPair, Prompts
-from clone.studio.provenance import new_voice, provenance_of, request_key
-from clone.studio.results import Cloned, Passage, Spoken, check_room, replayed
+from clone.studio.results import Cloned, Passage, Spoken, provenance_of
 from clone.studio.snippets import RequestCode
 from clone.studio.synthesis import Event, Recital
 
@@ -86,6 +84,7 @@ class Studio:
         self._documents = Documents(self._library.database, store)
         self._retention = Retention(self._library, self.calls.sweep, self._documents.purge)
         self._recital = Recital(self._backend, self._library, self._documents, self._run)
+        self._cloning = Cloning(self._backend, self._library, self._prompts, self._recital, self.calls)
         self.language_of = self._backend.language_of
 
     @property
@@ -168,11 +167,12 @@ class Studio:
             TimbreError: what refuses or fails, at its field.
         """
         check_asked(order)
-        if isinstance(order.audio, Path) and not isinstance(order.prompt_audio, str):
-            stored = self._replay(order, order.audio, order.prompt_audio)
-            if stored is not None:
-                yield stored
-                return
+        given = {"audio": order.audio} | ({"prompt_audio": order.prompt_audio} if order.prompt_audio else {})
+        paths = {name: path for name, path in given.items() if isinstance(path, Path)}
+        key = self._cloning.key(order, paths) if paths.keys() == given.keys() else None
+        if stored := self._cloning.again(order, key):
+            yield stored
+            return
         if order.backend == NOVITA:
             self.calls.hosted.check(order)
         elif order.options.text is not None:
@@ -180,9 +180,8 @@ class Studio:
         if isinstance(order.prompt_audio, Path):
             self.check_prompt(order.prompt_audio, order.prompt_text or "", order.options.accuracy)
         with self._workspace.folder() as folder:
-            given = {"audio": order.audio} | ({"prompt_audio": order.prompt_audio} if order.prompt_audio else {})
             files = yield from self._downloads.run(order.owner, given, folder)
-            work = self._run(order.owner, partial(self._clone, order, files), order.backend)
+            work = self._run(order.owner, partial(self._cloning.run, order, files, key), order.backend)
             yield from cast(Iterator[Stage | Waiting | Cloned], work)
 
     def request_code(self, order: CloneOrder, served_at: str = "") -> RequestCode:
@@ -388,68 +387,6 @@ class Studio:
 
     def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
         return self.calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)
-
-    def _clone(self, order: CloneOrder, files_given: dict[str, Path], tell: Tell, stop: Stop) -> Cloned:
-        hosted = order.backend == NOVITA
-        text = None if hosted else order.options.text
-        script = [] if text is None else self._backend.script(text, order.language, stop)
-        step = steps(tell, 4 + len(script))
-        with self._workspace.folder() as folder:
-            step("Reading the recording")
-            path, prompt_path = files_given["audio"], files_given.get("prompt_audio")
-            stored = self._replay(order, path, prompt_path)
-            if stored is not None:
-                return stored
-            recording, original = analysis.chosen(path, order.stretch, stop, as_sent=order.as_sent)
-            step("Checking the recording")
-            report, heard, (kept, suffix) = analysis.judged(self._backend, recording, original, stop)
-            report.raise_if_refused()
-            clip, prompt = self._prompts.checked(order, prompt_path, stop) if prompt_path else (None, None)
-            if hosted:
-                prompt_clip = accepted(clip, prompt_path, stop) if clip and prompt_path else None
-                clips = (
-                    clip_of(order.audio if order.stretch is None else None, recording, (kept, suffix)),
-                    clip_of(order.prompt_audio, clip, prompt_clip) if clip and prompt_clip else None,
-                )
-                voice = new_voice(order, recording, self._request_key(order, path, prompt_path))
-                measure = partial(likeness_of_file, self._backend, heard, order.options)
-                self._check_room(order.owner, files_of(clips))
-                return self.calls.clone((order, voice, measure), clips, folder, tell, stop)
-            step("Learning the voice")
-            heard = enhanced(heard, order.options, stop)
-            profile = self._backend.learn(heard, prompt, stop)
-            files = {f"reference.{suffix}": kept, "profile.npz": profile.to_bytes()}
-            if clip and prompt_path:
-                files[f"prompt.{clip.format}"] = prompt_path.read_bytes()
-            samples = self._recital.say(profile, script, (order.options.model or "", AS_IT_IS), step, stop)
-            step("Comparing the clone with the original")
-            alike = likeness(self._backend, profile, samples, SAMPLE_RATE, stop) if script else None
-            voice = new_voice(order, recording, self._request_key(order, path, prompt_path)).measured(alike)
-            if script:
-                files["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
-        stop.check()
-        return Cloned(self._add(voice, files), False)
-
-    def _replay(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> Cloned | None:
-        if not path.is_file() or (prompt_path and not prompt_path.is_file()):
-            return None
-        try:
-            voice = self._library.again(self._request_key(order, path, prompt_path), order.owner)
-        except OSError:  # reading it says what is the matter
-            return None
-        return None if voice is None else replayed(voice)
-
-    def _request_key(self, order: CloneOrder, path: Path, prompt_path: Path | None) -> str:
-        backend = self._settings.novita_base_url if order.backend == NOVITA else self._backend.name
-        return request_key(order, path, prompt_path, backend)
-
-    def _add(self, voice: Voice, files: dict[str, bytes]) -> Voice:
-        self._check_room(voice.owner, files)
-        return self._library.add(voice, files)
-
-    def _check_room(self, owner: str, files: Mapping[str, bytes]) -> None:
-        used = self._library.used_bytes(owner) + self.calls.left_bytes(owner)
-        check_room(used + sum(map(len, files.values())))
 
     def _warm_up(self) -> None:
         try:

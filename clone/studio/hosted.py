@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,8 +26,7 @@ from clone.storage.files import Store
 from clone.storage.journal import ANSWERED, CLONE, KEEP, KEPT, SENT, SPEECH, Entry, Journal, sent_before
 from clone.storage.voice import Voice, sayable
 from clone.storage.voices import Library, utc_now
-from clone.studio.provenance import provenance_of
-from clone.studio.results import Cloned, Spoken, replayed
+from clone.studio.results import Cloned, Spoken, provenance_of, replayed
 from clone.studio.snippets import HOSTED_KEY, OWN_KEY, Request, RequestCode, clone_code
 
 log = logging.getLogger(__name__)
@@ -44,7 +43,21 @@ N_STEPS = 4
 """Of a hosted clone: reading, checking, cloning, keeping."""
 
 
-Asked = tuple[CloneOrder, Voice, Callable[[Path], Likeness | None]]
+@dataclass(frozen=True)
+class Asked:
+    """A hosted clone that is ready to be asked for.
+
+    Attributes:
+        order: who asks for what.
+        voice: as it is to be kept, still without the id it will get.
+        clips: the reference, and the prompt clip if there is one.
+        measure: tells of the file of a preview how alike that is to the original; it raises nothing.
+    """
+
+    order: CloneOrder
+    voice: Voice
+    clips: tuple[Clip, Clip | None]
+    measure: Callable[[Path], Likeness | None]
 
 
 class Calls:
@@ -60,7 +73,7 @@ class Calls:
     def __init__(self, settings: Settings, store: Store, library: Library, workspace: Workspace) -> None:
         self.publisher = Publisher(settings, store)
         self.hosted = Hosted(settings, self.publisher)
-        self._base_url = settings.novita_base_url
+        self.base_url = settings.novita_base_url
         self._own_url = settings.public_url
         self._library = library
         self._workspace = workspace
@@ -73,15 +86,15 @@ class Calls:
 
     def clone_cost(self, options: CloneOptions) -> str:
         """Say what the service may charge for a clone."""
-        return estimate(clone_bill(options), self._base_url)
+        return estimate(clone_bill(options), self.base_url)
 
     def speech_cost(self, text: str, model: str) -> str:
         """Say what the service may charge for a text."""
-        return estimate(Bill(0, len(text), model), self._base_url)
+        return estimate(Bill(0, len(text), model), self.base_url)
 
     def keep_cost(self) -> str:
         """Say what the service may charge for keeping a voice."""
-        return estimate(KEEP_BILL, self._base_url)
+        return estimate(KEEP_BILL, self.base_url)
 
     def resume(self) -> None:
         """Keep the voices that were answered before a kill, and fetch their previews beside the caller; for the start.
@@ -111,14 +124,11 @@ class Calls:
         """Take no more work, and wait a while for the answers of what was sent; return whether all has ended."""
         return self._queue.close(ANSWERS_COME_WITHIN_S)
 
-    def clone(self, asked: Asked, clips: tuple[Clip, Clip | None], folder: Path, tell: Tell, stop: Stop) -> Cloned:
+    def clone(self, asked: Asked, tell: Tell, stop: Stop) -> Cloned:
         """Have a voice cloned, once, and keep it.
 
         Args:
-            asked: the order, the voice as it is to be kept, still without the id it will get, and what tells of the
-                file of a preview how alike that is to the original; it raises nothing.
-            clips: the reference, and the prompt clip if there is one.
-            folder: for files in passing; the caller removes it.
+            asked: what.
             tell: told the stages.
             stop: obeyed until the request is sent.
 
@@ -126,17 +136,17 @@ class Calls:
             As ``Hosted.clone``; BusyError ``same_request``; MaybeDone ``maybe_paid``, it was sent before, or
             ``not_kept``, with the voice_id in it.
         """
-        order, voice, measure = asked
+        order, voice = asked.order, asked.voice
         entry = replace(self._journal.entry(voice.owner, CLONE, voice.request_key), voice=voice)
-        with self._once(entry) as answered:
+        with self._once(entry) as answered, self._workspace.folder() as folder:
             stored = self._library.again(voice.request_key, voice.owner)
             if stored:
                 return replayed(stored)
-            say, files, made = partial(_say, tell, 2, N_STEPS), files_of(clips), answered
+            say, files, made = partial(_say, tell, 2, N_STEPS), files_of(asked.clips), answered
             if made is None:
                 say("The hosted service is cloning")
                 sending = partial(self._journal.add, entry, files)
-                answer = self.hosted.clone(order, clips, folder, say, stop, sending=sending)
+                answer = self.hosted.clone(order, asked.clips, folder, say, stop, sending=sending)
                 url, key = answer.demo_audio_url or "", self.hosted.key(order.owner, order.api_key)
                 made = replace(entry, voice_id=answer.voice_id, preview_url="" if key in url else url)
             kept = self._keep(made, files)
@@ -145,7 +155,7 @@ class Calls:
             if not made.preview_url:
                 return Cloned(kept, False, NO_PREVIEW if order.options.text is not None else "")
             note = self._add_preview(made, folder)
-            alike = None if note or self._queue.closed else measure(folder / PREVIEW)
+            alike = None if note or self._queue.closed else asked.measure(folder / PREVIEW)
             return Cloned(self._compared(self._library.get(kept.voice_id, kept.owner), alike), False, note)
 
     def speak(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
@@ -235,7 +245,7 @@ class Calls:
         body = {"audio_url": asked.audio_url} | clone_body(asked)  # first what people look for first
         ends = min((link.expires_at for link in lent if link.expires_at), default=None)
         key_name = OWN_KEY if own else HOSTED_KEY
-        return RequestCode(clone_code(Request(own or self._base_url, CLONE_PATH, body, key_name, ends)), ends)
+        return RequestCode(clone_code(Request(own or self.base_url, CLONE_PATH, body, key_name, ends)), ends)
 
     def _compared(self, voice: Voice, alike: Likeness | None) -> Voice:
         try:

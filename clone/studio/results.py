@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clone.audio.tags import Provenance
 from clone.core.errors import BusyError
 from clone.core.likeness import Likeness
 from clone.core.settings import NOVITA
@@ -78,3 +79,10 @@ class Passage:
 
     samples: np.ndarray
     sample_rate: int
+
+
+def provenance_of(voice: Voice, model: str = "") -> Provenance:
+    """Return what speech says of itself: made now by a model, or, without one, as the voice's preview."""
+    if model:
+        return Provenance(voice.voice_id, model, backend=voice.backend)
+    return Provenance(voice.voice_id, voice.model or "", voice.created_at, voice.backend)

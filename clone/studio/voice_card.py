@@ -17,7 +17,7 @@ from clone.contract.cloning import clock
 from clone.core.likeness import ENDS, told
 from clone.core.settings import NOVITA
 from clone.storage.voice import Voice
-from clone.studio.provenance import provenance_of
+from clone.studio.results import provenance_of
 
 UNNAMED = "Unnamed voice"
 LONG_S, LONG_BIT_RATE = 60.0, 64_000

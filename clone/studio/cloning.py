@@ -1,0 +1,201 @@
+"""From an order to a voice: cloned here or by the hosted service, each in one function, and what both begin with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from clone.audio.reader import Recording
+from clone.audio.writer import accepted, mp3_bytes
+from clone.contract.cloning import ACCURACY_DEFAULT
+from clone.contract.orders import CloneOrder
+from clone.contract.speech import AS_IT_IS
+from clone.core.jobs import Stop, Tell, steps
+from clone.core.settings import LOCAL, NOVITA
+from clone.engine.backend import Heard, LocalBackend
+from clone.engine.conversion import SAMPLE_RATE
+from clone.engine.profile import ENGINE_VERSION
+from clone.hosted.backend import clip_of
+from clone.storage.voice import NAME_MAX_CHARS, Voice, one_line
+from clone.storage.voices import Library
+from clone.studio.analysis import chosen, enhanced, judged
+from clone.studio.evaluation import likeness, likeness_of_file
+from clone.studio.hosted import N_STEPS, Asked, Calls, files_of
+from clone.studio.prompts import Prompts
+from clone.studio.results import Cloned, check_room, provenance_of, replayed
+from clone.studio.synthesis import Recital
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What an order's files come to, once nothing refuses them.
+
+    Attributes:
+        recording: what is cloned: all of it or its part.
+        heard: the same as the engine hears it.
+        kept, suffix: the bytes to clone from, and their format.
+        prompt, prompt_heard, prompt_path: the prompt clip; None without one.
+    """
+
+    recording: Recording
+    heard: Heard
+    kept: bytes
+    suffix: str
+    prompt: Recording | None = None
+    prompt_heard: Heard | None = None
+    prompt_path: Path | None = None
+
+
+class Cloning:
+    """Clones what was ordered, once; thread-safe.
+
+    Args:
+        backend: the engine of this machine.
+        library: keeps the voices.
+        prompts: checks a prompt clip against its transcript.
+        recital: says the preview.
+        calls: asks the hosted service.
+    """
+
+    def __init__(
+        self, backend: LocalBackend, library: Library, prompts: Prompts, recital: Recital, calls: Calls
+    ) -> None:
+        self._backend = backend
+        self._library = library
+        self._prompts = prompts
+        self._recital = recital
+        self._calls = calls
+
+    def key(self, order: CloneOrder, files: Mapping[str, Path]) -> str | None:
+        """Return the hash by which an order is known again; None where a file can't be read: reading it says why."""
+        backend = self._calls.base_url if order.backend == NOVITA else self._backend.name
+        try:
+            return request_key(order, files["audio"], files.get("prompt_audio"), backend)
+        except (OSError, ValueError):  # a name that no file can have
+            return None
+
+    def again(self, order: CloneOrder, key: str | None) -> Cloned | None:
+        """Return the voice that the same order made before, if it is still there."""
+        voice = self._library.again(key, order.owner) if key else None
+        return None if voice is None else replayed(voice)
+
+    def run(self, order: CloneOrder, files: Mapping[str, Path], key: str | None, tell: Tell, stop: Stop) -> Cloned:
+        """Clone a voice and keep it.
+
+        Args:
+            order: what is asked for.
+            files: its ``audio`` and, if there is one, its ``prompt_audio``, on this machine.
+            key: the order's; None where it is not known yet.
+            tell: told the stages.
+            stop: obeyed, of a hosted clone until the request is sent.
+
+        Raises:
+            TimbreError: what refuses or fails, at its field.
+        """
+        key = key or self.key(order, files)
+        made = self._hosted if order.backend == NOVITA else self._local
+        return self.again(order, key) or made(order, files, key or "", tell, stop)
+
+    def _local(self, order: CloneOrder, files: Mapping[str, Path], key: str, tell: Tell, stop: Stop) -> Cloned:
+        text = order.options.text
+        script = [] if text is None else self._backend.script(text, order.language, stop)
+        step = steps(tell, 4 + len(script))
+        step("Reading the recording")
+        taken = self._taken(order, files, partial(step, "Checking the recording"), stop)
+        step("Learning the voice")
+        profile = self._backend.learn(enhanced(taken.heard, order.options, stop), taken.prompt_heard, stop)
+        kept = {f"reference.{taken.suffix}": taken.kept, "profile.npz": profile.to_bytes()}
+        if taken.prompt and taken.prompt_path:
+            kept[f"prompt.{taken.prompt.format}"] = taken.prompt_path.read_bytes()
+        samples = self._recital.say(profile, script, (order.options.model or "", AS_IT_IS), step, stop)
+        step("Comparing the clone with the original")
+        alike = likeness(self._backend, profile, samples, SAMPLE_RATE, stop) if script else None
+        voice = new_voice(order, taken.recording, key).measured(alike)
+        if script:
+            kept["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
+        stop.check()
+        self._check_room(order.owner, kept)
+        return Cloned(self._library.add(voice, kept), False)
+
+    def _hosted(self, order: CloneOrder, files: Mapping[str, Path], key: str, tell: Tell, stop: Stop) -> Cloned:
+        step = steps(tell, N_STEPS)
+        step("Reading the recording")
+        taken = self._taken(order, files, partial(step, "Checking the recording"), stop)
+        whole = order.audio if order.stretch is None else None
+        clip, prompt = clip_of(whole, taken.recording, (taken.kept, taken.suffix)), None
+        if taken.prompt and taken.prompt_path:
+            prompt = clip_of(order.prompt_audio, taken.prompt, accepted(taken.prompt, taken.prompt_path, stop))
+        measure = partial(likeness_of_file, self._backend, taken.heard, order.options)
+        asked = Asked(order, new_voice(order, taken.recording, key), (clip, prompt), measure)
+        self._check_room(order.owner, files_of(asked.clips))
+        return self._calls.clone(asked, tell, stop)
+
+    def _taken(self, order: CloneOrder, files: Mapping[str, Path], checking: Callable[[], None], stop: Stop) -> Taken:
+        """Read and judge what is cloned, and the prompt clip."""
+        recording, original = chosen(files["audio"], order.stretch, stop, as_sent=order.as_sent)
+        checking()
+        report, heard, (kept, suffix) = judged(self._backend, recording, original, stop)
+        report.raise_if_refused()
+        path = files.get("prompt_audio")
+        clip, prompt = self._prompts.checked(order, path, stop) if path else (None, None)
+        return Taken(recording, heard, kept, suffix, clip, prompt, path)
+
+    def _check_room(self, owner: str, files: Mapping[str, bytes]) -> None:
+        used = self._library.used_bytes(owner) + self._calls.left_bytes(owner)
+        check_room(used + sum(map(len, files.values())))
+
+
+def request_key(order: CloneOrder, path: Path, prompt_path: Path | None, backend: str) -> str:
+    """Return a hash of everything asked for: the same bytes, settings and backend give the same one.
+
+    What has no effect makes no other request: a model or a language without a text, an accuracy without a prompt clip.
+
+    Raises:
+        OSError: a file can't be read.
+    """
+    speaks = order.options.text is not None
+    without: dict[str, object] = {} if speaks else {"model": None}
+    without |= {} if prompt_path else {"accuracy": ACCURACY_DEFAULT}
+    asked: dict[str, object] = {
+        "audio": _sha256(path),
+        "prompt_audio": _sha256(prompt_path) if prompt_path else None,
+        "prompt_text": (order.prompt_text or "").strip(),
+        "options": order.options.model_dump() | without,
+        "backend": backend,
+    }
+    if order.stretch is not None:
+        asked["stretch"] = order.stretch
+    if speaks and order.language is not None:
+        asked["language"] = order.language
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def new_voice(order: CloneOrder, recording: Recording, key: str) -> Voice:
+    """Return the voice of an order as the library will keep it, with an id of its own."""
+    now = datetime.now(UTC)
+    return Voice(
+        voice_id=f"voice_{uuid.uuid4()}",
+        owner=order.owner,
+        name=one_line(order.name)[:NAME_MAX_CHARS],
+        backend=order.backend,
+        model=order.options.model,
+        settings=order.options.model_dump()
+        | {"prompt_text": order.prompt_text, "stretch": order.stretch, "language": order.language},
+        reference_sha256=recording.sha256,
+        request_key=key,
+        consent_at=now,
+        consent_by=order.owner,
+        created_at=now,
+        engine_version=ENGINE_VERSION if order.backend == LOCAL else "",
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
