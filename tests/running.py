@@ -18,10 +18,12 @@ STARTS_WITHIN_S = 120
 
 
 class App:
-    """``python app.py`` on a free port, with a home of its own."""
+    """``python app.py`` on a free port, with a home of its own; ``before`` is run in its process first."""
 
-    def __init__(self, home: Path, **environment: str) -> None:
+    def __init__(self, home: Path, before: str = "", **environment: str) -> None:
         self.home = home
+        first = f"{before}\nimport runpy\nrunpy.run_path('app.py', run_name='__main__')"
+        self._program = ["-c", first] if before else ["app.py"]
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
@@ -37,7 +39,7 @@ class App:
         with self.log.open("ab") as log:
             self._log_begins = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=ROOT, env=kept | settings, stdout=log, stderr=subprocess.STDOUT
+                [sys.executable, *self._program], cwd=ROOT, env=kept | settings, stdout=log, stderr=subprocess.STDOUT
             )
         end = time.monotonic() + STARTS_WITHIN_S
         while not self._answers():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from clone.ui.form import Form, Given
 from clone.ui.outcomes import ResultPanel
 from clone.ui.panels import CloserPanel, PreviewPanel, RunPanel, VoicePanel
 from clone.ui.running import Desk, Progress, address, explain, share
+from clone.ui.tabs import Run
 from clone.ui.takes import file_name
 from clone.ui.voices_tab import VoicesPanel
 
@@ -96,25 +97,81 @@ class Cloning:
         chosen = example(name)
         return gr.update(value=str(chosen.path) if chosen else None, visible=chosen is not None)
 
+    def arrive(self, request: gr.Request, token: str, secret: str | None) -> Updates:
+        """Show what the page's tab had before it was loaded anew; a clone is joined after this."""
+        tab = self._desk.tabs.arrive(request.session_hash, secret)
+        updates: Updates = {self.run.joined: gr.skip()}
+        if tab is None:
+            return updates
+        if tab.given is not None:
+            shown = {getattr(self.voice, name): value for name, value in vars(tab.given).items()}
+            for player in (self.voice.recorded, self.voice.uploaded):
+                shown[player] = _if_there(shown[player])
+            updates |= shown
+        clip = _if_there(tab.prompt[0])
+        if clip:
+            closer = self.closer
+            updates |= {closer.audio: clip, closer.text: tab.prompt[1], closer.drawer: gr.update(open=True)}
+        if tab.run is not None and not tab.run.is_past:
+            updates[self.run.joined] = request.session_hash
+        return updates
+
+    def arriving(self) -> list[Any]:
+        """Return what ``arrive`` may change."""
+        return [*self.given(), self.closer.audio, self.closer.text, self.closer.drawer, self.run.joined]
+
     def clone(self, request: gr.Request, token: str, *values: Any) -> Iterator[Updates]:
-        """Clone, until somebody asks the run to stop; closing this closes the studio's work too."""
-        form = Form(*values)
-        self._desk.files.remember(request.session_hash, form.recorded, form.uploaded, form.prompt_audio)
+        """Clone, until somebody asks the run to stop; it outlives this where the page's tab may come back to it."""
+        form, visit, tab = Form(*values), self._desk.visit(request), self._desk.tabs.of(request.session_hash)
+        self._desk.files.remember(visit, form.recorded, form.uploaded, form.prompt_audio)
         faults = [*form.faults(), *self._mismatch(form)]
         if faults:
             yield self._refused(faults)
             return
-        progress, stop = Progress(), self._desk.begin(request.session_hash, _KIND)
+        try:
+            run = Run(self._desk.owner(token, request), self._desk.begin(visit, _KIND))
+        except TimbreError as error:
+            yield self._refused([error])
+            return
+        if tab is not None:
+            tab.run = run
+        run.begin(self._work(form, run, visit))
+        try:
+            yield from run.follow()
+        finally:
+            if tab is None:
+                run.stop.ask()
+
+    def rejoin(self, request: gr.Request, token: str) -> Iterator[Updates]:
+        """Follow the clone that was under way in this tab when its page was loaded anew, or show what came of it."""
+        tab = self._desk.tabs.of(request.session_hash)
+        run = tab.run if tab is not None else None
+        try:
+            if tab is None or run is None or run.is_past or run.owner != self._desk.owner(token, request):
+                yield {self.run.progress: gr.skip()}
+            elif run.over and run.outcome is not None:
+                voice = self._desk.studio.voice(run.outcome.voice.voice_id, run.owner)
+                self._desk.files.forget(tab.name, about=voice.voice_id)
+                yield self._shown(replace(run.outcome, voice=voice), run.owner, tab.name)
+            else:
+                yield from run.follow()
+        except VoiceError:  # it was forgotten since
+            yield {self.run.progress: gr.skip()}
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            yield self._refused([explain(error)])
+
+    def _work(self, form: Form, run: Run, visit: str | None) -> Iterator[Updates]:
+        progress = Progress()
         yield self._cleared() | self._running() | {self.run.progress: progress.told()}
         try:
-            owner = self._desk.owner(token, request)
-            order = self._order(form, owner, request.session_hash)
+            order = self._order(form, run.owner, visit)
             with closing(self._desk.studio.clone(order)) as steps:  # type: ignore[type-var]
                 for step in steps:
                     if isinstance(step, Cloned):  # what is done is shown, even to who asked to stop
-                        yield {self.run.progress: ""} | self._shown(step, owner, request.session_hash)
+                        run.outcome = step
+                        yield {self.run.progress: ""} | self._shown(step, run.owner, visit)
                     else:
-                        stop.check()
+                        run.stop.check()
                         yield {self.run.progress: progress.told(step)}
         except CancelledError:
             said = strings.STOPPED if form.backend == LOCAL else strings.STOPPED_HOSTED
@@ -124,7 +181,7 @@ class Cloning:
 
     def stop(self, request: gr.Request) -> None:
         """Ask the run to stop."""
-        self._desk.stop(request.session_hash, _KIND)
+        self._desk.stop(self._desk.visit(request), _KIND)
 
     def code(self, request: gr.Request, token: str, *values: Any) -> Updates:
         """Write the request down as programs; what they need of a file here is lent to them for an hour."""
@@ -133,7 +190,7 @@ class Cloning:
         if faults:
             return self._refused(faults) | {self.run.code: ""}
         try:
-            order = self._order(form, self._desk.owner(token, request), request.session_hash)
+            order = self._order(form, self._desk.owner(token, request), self._desk.visit(request))
             written = self._desk.studio.request_code(order, address(request))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused([explain(error)]) | {self.run.code: ""}
@@ -234,3 +291,7 @@ class Cloning:
             self.result.facts: parts.result(voice, cloned.replayed, cloned.note),
             self.voices.listed: listing.voices(studio.voices(owner), studio.calls.keep_cost()),
         }
+
+
+def _if_there(path: str | None) -> str | None:
+    return path if path and Path(path).is_file() else None

@@ -49,7 +49,7 @@ ROUTES = (
     Route(_READ, "/"),
     Route(_READ, r"/(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)"),
     Route(_READ, r"/(assets|static)/(?!.*\.\.)[\w./@+-]+"),
-    Route(_READ, r"/gradio_api/(info|theme\.css|startup-events|queue/data|upload_progress)"),
+    Route(_READ, r"/gradio_api/(info|app_id|theme\.css|startup-events|queue/data|upload_progress)"),
     Route(_READ, rf"/gradio_api/heartbeat/{_NAME}", _HEARTBEAT),
     Route(_READ, f"{FILE}.+"),
     Route(("POST",), r"/gradio_api/(queue/join|cancel|reset)", _JSON),

@@ -26,6 +26,33 @@
     return value === null ? { __type__: "update" } : { __type__: "update", value };
   });
 
+  // Which tab this is, known to it alone, so that it finds after a reload what it had before. A tab that was duplicated
+  // starts with a copy of that: the lock, which a page holds as long as it is there, tells the two apart.
+  const hold = (tab) => new Promise((held) => {
+    if (!navigator.locks) held(true);
+    else navigator.locks.request(`timbre-${tab.slice(0, 8)}`, { signal: AbortSignal.timeout(1000) },
+      () => { held(true); return new Promise(() => {}); }).catch(() => held(false));
+  });
+  const named = async () => {
+    try {
+      const kept = sessionStorage.getItem("timbre-tab");
+      if (kept && await hold(kept)) return kept;
+      const random = String.fromCharCode(...crypto.getRandomValues(new Uint8Array(32)));
+      const made = btoa(random).replaceAll("+", "-").replaceAll("/", "_").replace("=", "");
+      sessionStorage.setItem("timbre-tab", made);
+      await hold(made);
+      return made;
+    } catch {
+      return "";  // the browser keeps nothing
+    }
+  };
+  let tab;
+  window.tbTab = () => (tab ??= named());
+  // A phone that was away, and whose connection broke meanwhile, says that it is back.
+  const back = () => { if (!document.hidden) document.querySelector("#back")?.click(); };
+  addEventListener("online", back);
+  document.addEventListener("visibilitychange", back);
+
   // Of which recording consent was given. The framework may tell of a change late, or of the same recording again.
   let given = "";
   window.tbAgree = (now) => { if (!window.tbAgreed) given = now; };

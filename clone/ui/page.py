@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import gradio as gr
+from starlette.concurrency import run_in_threadpool
 
 from clone.contract import cloning
 from clone.core.settings import Settings
 from clone.core.workspace import kept_secret
 from clone.studio.facade import Studio
-from clone.ui import api, fields, gradio_patches, language, outcomes, panels, parts, strings
+from clone.ui import api, fields, gradio_patches, language, outcomes, panels, parts, strings, tabs
 from clone.ui.clone_tab import Cloning
 from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.hosting import BACKEND_KEY, Hosting
@@ -58,6 +60,7 @@ _AGREE_ANEW_JS = "(...given) => window.tbAgreeAnew(JSON.stringify(given))"
 _CANCELLING_JS = f"() => ({{value: {json.dumps(strings.CANCELLING)}, __type__: 'update'}})"
 _AT_REST_JS = f"""() => [{{visible: false, value: {json.dumps(strings.CANCEL)}}}, {{visible: true}}]
     .map((each) => ({{...each, __type__: "update"}}))"""
+_TAB_JS = "async (token) => [token, await window.tbTab()]"
 _DRAFTS_JS = "() => window.tbDrafts('text', 'speak-text')"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
 
@@ -97,6 +100,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         clone_tab = Cloning(desk, (voice, closer, preview, run), (result, listed))
         _wire_voice(clone_tab, desk)
         _wire_clone(clone_tab, token)
+        _wire_reload(page, clone_tab, token)
         _wire_backend(page, Hosting(desk, run.hosting, run.consent), clone_tab, backend)
         speaking = Speaking(desk, spoken)
         voices = Voices(desk, listed, speaking, result)
@@ -115,7 +119,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         language.wire(spoken.language, spoken.text, studio, page, _QUICK)
         page.load(_greet(desk, bool(settings.novita_api_key)), None, [whose, run.hosting.key], **_QUICK)
         page.load(js=_DRAFTS_JS, outputs=[preview.text, spoken.text], **_IN_BROWSER)
-        page.unload(_forget_files(desk))
+        page.unload(_leaving(desk))
     page.queue(max_size=QUEUE_LIMIT)
     page.space_id = None  # else the browser of a Space's visitor would be sent to Google for letters
     return page  # type: ignore[no-any-return]
@@ -138,18 +142,17 @@ def _wire_voice(clone_tab: Cloning, desk: Desk) -> None:
     }
     files = [voice.recorded.change, voice.uploaded.change, voice.example.change]
     gr.on(files, trigger_mode="always_last", **looked_at)
-    fetched = gr.on(
-        [voice.source.change, voice.link.submit, voice.link_button.click],
-        sampling.fetch,
-        clone_tab.given(),
-        sampling.outputs(),
-        api_visibility="private",
-        show_progress="hidden",
-        trigger_mode="always_last",
-        concurrency_id="download",
-        concurrency_limit=_DOWNLOADS_AT_ONCE,
-    )
-    fetched.then(**looked_at)
+    fetched: dict[str, Any] = {
+        "inputs": clone_tab.given(),
+        "outputs": sampling.outputs(),
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "trigger_mode": "always_last",
+        "concurrency_id": "download",
+        "concurrency_limit": _DOWNLOADS_AT_ONCE,
+    }
+    gr.on([voice.link.submit, voice.link_button.click], sampling.fetch, **fetched).then(**looked_at)
+    voice.source.change(sampling.fetch_once, **fetched).then(**looked_at)
     another = [
         voice.source.change,
         voice.recorded.change,
@@ -161,7 +164,9 @@ def _wire_voice(clone_tab: Cloning, desk: Desk) -> None:
     voice.example.change(clone_tab.listen, voice.example, voice.example_player, **_QUICK)
     marked = [sample.start, sample.length]
     chosen = [sample.use, *marked]
-    gr.on([sample.use.change, sample.start.change, sample.length.change], js=_MARK_JS, inputs=chosen, **_IN_BROWSER)
+    changed = [sample.use.change, sample.start.change, sample.length.change]
+    gr.on(changed, js=_MARK_JS, inputs=chosen, **_IN_BROWSER)
+    gr.on(changed, sampling.mark, chosen, trigger_mode="always_last", **_QUICK)
     sample.hear.click(sampling.hear, [*marked, *clone_tab.given()], [sample.player, voice.note], **_SLOW)
     sample.compare.click(sampling.compare, [sample.needs, *chosen, *clone_tab.given()], sampling.compared(), **_SLOW)
     sample.apply.click(
@@ -202,12 +207,31 @@ def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:
         concurrency_limit=_RUNS_AT_ONCE,
     )
     result = clone_tab.result
-    ended = running.then(js=_SHOW_OUTCOME_JS, **_IN_BROWSER)
-    ended.then(clone_tab.compare, [token, result.voice_id], [result.compare, result.said], **_QUICK)
+    joined = run.joined.change(
+        clone_tab.rejoin,
+        token,
+        clone_tab.outputs(),
+        api_visibility="private",
+        show_progress="hidden",
+        trigger_mode="once",
+        concurrency_id="clone",
+        concurrency_limit=_RUNS_AT_ONCE,
+    )
+    for each in (running, joined):
+        ended = each.then(js=_SHOW_OUTCOME_JS, **_IN_BROWSER)
+        ended.then(clone_tab.compare, [token, result.voice_id], [result.compare, result.said], **_QUICK)
     shared = result.share.click(clone_tab.share, [token, result.voice_id], result.shared, **_SLOW)
     shared.then(js=_SAVE_JS, **_IN_BROWSER)
     run.code_show.click(clone_tab.code, [token, *clone_tab.filled()], clone_tab.writing(), **_SLOW)
     _wire_end(running, clone_tab.stop, run.cancel, run.clone)
+    joined.then(js=_AT_REST_JS, outputs=[run.cancel, run.clone], **_IN_BROWSER)
+
+
+def _wire_reload(page: gr.Blocks, clone_tab: Cloning, token: gr.BrowserState) -> None:
+    secret = gr.Textbox(visible=False)
+    back = gr.Button(visible="hidden", elem_id="back")  # pressed by the script when the page is looked at again
+    arriving = [page.load, back.click]
+    gr.on(arriving, clone_tab.arrive, [token, secret], clone_tab.arriving(), js=_TAB_JS, **_QUICK)
 
 
 def _wire_end(running: Any, stop: Any, cancel: gr.Button, start: gr.Button | None = None) -> None:
@@ -311,8 +335,19 @@ def _greet(desk: Desk, own_key: bool) -> Any:
     return greet
 
 
-def _forget_files(desk: Desk) -> Any:
-    def leave(request: gr.Request) -> None:
-        desk.leave(request.session_hash)
+def _leaving(desk: Desk) -> Any:
+    """Return what is done when a page is gone: what its tab may come back for is kept for a while."""
+    ending: dict[str, asyncio.Task[None]] = {}
+
+    async def end(tab: tabs.Tab) -> None:
+        while desk.tabs.is_left(tab):
+            await asyncio.sleep(tabs.LEFT_S + 0.1)
+            await run_in_threadpool(desk.end, tab)
+
+    async def leave(request: gr.Request) -> None:
+        tab = await run_in_threadpool(desk.leave, request.session_hash)
+        if tab is not None and tab.name not in ending:
+            ending[tab.name] = asyncio.create_task(end(tab))
+            ending[tab.name].add_done_callback(lambda _: ending.pop(tab.name, None))
 
     return leave

@@ -112,6 +112,8 @@ class RunPanel:
     progress: gr.HTML
     code_show: gr.Button
     code: gr.HTML
+    joined: gr.State
+    """The page that is to join a clone under way, once it has arrived."""
 
 
 def voice_panel() -> tuple[VoicePanel, CloserPanel]:
@@ -204,4 +206,4 @@ def run_panel() -> RunPanel:
             gr.HTML(f'<p class="tb-advice">{strings.CODE_ADVICE}</p>')
             code_show = gr.Button(strings.CODE_SHOW, elem_id="code-show")
             code = gr.HTML(js_on_load=_CODE_JS, elem_id="code", elem_classes="tb-slot")
-    return RunPanel(hosting, consent, consent_note, clone, cancel, progress, code_show, code)
+    return RunPanel(hosting, consent, consent_note, clone, cancel, progress, code_show, code, gr.State(""))

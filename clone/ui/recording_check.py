@@ -16,6 +16,7 @@ from clone.ui import fields as built
 from clone.ui import parts, strings
 from clone.ui.form import Given, part
 from clone.ui.running import Desk, explain
+from clone.ui.tabs import Tab
 
 Updates = dict[Any, Any]
 Seconds = float | None
@@ -83,40 +84,79 @@ class Sampling:
 
     def fetch(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
         """Download what a link leads to; check() comes after it, and has turns that a slow server must not take."""
-        given = Given(*values)
+        given, visit = Given(*values), self._desk.visit(request)
         if not isinstance(given.audio(), str):
             yield {self._note: gr.skip()}
             return
         yield self._nothing() | {self._note: parts.note("busy", strings.DOWNLOADING)}
-        stop = self._desk.begin(request.session_hash, "fetch")
+        tab, stop = self._desk.tabs.of(request.session_hash), self._desk.begin(visit, "fetch")
+        if tab is not None:
+            tab.checked = None
         try:
-            self._desk.fetch(request.session_hash, str(given.check()), stop)
+            self._desk.fetch(visit, str(given.check()), stop)
         except CancelledError:
             return
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield {self._note: parts.refusal(explain(error))}
 
+    def fetch_once(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
+        """Download what a link leads to, unless that was done."""
+        link = Given(*values).audio()
+        if isinstance(link, str) and self._desk.files.known(self._desk.visit(request), link) is not None:
+            yield {self._note: gr.skip()}
+        else:
+            yield from self.fetch(request, *values)
+
     def check(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
         """Say what is to be said about a recording as soon as it is there, and more as it becomes known."""
-        given = Given(*values)
-        self._desk.files.remember(request.session_hash, given.recorded, given.uploaded)
+        given, visit, tab = Given(*values), self._desk.visit(request), self._desk.tabs.of(request.session_hash)
+        self._desk.files.remember(visit, given.recorded, given.uploaded)
+        if tab is not None:
+            tab.keep(given)
         link = given.audio()
-        if isinstance(link, str) and self._desk.files.known(request.session_hash, link) is None:
+        if isinstance(link, str) and self._desk.files.known(visit, link) is None:
             yield {self._note: gr.skip()}  # fetch() has said why
+            return
+        found = self._found(tab, given)
+        if found is not None:
+            yield found
             return
         busy = parts.note("busy", strings.CHECKING) if given.audio() is not None else ""
         yield self._nothing() | {self._note: busy}
         if not busy:
             return
-        stop = self._desk.begin(request.session_hash, "check")
+        stop = self._desk.begin(visit, "check")
         try:
-            recording = self._desk.recording(request.session_hash, given.check())
+            recording = self._desk.recording(visit, given.check())
             for seen in self._desk.studio.examine(recording, stop=stop):
-                yield {self._note: parts.report(seen)} | (self._offers(seen) if seen.complete else {})
+                told = {self._note: parts.report(seen)} | (self._offers(seen) if seen.complete else {})
+                if tab is not None and seen.complete:
+                    tab.checked, tab.part = (given, told), None
+                yield told
         except CancelledError:
             return
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield self._nothing() | {self._note: parts.refusal(explain(error))}
+
+    def mark(self, request: gr.Request, use: bool, start_s: Seconds, length_s: Seconds) -> None:
+        """Keep which part is chosen."""
+        tab = self._desk.tabs.of(request.session_hash)
+        if tab is not None:
+            tab.part = (use, start_s, length_s)
+
+    def _found(self, tab: Tab | None, given: Given) -> Updates | None:
+        """Return what was found out before about the same recording, with the part that was chosen since."""
+        audio = given.audio()
+        if tab is None or tab.checked is None or tab.checked[0] != given:
+            return None
+        if isinstance(audio, Path) and not audio.is_file():
+            return None
+        p, found = self.panel, self._nothing() | tab.checked[1]
+        if tab.part is not None and p.start in found:
+            use, start_s, length_s = tab.part
+            found |= {p.use: use, p.start: found[p.start] | {"value": start_s}}
+            found |= {p.length: found[p.length] | {"value": length_s}}
+        return found
 
     def hear(self, request: gr.Request, start_s: Seconds, length_s: Seconds, *values: Any) -> Updates:
         """Play the part that is marked."""
@@ -160,9 +200,9 @@ class Sampling:
         volume: bool = False,
     ) -> tuple[str, tuple[float, float]]:
         heard = self._desk.studio.hear(
-            self._desk.recording(request.session_hash, given.check()), bounds, noise=noise, volume=volume
+            self._desk.recording(self._desk.visit(request), given.check()), bounds, noise=noise, volume=volume
         )
-        path = self._desk.files.new(request.session_hash, "timbre-excerpt.wav")
+        path = self._desk.files.new(self._desk.visit(request), "timbre-excerpt.wav")
         self._desk.studio.write_speech(heard, path)
         return str(path), (heard.noise_db, heard.gain_db)
 
@@ -222,9 +262,9 @@ class Prompting:
     def take(self, request: gr.Request, use: bool, start_s: Seconds, length_s: Seconds, *values: Any) -> Updates:
         """Cut a sentence out of the recording, with what is said in it."""
         try:
-            recording = self._desk.recording(request.session_hash, Given(*values).check())
+            recording = self._desk.recording(self._desk.visit(request), Given(*values).check())
             pair = self._desk.studio.prompt_pair(recording, part(use, start_s, length_s))
-            path = self._desk.files.new(request.session_hash, "prompt.wav")
+            path = self._desk.files.new(self._desk.visit(request), "prompt.wav")
             self._desk.studio.write_speech(pair, path)
         except Exception as error:  # noqa: BLE001
             return {self.note: parts.refusal(explain(error))}
@@ -232,7 +272,7 @@ class Prompting:
 
     def transcribe(self, request: gr.Request, audio: str | None) -> Updates:
         """Write down what is heard in the clip."""
-        self._desk.files.remember(request.session_hash, audio)
+        self._desk.files.remember(self._desk.visit(request), audio)
         if not audio:
             return {self.note: parts.note("refuse", *strings.NO_PROMPT)}
         try:
@@ -242,7 +282,10 @@ class Prompting:
 
     def compare(self, request: gr.Request, audio: str | None, text: str | None, accuracy: float) -> str:
         """Say how well the transcript fits what is heard."""
-        self._desk.files.remember(request.session_hash, audio)
+        tab = self._desk.tabs.of(request.session_hash)
+        if tab is not None and len(text or "") <= cloning.PROMPT_TEXT_MAX_CHARS:
+            tab.prompt = (audio, text or "")
+        self._desk.files.remember(self._desk.visit(request), audio)
         if not audio or not (text or "").strip():
             return ""
         try:

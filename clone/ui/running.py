@@ -18,6 +18,7 @@ from clone.core.jobs import Stage, Stop
 from clone.studio.facade import Studio, Waiting
 from clone.ui import parts, strings
 from clone.ui.files import VisitFiles
+from clone.ui.tabs import Tab, Tabs
 from clone.ui.takes import Takes, file_name
 from clone.ui.visitors import Owners, header_pairs
 
@@ -32,12 +33,17 @@ class Desk:
     owners: Owners
     files: VisitFiles
     takes: Takes
+    tabs: Tabs = field(default_factory=Tabs)
     stops: WeakValueDictionary[tuple[str | None, str], Stop] = field(default_factory=WeakValueDictionary)
     """By visit and kind, how to stop what runs; each is held by its run, and gone with it."""
 
     def owner(self, token: object, request: gr.Request) -> str:
         """Return whom a request speaks for."""
         return self.owners.of(token, header_pairs(request.headers))
+
+    def visit(self, request: gr.Request) -> str | None:
+        """Return by what name a visitor's things are kept that outlive a reload of the page."""
+        return self.tabs.name(request.session_hash)
 
     def begin(self, visit: str | None, kind: str) -> Stop:
         """Return what a run of this kind has to obey, for as long as it holds it; an earlier one is stopped."""
@@ -52,11 +58,26 @@ class Desk:
         if running is not None:
             running.ask()
 
-    def leave(self, visit: str | None) -> None:
-        """Stop all that a visit left running, and remove its files."""
-        for running in [stop for (whose, _), stop in self.stops.items() if whose == visit]:
+    def leave(self, page: str | None) -> Tab | None:
+        """Stop what a page left running, but for its clone, and remove its files; return its tab, which may come back.
+
+        What belongs to the tab stays until ``end``.
+        """
+        tab = self.tabs.leave(page)
+        kept = tab.run.stop if tab is not None and tab.run is not None else None
+        names = {page, tab.name} if tab is not None else {page}
+        for running in [stop for (whose, _), stop in self.stops.items() if whose in names and stop is not kept]:
             running.ask()
-        self.files.forget(visit)
+        self.files.forget(page)
+        return tab
+
+    def end(self, tab: Tab) -> bool:
+        """Stop and remove all of a tab that nobody came back to; tell whether that was so."""
+        if not self.tabs.end(tab):
+            return False
+        self.stop(tab.name, "clone")
+        self.files.forget(tab.name)
+        return True
 
     def fetch(self, visit: str | None, link: str, stop: Stop) -> Path:
         """Download the recording of a link for a visit, whatever is known of it."""

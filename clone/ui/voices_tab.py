@@ -153,7 +153,8 @@ class Voices:
             self._desk.studio.forget(voice.voice_id, owner, UNDO_S + _ON_ITS_WAY_S)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
-        self._desk.files.forget(request.session_hash, about=voice.voice_id)
+        for visit in (request.session_hash, self._desk.visit(request)):
+            self._desk.files.forget(visit, about=voice.voice_id)
         row = listing.forgotten(voice, UNDO_S)
         return {self.panel.note: "", self.panel.listed: gr.update(changed=row)} | self._unseen(voice.voice_id, *shown)
 

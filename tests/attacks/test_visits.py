@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
+from secrets import token_hex
 
 import gradio as gr
 import pytest
@@ -12,10 +15,12 @@ from gradio.state_holder import StateHolder
 
 from clone.contract import cloning
 from clone.core.errors import PromptError
-from clone.ui import gradio_patches, sessions, takes
+from clone.ui import gradio_patches, sessions, strings, takes
 from clone.ui.files import BROKEN_OFF_S, KEPT_FOR_S
 from clone.ui.takes import Takes
-from tests.attacks.sockets import WITHIN_S, memory_kb, ready
+from clone.ui.visitors import new_token
+from tests.attacks.asking import Events
+from tests.attacks.sockets import WITHIN_S, connected, head, memory_kb, ready
 from tests.running import App
 
 JOIN = "/gradio_api/queue/join"
@@ -91,6 +96,67 @@ def test_takes_of_all_visits_are_bounded(tmp_path: Path, monkeypatch: pytest.Mon
 
 def _known(known: Takes, link: str) -> bool:
     return known._answer({"method": "GET", "path": link}).status_code == 200
+
+
+# what a tab finds again after a reload
+
+
+class Reloaded:
+    """A tab that was given a recording, driven over sockets."""
+
+    def __init__(self, app: App, recording: Path) -> None:
+        self.app, self.events = app, Events(app)
+        self._headers = [("Host", f"127.0.0.1:{app.port}")]
+        self.secret, self.page, self._visitor = new_token(), token_hex(8), new_token()
+        assert self.path_in(self.arrive(self.page, self.secret)) is None
+        with recording.open("rb") as file:
+            self.path = requests.post(f"{app.url}/gradio_api/upload", files={"files": file}, timeout=WITHIN_S).json()[0]
+        check = self.events.find("change", of="uploaded", changes="voice-note")
+        sound = {"path": self.path, "meta": {"_type": "gradio.FileData"}}
+        data = [strings.UPLOAD, None, sound, None, None]
+        assert self.events.ask(check, data, self._headers, visit=self.page).status == 200
+
+    def arrive(self, page: str, secret: object) -> str:
+        """Return what a page is told that comes with a secret."""
+        event = self.events.find("load", changes="uploaded")
+        return self.events.ask(event, [self._visitor, secret], self._headers, visit=page).text
+
+    def path_in(self, told: str) -> str | None:
+        assert "process_completed" in told
+        return next(iter(re.findall(r'"path":"([^"]+)"', told.replace(" ", ""))), None)
+
+
+def test_a_recording_is_told_to_nobody_but_its_tab(public: App, clip: Path) -> None:
+    tab = Reloaded(public, clip)
+    digest = hashlib.sha256(tab.secret.encode()).hexdigest()
+    guesses = [
+        None,
+        "",
+        tab.page,
+        f"tab {digest}",
+        digest,
+        digest[:43],
+        tab.secret[:-1],
+        tab.secret + "a",
+        tab.secret[::-1],
+    ]
+    for guess in [*guesses, new_token(), [tab.secret], {"secret": tab.secret}, 0]:
+        told = tab.arrive(token_hex(8), guess)
+        assert clip.name not in told
+        assert Path(tab.path).parent.name not in told
+    theirs = new_token()
+    assert clip.name not in tab.arrive(tab.page, theirs)  # nor does a session that is known of become another tab's
+    assert clip.name not in tab.arrive(token_hex(8), theirs)
+    assert tab.path_in(tab.arrive(token_hex(8), tab.secret)) == tab.path
+
+
+def test_a_page_that_goes_leaves_the_recording_to_the_next_one(public: App, clip: Path) -> None:
+    tab = Reloaded(public, clip)
+    with connected(public.port, head(f"/gradio_api/heartbeat/{tab.page}", method="GET")) as heart:
+        assert heart.recv(65_536)
+    assert tab.path_in(tab.arrive(token_hex(8), tab.secret)) == tab.path
+    served = requests.get(f"{public.url}/gradio_api/file={tab.path}", timeout=WITHIN_S)
+    assert served.content == clip.read_bytes()
 
 
 # texts

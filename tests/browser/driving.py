@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -105,3 +108,34 @@ def go(page: Page, place: str) -> None:
     """Open one of the page's places: Clone, Speak or Voices."""
     page.get_by_role("tab", name=place, exact=True).click()
     page.wait_for_selector({"Clone": "#clone", "Speak": "#speak", "Voices": "#voices"}[place])
+
+
+@contextmanager
+def passage(port: int) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Pass connections on to a port; yield the address to connect to, and what breaks all of them off."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    passed: list[socket.socket] = []
+
+    def copy(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65_536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+    def take() -> None:
+        with suppress(OSError):
+            while True:
+                pair = listening.accept()[0], socket.create_connection(("127.0.0.1", port))
+                passed.extend(pair)
+                for one, other in (pair, pair[::-1]):
+                    threading.Thread(target=copy, args=(one, other), daemon=True).start()
+
+    def break_off() -> None:
+        while passed:
+            with suppress(OSError):
+                passed.pop().shutdown(socket.SHUT_RDWR)
+
+    threading.Thread(target=take, daemon=True).start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}", break_off
+    listening.close()
+    break_off()

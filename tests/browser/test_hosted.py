@@ -135,6 +135,32 @@ def test_from_a_recording_to_a_hosted_voice_that_is_kept(
     assert page.input_value("#api-key input") == ""
 
 
+def test_a_clone_is_paid_once_however_often_the_page_is_reloaded(
+    public: App, visit: Visit, service: FaultServer, example_m4a: Path
+) -> None:
+    going, voice_id = threading.Event(), "voice_7b1c"
+
+    def late(connection: socket.socket) -> None:
+        going.wait(60)
+        saying(200, {"voice_id": voice_id, "demo_audio_url": service.url("/preview.mp3")})(connection)
+
+    service.answers[CLONE] = late
+    page = visit(of=public)
+    fill(page, example_m4a, KEY)
+    page.fill("#text textarea", "Paid once.")
+    page.click("#clone")
+    page.wait_for_selector("#progress [role=progressbar]:not([aria-valuenow='0'])")
+    for _ in range(2):
+        page.reload()
+        expect(page.locator("#cancel")).to_be_visible()
+    going.set()
+    expect(page.locator("#result")).to_be_visible()
+    assert page.input_value("#voice-id textarea, #voice-id input") == voice_id
+    page.reload()
+    expect(page.locator("#result")).to_be_visible()
+    assert [head.split()[1] for head in service.asked if head.startswith("POST")] == [CLONE]
+
+
 def test_without_a_key_a_stranger_spends_nothing(
     public: App, visit: Visit, service: FaultServer, example_m4a: Path
 ) -> None:

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from clone.audio.reader import Recording, read
 from clone.audio.writer import wav_bytes
-from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, heard, upload
+from tests.browser.driving import WAIT_MS, App, Visit, choose_source, choose_turbo, go, heard, passage, upload
 from tests.browser.test_page import assert_accessible_by_day_and_night
 
 VOICE_ID = re.compile(r"^\w[\w-]{7,}$")
@@ -45,6 +45,16 @@ def assert_speech(recording: Recording) -> None:
     frames = samples[: samples.size // 480 * 480].reshape(-1, 480)
     levels = np.sqrt((frames**2).mean(axis=1))
     assert np.percentile(levels, 95) > 5 * np.percentile(levels, 5)
+
+
+@pytest.fixture(scope="module")
+def short_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app that does not wait long for who has left."""
+    home = tmp_path_factory.mktemp("short") / "home"
+    running = App(home, before="from clone.ui import tabs\ntabs.LEFT_S = 2.0")
+    running.start()
+    yield running
+    running.stop()
 
 
 def clone(page: Page, text: str) -> str:
@@ -187,27 +197,128 @@ def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path)
     expect(page.locator("#voices li")).to_have_count(n_voices)
 
 
-def test_a_reload_in_the_middle_stops_the_clone_and_leaves_a_page_that_works(
-    visit: Visit, app: App, example_m4a: Path
-) -> None:
-    page = visit()
-    go(page, "Voices")
-    page.wait_for_selector("#voices li, #voices .tb-empty")
-    before = sorted(app.home.rglob("*.mp3"))
-    go(page, "Clone")
-    upload(page, example_m4a)
+def start(page: Page, recording: Path) -> None:
+    """Begin a clone that takes a while."""
+    upload(page, recording)
     page.fill("#text textarea", "One sentence comes after the other. " * 12)
     page.check("#consent input")
     page.click("#clone")
     page.wait_for_selector("#progress [role=progressbar]:not([aria-valuenow='0'])")
+
+
+def test_a_reload_in_the_middle_joins_the_clone_again(visit: Visit, example_m4a: Path, tmp_path: Path) -> None:
+    page = visit()
+    start(page, example_m4a)
     page.reload()
-    page.wait_for_selector("#clone")
+    expect(page.locator("#cancel")).to_be_visible()
+    expect(page.locator("#clone")).not_to_be_visible()
+    expect(page.locator("#progress [role=progressbar]")).to_be_visible()
+    expect(page.locator("#uploaded [data-testid=waveform-controls]")).to_be_visible()
+    expect(page.locator("#result")).to_be_visible(timeout=2 * WAIT_MS)
+    expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
+    expect(page.locator("#clone")).to_be_visible()
     expect(page.locator("#cancel")).not_to_be_visible()
-    upload(page, example_m4a)  # its turn comes, so nothing of the run that was left still works
-    voice_id = clone(page, "Once more, from the start.")
+    expect(page.locator("#compare audio")).to_have_count(2)
+    voice_id = page.input_value("#voice-id textarea, #voice-id input")
+    assert_speech(heard(page, "#cloned", tmp_path))
+    page.reload()  # what came of it is there again too, and nothing was cloned a second time
+    expect(page.locator("#result")).to_be_visible()
+    assert page.input_value("#voice-id textarea, #voice-id input") == voice_id
+    assert_speech(heard(page, "#cloned", tmp_path))
     go(page, "Voices")
-    expect(page.locator("#voices li").first).to_have_attribute("data-voice", voice_id)
-    assert not [path for path in sorted(app.home.rglob("*.mp3")) if path not in before and voice_id not in str(path)]
+    expect(page.locator("#voices li")).to_have_count(1)
+    expect(page.locator("#voices li")).to_have_attribute("data-voice", voice_id)
+
+
+def test_a_clone_that_was_joined_again_can_be_cancelled(visit: Visit, example_m4a: Path) -> None:
+    page = visit()
+    start(page, example_m4a)
+    page.reload()
+    page.click("#cancel")
+    expect(page.locator("#progress")).to_contain_text("Stopped")
+    expect(page.locator("#clone")).to_be_visible()
+    page.reload()  # and stays so
+    page.wait_for_selector("#voice-note .tb-note")
+    expect(page.locator("#cancel")).not_to_be_visible()
+    go(page, "Voices")
+    expect(page.locator("#voices .tb-empty")).to_be_visible()
+
+
+def test_a_tab_that_is_closed_in_the_middle_ends_its_clone(
+    short_app: App, visit: Visit, example_m4a: Path, tmp_path: Path
+) -> None:
+    page = visit(of=short_app)
+    recording = tmp_path / "left.m4a"
+    recording.write_bytes(example_m4a.read_bytes())
+    start(page, recording)
+    assert list(short_app.home.rglob(recording.name))
+    page.close()
+    page = visit(of=short_app)
+    choose_source(page, "Example")
+    page.locator("#examples label").first.click()
+    voice_id = clone(page, "Somebody else's turn.")  # it comes, so nothing of the run that was left still works
+    assert not list(short_app.home.rglob(recording.name))
+    assert not [path for path in short_app.home.rglob("*.mp3") if voice_id not in str(path)]
+
+
+def test_a_connection_that_breaks_in_the_middle_is_made_again(app: App, browser: Browser, example_m4a: Path) -> None:
+    """In a browser of its own, whose console may complain: as on a phone that is in a tunnel for a moment."""
+    with passage(app.port) as (url, break_off), browser.new_context() as context:
+        context.set_default_timeout(WAIT_MS)
+        page = context.new_page()
+        page.goto(url)
+        start(page, example_m4a)
+        with page.expect_navigation():
+            break_off()
+        expect(page.locator("#cancel")).to_be_visible()
+        expect(page.locator("#result")).to_be_visible(timeout=2 * WAIT_MS)
+        go(page, "Voices")
+        expect(page.locator("#voices li")).to_have_count(1)
+
+
+def test_a_recording_is_there_again_in_its_tab_and_nowhere_else(visit: Visit, example_m4a: Path) -> None:
+    page = visit()
+    upload(page, example_m4a)
+    expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
+    expect(page.locator("#voice-note details")).to_be_visible()
+    page.reload()
+    expect(page.locator("#uploaded [data-testid=waveform-controls]")).to_be_visible()
+    expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
+    assert "timbre-tab" in page.evaluate("Object.keys(sessionStorage)")
+    with page.expect_popup() as opened:  # with a copy of what the tab keeps, as a tab that is duplicated
+        page.evaluate("void window.open(location.href)")
+    beside = page.context.new_page()
+    beside.goto(page.url)
+    for other in (opened.value, beside, visit()):
+        other.wait_for_selector("#clone")
+        other.wait_for_timeout(3_000)  # what came would have come by then
+        expect(other.locator("#uploaded [data-testid=waveform-controls]")).to_have_count(0)
+        expect(other.locator("#voice-note .tb-note")).to_have_count(0)
+    page.locator("#uploaded button[aria-label=Clear]").click()
+    expect(page.locator("#voice-note .tb-note")).to_have_count(0)
+    page.reload()  # what was taken away stays away
+    page.wait_for_selector("#clone")
+    page.wait_for_timeout(3_000)
+    expect(page.locator("#uploaded [data-testid=waveform-controls]")).to_have_count(0)
+
+
+def test_what_a_link_led_to_is_there_again_and_so_are_part_and_clip(visit: Visit) -> None:
+    page = visit()
+    with served(EXAMPLES) as folder:
+        choose_source(page, "Link")
+        page.fill("#link input, #link textarea", f"{folder}/ada.m4a")
+        page.click("#link-check")
+        page.wait_for_selector("#voice-note details")
+    page.get_by_role("button", name="Make it closer").click()
+    page.click("#prompt-take")
+    expect(page.locator("#prompt-text textarea")).to_have_value(re.compile(r"\w.*\.$"))
+    clip = page.input_value("#prompt-text textarea")
+    expect(page.locator("#prompt-match")).not_to_be_empty()
+    page.reload()  # the server it came from is gone
+    expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
+    assert page.input_value("#link input, #link textarea").endswith("/ada.m4a")
+    expect(page.locator("#prompt-text textarea")).to_have_value(clip)
+    expect(page.locator("#prompt-audio [data-testid=waveform-controls]")).to_be_visible()
 
 
 @pytest.mark.parametrize("name", ["Story", "News"])
