@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from faster_whisper.vad import get_vad_model
 
 from clone.audio.reader import resample
 from clone.core.errors import CancelledError
 from clone.core.jobs import Stop
+from clone.engine import asr as recognizing
 from clone.engine.asr import FRAME_S, SAMPLE_RATE, Recognizer, speech_spans
 from clone.engine.backend import Heard, LocalBackend
 from clone.engine.transcript import match
@@ -68,3 +70,14 @@ def test_speech_is_found_where_it_is(speech: np.ndarray) -> None:
 )
 def test_no_speech_is_found_where_there_is_none(sound: np.ndarray) -> None:
     assert sum(end - start for start, end in speech_spans(sound)) < 0.5
+
+
+def test_speech_looked_for_in_parts_is_found_as_in_the_whole(
+    speech: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans, n_samples = speech_spans(speech), len(speech) // 512 * 512
+    in_parts = get_vad_model()(speech[:n_samples].copy())
+    monkeypatch.setattr(recognizing, "_VAD_WINDOWS", n_samples)
+    assert np.array_equal(get_vad_model()(speech[:n_samples].copy()), in_parts)
+    monkeypatch.setattr(recognizing, "_VAD_WINDOWS", 7)
+    assert speech_spans(speech) == spans

@@ -15,7 +15,7 @@ from clone.core.jobs import Stop
 from clone.engine import conversion
 from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
 from clone.engine.asr import Recognizer
-from clone.engine.backend import MAX_SYMBOLS, PIECES_AT_ONCE, Heard, LocalBackend
+from clone.engine.backend import MAX_SYMBOLS, PIECES_AT_ONCE, Heard, LocalBackend, _spoken
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.g2p.text import PARAGRAPH_PAUSE_S
 from clone.engine.profile import Profile
@@ -253,3 +253,17 @@ def test_other_languages_are_spoken_by_turbo_models_too(
     heard = backend.transcribe(Heard(samples, SAMPLE_RATE, []), (language, 1.0))
     found = words_heard(text, heard)
     assert sum(known for _, known in found) > 0.8 * len(found), heard
+
+
+@pytest.mark.parametrize("at_most_s", [3.0, 8.5, 1_000.0])
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_what_is_said_first_is_the_same_however_much_follows(
+    heard: dict[str, Heard], at_most_s: float, rate: int
+) -> None:
+    ada = heard["ada"]
+    samples = resample(ada.samples, ada.sample_rate, rate)
+    whole = resample(samples, rate, SAMPLE_RATE)
+    for spans in (ada.spans, []):
+        said = [whole[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)] for start, end in spans]
+        expected = np.concatenate(said or [whole])[: int(at_most_s * SAMPLE_RATE)]
+        assert np.array_equal(_spoken(Heard(samples, rate, spans), at_most_s), expected)

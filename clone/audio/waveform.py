@@ -86,8 +86,9 @@ def points(lows: np.ndarray, highs: np.ndarray, height: float) -> str:
 
 def _spectrogram(samples: np.ndarray) -> np.ndarray:
     """Return levels of bands, linear in frequency, as 0 to 255 over RANGE_DB."""
-    padded = np.pad(samples, (0, max(0, N_FFT - len(samples))))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)
+    if len(samples) < N_FFT:
+        samples = np.pad(samples, (0, N_FFT - len(samples)))
+    frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)
     # One frame a column is a glance, but of five minutes all would be 40 times the work for the same picture.
     at = np.linspace(0, len(frames) - 1, N_COLUMNS * 2).astype(int)
     power = np.abs(np.fft.rfft(frames[at] * np.hanning(N_FFT), axis=1)) ** 2

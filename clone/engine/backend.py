@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,9 @@ USUAL = (
 """What a style's own pitch is told from: a statement and a question."""
 
 LANGUAGE_SURE = 0.5
+_RESAMPLED_MORE_S = 1.0
+"""Resampled beyond what is needed: the end of it then comes out as if all had been resampled."""
+
 EDGE_S = 0.03
 EDGE_FRAME_S = 0.01
 EDGE_BELOW_DB = 40.0
@@ -156,7 +160,8 @@ class LocalBackend:
         """
         samples = resample(heard.samples, heard.sample_rate, HEARD_RATE)
         bounds = [(int(start * HEARD_RATE), int(end * HEARD_RATE)) for start, end in heard.spans]
-        vectors = self._get(SpeakerEncoder).windows(np.concatenate([samples[start:end] for start, end in bounds]))
+        samples = np.concatenate([samples[start:end] for start, end in bounds])  # under one name: one copy is kept
+        vectors = self._get(SpeakerEncoder).windows(samples)
         starts, ends = np.array(bounds).T
         before = np.concatenate([[0], np.cumsum(ends - starts)])  # samples of speech before each span, and in all
         at = np.minimum(np.arange(len(vectors)) * int(speaker.STRIDE_FRAMES * speaker.N_HOP), before[-1] - 1)
@@ -344,10 +349,22 @@ def _joined(parts: list[np.ndarray], between: np.ndarray) -> np.ndarray:
 
 def _spoken(heard: Heard, at_most_s: float) -> np.ndarray:
     """Return the speech of a recording without its pauses, at 24 kHz; all of it when no span is known."""
-    samples = resample(heard.samples, heard.sample_rate, SAMPLE_RATE)
+    until_s = min(_until_s(heard.spans, at_most_s) + _RESAMPLED_MORE_S, len(heard.samples) / heard.sample_rate)
+    samples = resample(heard.samples[: math.ceil(until_s * heard.sample_rate)], heard.sample_rate, SAMPLE_RATE)
     cut = [samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)] for start, end in heard.spans]
     spoken = np.concatenate(cut) if cut else samples
     return spoken[: int(at_most_s * SAMPLE_RATE)]
+
+
+def _until_s(spans: Spans, speech_s: float) -> float:
+    """Return when so much speech has been heard; the end of time where there is less."""
+    if not spans:
+        return speech_s
+    for start, end in spans:
+        if end - start >= speech_s:
+            return start + speech_s
+        speech_s -= end - start
+    return float("inf")
 
 
 def _trimmed(samples: np.ndarray) -> np.ndarray:

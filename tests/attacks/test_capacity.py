@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import time
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 import requests
 
+from clone.ui.bodies import UPLOAD_MAX_BYTES
 from clone.ui.files import BROKEN_OFF_S, KEPT_FOR_S, UPLOAD_MAX_FILES, UPLOADS_BYTES, NoRoom, Room, VisitFiles, sweep
 from tests.attacks.sockets import WITHIN_S, connected, head, memory_kb, page_folder, ready, status
 from tests.running import App
 
 JOIN = "/gradio_api/queue/join"
+MORE_KB = 30_000
 
 
 # bodies
@@ -32,19 +35,50 @@ def test_a_length_that_is_none_is_refused(public: App, length: str) -> None:
         assert status(asked) in (400, 413)
 
 
-def test_a_body_without_a_length_is_read_to_the_limit_and_no_further(public: App) -> None:
-    ready(public)
-    before_kb = memory_kb(public)
-    with connected(public.port, head(JOIN, "Transfer-Encoding: chunked")) as asked:
-        sent, chunk = 0, b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+def sent_in_chunks(app: App, path: str, begin: bytes, at_most: int, *headers: str) -> tuple[int, int]:
+    """Send a body without a length for as long as it is taken; return the bytes of it, and the status told."""
+    chunk = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+    with connected(app.port, head(path, "Transfer-Encoding: chunked", *headers)) as asked:
+        n_sent = 0
         try:
-            while sent < 200_000_000:
+            asked.sendall(b"%x\r\n%b\r\n" % (len(begin), begin))
+            while n_sent < at_most:
                 asked.sendall(chunk)
-                sent += 0x100000
+                n_sent += 0x100000
+                if select.select([asked], [], [], 0)[0]:
+                    return n_sent, status(asked)
         except OSError:
             pass
-        assert sent < 30_000_000  # what the kernel holds on the way
-    assert memory_kb(public) - before_kb < 60_000
+        return n_sent, 0
+
+
+@pytest.mark.parametrize("path", [JOIN, "/gradio_api/mcp/", "/v3/minimax-voice-cloning", "/v3/minimax-speech-02-turbo"])
+@pytest.mark.parametrize("keyed", [False, True], ids=["anonymous", "keyed"])
+def test_a_body_without_a_length_is_read_to_the_limit_and_no_further(public: App, path: str, keyed: bool) -> None:
+    ready(public)
+    key = (public.home / "api_key").read_text().strip()
+    headers = ["Content-Type: application/json", *([f"Authorization: Bearer {key}"] if keyed else [])]
+    before_kb = memory_kb(public)
+    n_sent, told = sent_in_chunks(public, path, b"[", 200_000_000, *headers)
+    assert n_sent < 30_000_000  # what the kernel holds on the way
+    assert told in (0, 400, 401, 413)
+    assert memory_kb(public) - before_kb < MORE_KB
+
+
+def test_an_upload_without_a_length_ends_at_its_limit_and_leaves_nothing(public: App) -> None:
+    ready(public)
+    time.sleep(2.1)  # the room is measured again by then
+    before_kb, held = memory_kb(public), set(page_folder(public).rglob("*"))
+    begin = b'--b\r\nContent-Disposition: form-data; name="files"; filename="big.wav"\r\n\r\n'
+    kind = "Content-Type: multipart/form-data; boundary=b"
+    n_sent, told = sent_in_chunks(public, "/gradio_api/upload", begin, 2 * UPLOAD_MAX_BYTES, kind)
+    assert n_sent < UPLOAD_MAX_BYTES + 30_000_000
+    assert told in (0, 413)
+    assert memory_kb(public) - before_kb < MORE_KB
+    end = time.monotonic() + WITHIN_S
+    while set(page_folder(public).rglob("*")) - held:
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def bomb(kind: str) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 import requests
 import uvicorn
 from starlette.requests import Request
-from starlette.responses import JSONResponse, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from clone.api import app
 from clone.ui import bodies, gate
@@ -53,6 +53,9 @@ class Small:
 
             await StreamingResponse(beats())(scope, receive, send)
             return
+        if scope["path"] == "/theme.css":
+            await Response(b"x" * int(scope["query_string"]))(scope, receive, send)
+            return
         n_bytes = 0
         async for chunk in Request(scope, receive).stream():
             n_bytes += len(chunk)
@@ -77,6 +80,7 @@ def ended_while_dripping(asked: socket.socket, byte: bytes) -> bool:
 @pytest.fixture
 def small(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Small]:
     monkeypatch.setattr(app, "HEAD_WITHIN_S", 0.5)
+    monkeypatch.setattr(app, "TAKEN_WITHIN_S", 0.5)
     monkeypatch.setattr(app, "CONNECTIONS_LIMIT", 20)
     monkeypatch.setattr(bodies, "BODY_GRACE_S", 0.5)
     monkeypatch.setattr(bodies, "BODY_MIN_BYTES_PER_S", 1_000)
@@ -160,6 +164,32 @@ def test_few_big_bodies_are_read_at_once_and_small_ones_pass(small: Small) -> No
     finally:
         for each in begun:
             each.close()
+
+
+@pytest.mark.parametrize("n_bytes", [300_000, 3_000_000, 30_000_000])
+@pytest.mark.parametrize("reads", [False, True], ids=["nothing", "drops"])
+def test_an_answer_that_is_not_taken_is_not_waited_for(small: Small, n_bytes: int, reads: bool) -> None:
+    with socket.socket() as asked:
+        asked.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # it holds little itself
+        asked.connect(("127.0.0.1", small.port))
+        asked.sendall(head(f"/theme.css?{n_bytes}", method="GET"))
+        end = time.monotonic() + WITHIN_S
+        while not small.server.server_state.connections:
+            assert time.monotonic() < end
+        while small.server.server_state.connections:
+            assert time.monotonic() < end
+            if reads:
+                asked.recv(1)
+            time.sleep(0.02)
+
+
+def test_an_answer_that_is_taken_slowly_is_sent_to_its_end(small: Small) -> None:
+    n_bytes, taken = 30_000_000, 0
+    with connected(small.port, head(f"/theme.css?{n_bytes}", "Connection: close", method="GET")) as asked:
+        while piece := asked.recv(200_000):
+            taken += len(piece)
+            time.sleep(0.01)
+    assert taken > n_bytes
 
 
 def test_the_real_one_bounds_its_heads_too(public: App) -> None:
