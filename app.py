@@ -156,7 +156,7 @@ def main() -> None:
     link = Link(Owners(SETTINGS))
     try:
         options = launch_options(SETTINGS, api, link)
-        options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.calls.publisher.route), Mount(TAKES, takes.route)]
+        options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.lent), Mount(TAKES, takes.route)]
         gradio_patches.serve_with(app.bound)
         _launch(demo, options)
         gradio_patches.look_less_often(demo)

@@ -56,7 +56,7 @@ from pathlib import Path
 import gradio as gr
 import app
 from clone.core.settings import Settings
-from clone.studio import Studio
+from clone import Studio
 page = app.build(Studio(Settings.at(Path(tempfile.mkdtemp()))), app.SETTINGS)
 FOLDERS = {"tabitem": ("label", "id"), "accordion": ("label", "open"), "column": ("visible", "scale")}
 def copy(block):
@@ -80,7 +80,7 @@ demo.launch(ssr_mode=False, quiet=True)
 TIMBRE = """
 import threading, time
 import app
-from clone.studio import Studio
+from clone import Studio
 class Told(Studio):
     def start(self):
         begun = time.monotonic()

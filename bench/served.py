@@ -49,23 +49,21 @@ KEYS = [f"bench-key-{i}" for i in range(N_CLIENTS + 1)]
 ALONE = """
 import sys, time
 from pathlib import Path
-from bench.served import MODEL, PREVIEW
-from clone.contract import CloneOptions
-from clone.core.settings import Settings
-from clone.studio import CloneOrder, Studio
+from bench.served import MODEL
+from clone import CloneOptions, CloneOrder, Settings, Studio
 studio = Studio(Settings.at(Path(sys.argv[1])))
 studio.start()
 while not studio.ready: time.sleep(0.1)
 print("ready", flush=True)
 for line in sys.stdin:
-    options = CloneOptions(text=PREVIEW, model=MODEL, accuracy=float(line))
+    options = CloneOptions(text=line.strip(), model=MODEL)
     list(studio.clone(CloneOrder("bench", Path(sys.argv[2]), options, consent=True)))
     print("done", flush=True)
 """
 BARE = """
 import sys, uvicorn
 from fastapi import FastAPI
-from clone.contract import CloneRequest
+from clone.contract.cloning import CloneRequest
 app = FastAPI()
 @app.post("/v3/minimax-voice-cloning")
 async def clone(body: CloneRequest): return {"voice_id": body.audio_url}
@@ -106,10 +104,10 @@ def overhead(audio_url: str, recording: Path, home: Path) -> dict[str, float]:
             assert engine.stdout is not None
             engine.stdout.readline()
             for turn in range(N_CLONES):
-                accuracy = 0.5 + turn / 100  # the same request again would be answered from what is kept
-                body = {"audio_url": audio_url, "text": PREVIEW, "model": MODEL, "accuracy": accuracy}
+                text = f"{PREVIEW} Take {turn}."  # the same request again would be answered from what is kept
+                body = {"audio_url": audio_url, "text": text, "model": MODEL}
                 both = [
-                    (alone, lambda accuracy=accuracy: said_and_done(engine, accuracy)),
+                    (alone, lambda text=text: said_and_done(engine, text)),
                     (served, lambda body=body: post(server, CLONE_PATH, body, KEYS[-1]).raise_for_status()),
                 ]
                 for times, ask in both if turn % 2 else reversed(both):  # who goes second finds caches warm
@@ -122,11 +120,11 @@ def overhead(audio_url: str, recording: Path, home: Path) -> dict[str, float]:
     return {"alone_s": alone_s, "served_s": served_s, "overhead": served_s / alone_s - 1}
 
 
-def said_and_done(engine: subprocess.Popen[str], accuracy: float) -> None:
-    """Have the engine's process clone once."""
+def said_and_done(engine: subprocess.Popen[str], text: str) -> None:
+    """Have the engine's process clone once, with this preview."""
     assert engine.stdin is not None
     assert engine.stdout is not None
-    print(accuracy, file=engine.stdin, flush=True)
+    print(text, file=engine.stdin, flush=True)
     assert engine.stdout.readline(), "the engine's process ended"
 
 

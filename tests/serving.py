@@ -112,7 +112,7 @@ def serving(home: Path, background: bool = True, public: bool = False, **changes
         studio.start(warm=False)
         behind = Background(studio, studio.tasks())
         api = app.build(studio, settings, load_keys(settings)[0], behind)
-        api.mount(MOUNT, studio.calls.publisher.route)
+        api.mount(MOUNT, studio.lent)
         running = uvicorn.Server(uvicorn.Config(api, log_level="warning", lifespan="off"))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

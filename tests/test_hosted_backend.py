@@ -81,7 +81,7 @@ def studio(home: Path, service: FaultServer, backend: LocalBackend) -> Iterator[
     )
     with closing(Studio(settings, backend)) as running:
         running.start(warm=False)
-        routes = [Mount(MOUNT, running.calls.publisher.route)]
+        routes = [Mount(MOUNT, running.lent)]
         server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=port, log_level="warning"))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
@@ -224,10 +224,10 @@ def test_there_is_no_third_backend(studio: Studio, examples: list[Path]) -> None
 )
 def test_whose_key_pays(studio: Studio, owner: str, given: str | None, used: str | None) -> None:
     if used:
-        assert studio.calls.hosted.key(owner, given) == used
+        assert studio._calls.hosted.key(owner, given) == used
         return
     with pytest.raises(KeyRefused) as caught:
-        studio.calls.hosted.key(owner, given)
+        studio._calls.hosted.key(owner, given)
     assert (caught.value.code, caught.value.field) == ("no_key", "api_key")
 
 
@@ -242,7 +242,7 @@ def test_strangers_spend_nothing_of_the_owners(studio: Studio, service: FaultSer
 
 
 def test_no_key_is_shown(studio: Studio, examples: list[Path]) -> None:
-    for thing in (hosted(examples[0]), replace(say(_voice()), api_key=KEY), studio._settings, studio.calls.hosted):
+    for thing in (hosted(examples[0]), replace(say(_voice()), api_key=KEY), studio._settings, studio._calls.hosted):
         assert not {KEY, OWN, INVITATION} & set(repr(thing).replace("'", " ").replace("=", " ").split())
         assert KEY not in repr(thing)
         assert OWN not in repr(thing)
@@ -386,6 +386,6 @@ def test_a_sound_that_is_lost_still_kept_the_voice(studio: Studio, service: Faul
 
 
 def test_the_cost_is_said_before(studio: Studio, examples: list[Path]) -> None:
-    assert "1 voice and 17 characters of turbo" in studio.calls.clone_cost(hosted(examples[0]).options)
-    assert "5 characters of turbo" in studio.calls.speech_cost("Hello", TURBO)
-    assert f"{len(KEEP_TEXT)} characters" in studio.calls.keep_cost()
+    assert "1 voice and 17 characters of turbo" in studio.clone_cost(hosted(examples[0]).options)
+    assert "5 characters of turbo" in studio.speech_cost("Hello", TURBO)
+    assert f"{len(KEEP_TEXT)} characters" in studio.keep_cost()

@@ -18,7 +18,7 @@ CODE = [path for path in (ROOT / "app.py", *sorted((ROOT / "clone").rglob("*.py"
 EVERYTHING = [*CODE, *(f for folder in ("tests", "bench", "scripts") for f in sorted((ROOT / folder).rglob("*.py")))]
 
 MAY_IMPORT = {
-    "": set(),
+    "": {"studio", "contract", "core"},  # the public face, loaded when it is used
     "core": set(),
     "contract": {"core"},
     "audio": {"contract", "core"},
@@ -170,6 +170,13 @@ def test_each_library_has_its_place(path: Path) -> None:
     for module, _ in imports(path):
         places = ONLY.get(module.split(".")[0])
         assert places is None or part(path) in places or path.stem in places, f"{module} belongs into {places}"
+
+
+@pytest.mark.parametrize("path", [path for path in CODE if part(path) in {"api", "app", "cli", "ui"}], ids=name)
+def test_views_do_not_reach_through_the_studio(path: Path) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
+            assert not re.search(r"studio\.\w+\.\w+$", ast.unparse(node)), f"{name(path)}:{node.lineno}"
 
 
 def test_the_house_has_at_most_ten_rooms() -> None:

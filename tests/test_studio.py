@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,8 @@ from clone.storage.voices import Library, utc_now
 from clone.studio.facade import Cloned, Document, Passage, Spoken, Stage, Studio
 from tests.sounds import encode, noise
 from tests.studios import HD, PROMPT, TEXT, TURBO, files_in, last, order, refusal, say
+
+ROOT = Path(__file__).parent.parent
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -387,3 +391,20 @@ def test_what_was_said_is_written_whole_and_goes_with_its_voice(
     studio.forget(voice.voice_id, "ann")
     assert studio.documents("ann") == []
     assert files_in(settings.home / "audio" / "documents") == []
+
+
+def test_readmes_example_in_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: LocalBackend) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    program = readme.partition("```python\n")[2].partition("```")[0]
+    assert len([line for line in program.splitlines() if line.strip()]) <= 10
+    monkeypatch.setattr("clone.studio.facade.LocalBackend", lambda _: backend)  # loaded already
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(program, "README.md", "exec"), {})
+    assert read(tmp_path / "speech.mp3").duration_s > 0.5
+
+
+def test_the_public_face_is_loaded_when_it_is_used() -> None:
+    program = "import sys, clone; assert 'numpy' not in sys.modules; from clone import *; print(Studio, Settings)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "facade.Studio" in done.stdout, done.stderr

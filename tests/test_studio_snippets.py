@@ -221,7 +221,7 @@ def test_a_prompt_and_a_part_go_along(own: Served, examples: list[Path], clip: P
 
 def test_a_link_that_has_ended_says_so(own: Served, examples: list[Path], tmp_path: Path) -> None:
     code = own.studio.request_code(order(examples[0]), own.url)
-    own.studio.calls.publisher.close()
+    own.studio._calls.publisher.close()
     refused = run(of(code, PYTHON), tmp_path, "TIMBRE_API_KEY")
     assert "has ended" in refused.stderr
     assert "60 minutes" in refused.stderr

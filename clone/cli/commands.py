@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
         try:
             commands[arguments.command](studio, arguments)
         except KeyboardInterrupt:
-            if studio.calls.busy:
+            if studio.awaits_paid_answer:
                 print("Waiting for the answer to what is paid for; interrupt again to leave now.", file=sys.stderr)
             raise
 
@@ -179,12 +179,12 @@ def _voices(studio: Studio, arguments: argparse.Namespace) -> None:
         of_all = [(v.owner,) if whose else () for v in voices]
         rows = [(v.voice_id, v.model or "-", v.ends or "permanent", v.name) for v in voices]
         print_table([(*first, *row) for first, row in zip(of_all, rows, strict=True)])
-    if left := studio.calls.left(LOCAL_OWNER):
+    if left := studio.unsettled(LOCAL_OWNER):
         print(f"May have been paid: {len(left)}. See: python -m clone pending", file=sys.stderr)
 
 
 def _pending(studio: Studio, arguments: argparse.Namespace) -> None:
-    left = studio.calls.left(LOCAL_OWNER)
+    left = studio.unsettled(LOCAL_OWNER)
     if not arguments.request:
         if arguments.dismiss or arguments.keep is not None:
             raise TimbreError("Say which request: its first characters in the list.")
@@ -194,10 +194,10 @@ def _pending(studio: Studio, arguments: argparse.Namespace) -> None:
     if len(found) != 1:
         raise TimbreError(f"{len(found)} requests begin with “{arguments.request[:40]}”.")
     if arguments.dismiss:
-        studio.calls.dismiss(found[0], LOCAL_OWNER)
+        studio.dismiss(found[0], LOCAL_OWNER)
         print(f"{found[0]} may be sent again.")
     elif arguments.keep is not None:
-        print(f"{studio.calls.keep_left(found[0], LOCAL_OWNER, arguments.keep).voice_id} is kept.")
+        print(f"{studio.settle(found[0], LOCAL_OWNER, arguments.keep).voice_id} is kept.")
     else:
         raise TimbreError("Look in the service's console whether it went through, then say --keep or --dismiss.")
 
@@ -212,7 +212,7 @@ def _keep(studio: Studio, arguments: argparse.Namespace) -> None:
     voices = studio.voices(LOCAL_OWNER)
     chosen = voice_id(arguments.voice, voices)
     costs = any(v.voice_id == chosen and v.backend == NOVITA and not v.permanent for v in voices)
-    if costs and not sure(f"{studio.calls.keep_cost()} Keep {chosen}?", arguments.yes):
+    if costs and not sure(f"{studio.keep_cost()} Keep {chosen}?", arguments.yes):
         raise TimbreError("Keeping a voice of the hosted service costs something. Say --yes to it.")
     studio.keep(chosen, LOCAL_OWNER)
     print(f"{chosen} is permanent.")

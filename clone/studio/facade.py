@@ -18,15 +18,18 @@ from clone.audio.encoder import FileWriter
 from clone.audio.preflight import Report
 from clone.audio.writer import file_bytes
 from clone.contract import cloning
+from clone.contract.cloning import CloneOptions
 from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder, check_asked
 from clone.core.jobs import Queue, Stage, Stop, Waiting, Work
 from clone.core.settings import LOCAL, NOVITA, Settings
+from clone.core.signed_urls import App
 from clone.core.workspace import Workspace, make_home
 from clone.engine.backend import LocalBackend
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.transcript import Match
 from clone.storage.documents import Document, Documents
 from clone.storage.files import Store
+from clone.storage.journal import Entry
 from clone.storage.retention import Retention
 from clone.storage.tasks import Tasks
 from clone.storage.voice import Voice, check_name, check_note
@@ -79,12 +82,12 @@ class Studio:
         self._workspace = Workspace(settings.home / "work")
         self._examining = Examining(self._backend)
         self._prompts = Prompts(self._backend, self._examining)
-        self.calls = Calls(settings, store, self._library, self._workspace)
-        self._downloads = Downloads(self.calls.publisher.copy, settings.allow_private_urls)
+        self._calls = Calls(settings, store, self._library, self._workspace)
+        self._downloads = Downloads(self._calls.publisher.copy, settings.allow_private_urls)
         self._documents = Documents(self._library.database, store)
-        self._retention = Retention(self._library, self.calls.sweep, self._documents.purge)
+        self._retention = Retention(self._library, self._calls.sweep, self._documents.purge)
         self._recital = Recital(self._backend, self._library, self._documents, self._run)
-        self._cloning = Cloning(self._backend, self._library, self._prompts, self._recital, self.calls)
+        self._cloning = Cloning(self._backend, self._library, self._prompts, self._recital, self._calls)
         self.language_of = self._backend.language_of
 
     @property
@@ -100,7 +103,7 @@ class Studio:
         self._workspace.sweep()
         self._library.reconcile()
         self._library.purge()
-        self.calls.resume()
+        self._calls.resume()
         self._retention.start()
         if warm:
             threading.Thread(target=self._warm_up, name="timbre-warm", daemon=True).start()
@@ -109,13 +112,13 @@ class Studio:
         """Take no more work; end what goes on, but wait a while for the answers of what was sent and costs money."""
         self._downloads.close()
         self._queue.close()
-        self.calls.close()
+        self._calls.close()
 
     def close(self) -> None:
         """Drain, stop the purge, delete what could still be brought back, give back what is lent and the library."""
         self.drain()
         self._retention.close()
-        self.calls.publisher.close()
+        self._calls.publisher.close()
         self._workspace.close()
         self._library.close()
 
@@ -174,7 +177,7 @@ class Studio:
             yield stored
             return
         if order.backend == NOVITA:
-            self.calls.hosted.check(order)
+            self._calls.hosted.check(order)
         elif order.options.text is not None:
             self._backend.check_text(order.options.text, order.language)
         if isinstance(order.prompt_audio, Path):
@@ -199,7 +202,7 @@ class Studio:
         """
         check_asked(order)
         if order.backend == NOVITA and not analysis.is_by_links(order):
-            self.calls.publisher.check()
+            self._calls.publisher.check()
         elif order.backend == LOCAL and order.options.text is not None:
             self._backend.check_text(order.options.text, order.language)
         with self._workspace.folder() as folder:
@@ -207,7 +210,7 @@ class Studio:
                 order = replace(order, audio=self._downloads.path(order.owner, order.audio, folder))
             with self._examining.place():
                 clips = analysis.clips(self._backend, order)
-        return self.calls.request_code(order, clips, served_at or f"http://127.0.0.1:{self._settings.server_port}")
+        return self._calls.request_code(order, clips, served_at or f"http://127.0.0.1:{self._settings.server_port}")
 
     def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
         """Say a text with a voice, which makes the voice permanent.
@@ -218,11 +221,11 @@ class Studio:
         backend = self._library.get(order.voice_id, order.owner).backend
         if backend == NOVITA:
             cloning.check_text(order.text, cloning.SPEECH_TASK_MAX_CHARS)
-            self.calls.hosted.key(order.owner, order.api_key)
+            self._calls.hosted.key(order.owner, order.api_key)
         else:
             cloning.check_text(order.text)
             self._backend.check_text(order.text, order.settings.language)
-        speak = self.calls.speak if backend == NOVITA else self._recital.whole
+        speak = self._calls.speak if backend == NOVITA else self._recital.whole
         work = self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend)
         yield from cast(Iterator[Stage | Waiting | Spoken], work)
 
@@ -310,8 +313,8 @@ class Studio:
         if voice.backend != NOVITA or voice.permanent:
             yield self._library.keep(voice_id, owner)
         else:
-            self.calls.hosted.key(owner, api_key)
-            work = self._run(owner, partial(self.calls.keep, voice_id, owner, api_key), NOVITA)
+            self._calls.hosted.key(owner, api_key)
+            work = self._run(owner, partial(self._calls.keep, voice_id, owner, api_key), NOVITA)
             yield from cast(Iterator[Stage | Waiting | Voice], work)
 
     def describe(self, voice_id: str, owner: str, *, name: str | None = None, note: str | None = None) -> Voice:
@@ -339,6 +342,44 @@ class Studio:
     def check_library(self, within_s: float) -> None:
         """Raise LibraryError unless the library can be had within a time, to be changed."""
         self._library.check(within_s)
+
+    @property
+    def lent(self) -> App:
+        """Where recordings are lent to the hosted service; for whoever serves this app."""
+        return self._calls.publisher.route
+
+    def way_to_lend(self, *, is_url: bool) -> str:
+        """Say how the hosted service gets a recording from here; see Publisher.way."""
+        return self._calls.publisher.way(is_url=is_url)
+
+    @property
+    def awaits_paid_answer(self) -> bool:
+        """Whether the answer to something that costs money is waited for."""
+        return self._calls.busy
+
+    def clone_cost(self, options: CloneOptions) -> str:
+        """Say what the hosted service may charge for a clone."""
+        return self._calls.clone_cost(options)
+
+    def speech_cost(self, text: str, model: str) -> str:
+        """Say what the hosted service may charge for a text."""
+        return self._calls.speech_cost(text, model)
+
+    def keep_cost(self) -> str:
+        """Say what the hosted service may charge for keeping a voice."""
+        return self._calls.keep_cost()
+
+    def unsettled(self, owner: str) -> list[Entry]:
+        """Return what an owner may have paid for without getting it, newest first."""
+        return self._calls.left(owner)
+
+    def settle(self, entry_id: str, owner: str, voice_id: str = "") -> Voice:
+        """Keep what went through after all; see Calls.keep_left."""
+        return self._calls.keep_left(entry_id, owner, voice_id)
+
+    def dismiss(self, entry_id: str, owner: str) -> None:
+        """Forget what did not go through, so that it may be asked for again; see Calls.dismiss."""
+        self._calls.dismiss(entry_id, owner)
 
     def restore(self, voice_id: str, owner: str) -> Voice:
         """Bring back a voice that was forgotten less than its ``undo_s`` ago; see Library.restore."""
@@ -386,7 +427,7 @@ class Studio:
         return FileWriter(path, SAMPLE_RATE, provenance_of(self._library.get(voice_id, owner), model))
 
     def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
-        return self.calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)
+        return self._calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)
 
     def _warm_up(self) -> None:
         try:

@@ -289,7 +289,7 @@ class Cloning:
             self.result.said: "",
             self.result.shared: "",
             self.result.facts: parts.result(voice, cloned.replayed, cloned.note),
-            self.voices.listed: listing.voices(studio.voices(owner), studio.calls.keep_cost()),
+            self.voices.listed: listing.voices(studio.voices(owner), studio.keep_cost()),
         }
 
 

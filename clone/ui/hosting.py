@@ -81,13 +81,13 @@ class Hosting:
         return backend if isinstance(backend, str) and backend in BACKENDS else gr.skip()
 
     def _told(self, source: str, text: str | None, model: str | None) -> str:
-        calls = self._desk.studio.calls
-        way = calls.publisher.way(is_url=source == strings.LINK)
+        studio = self._desk.studio
+        way = studio.way_to_lend(is_url=source == strings.LINK)
         try:
             options = cloning.parse(
                 cloning.CloneOptions, {"text": text if text and text.strip() else None, "model": model}
             )
-            cost = calls.clone_cost(options)
+            cost = studio.clone_cost(options)
         except TimbreError:
             cost = strings.COST_UNKNOWN
         said = f'<p class="tb-said tb-facts" id="cost">{escape(cost)}</p>'

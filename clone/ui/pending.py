@@ -97,10 +97,10 @@ class Pending:
 
     def keep(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
         """Keep what went through."""
-        calls, (entry_id, voice_id) = self._desk.studio.calls, _told(event)
+        studio, (entry_id, voice_id) = self._desk.studio, _told(event)
         try:
             owner = self._desk.owner(token, request)
-            calls.keep_left(entry_id, owner, voice_id)
+            studio.settle(entry_id, owner, voice_id)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return {self.panel.note: refused(error)}
         return self._shown(owner, strings.PENDING_KEPT)
@@ -109,20 +109,20 @@ class Pending:
         """Forget what did not go through."""
         try:
             owner = self._desk.owner(token, request)
-            self._desk.studio.calls.dismiss(_told(event)[0], owner)
+            self._desk.studio.dismiss(_told(event)[0], owner)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return {self.panel.note: refused(error)}
         return self._shown(owner, strings.PENDING_DISMISSED)
 
     def _shown(self, owner: str, said: str) -> Updates:
         studio = self._desk.studio
-        listed, voices = listed_for(self._desk, owner), listing.voices(studio.voices(owner), studio.calls.keep_cost())
+        listed, voices = listed_for(self._desk, owner), listing.voices(studio.voices(owner), studio.keep_cost())
         return {self.panel.note: parts.note("info", said), self.panel.listed: listed, self._voices: voices}
 
 
 def listed_for(desk: Desk, owner: str) -> str:
     """Return what is left of an owner's requests."""
-    left = desk.studio.calls.left(owner)
+    left = desk.studio.unsettled(owner)
     return rows(left, {voice.voice_id: voice.name for voice in desk.studio.voices(owner)} if left else {})
 
 

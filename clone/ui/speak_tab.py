@@ -213,7 +213,7 @@ class Speaking:
         try:
             if not self._hosted(chosen, self._desk.owner(token, request)):
                 return ""
-            cost = self._desk.studio.calls.speech_cost(text or "", cloning.check_model(model or ""))
+            cost = self._desk.studio.speech_cost(text or "", cloning.check_model(model or ""))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return parts.refusal(explain(error))
         return f'<p class="tb-said tb-facts">{escape(cost)}</p>'

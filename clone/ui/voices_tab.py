@@ -202,7 +202,7 @@ class Voices:
         return [self.panel.listed, self.panel.keep_cancel, self.panel.note]
 
     def _listed(self, owner: str) -> str:
-        return listing.voices(self._desk.studio.voices(owner), self._desk.studio.calls.keep_cost())
+        return listing.voices(self._desk.studio.voices(owner), self._desk.studio.keep_cost())
 
     def _changed(self, voice: Voice) -> Updates:
         return {self.panel.note: "", self.panel.listed: gr.update(changed=listing.row(voice))}

@@ -84,7 +84,7 @@ def refusal(events: Iterator[Any]) -> TimbreError:
 def test_killed_before_it_is_sent_nothing_was_paid(service: Service, home: Path, backend: LocalBackend) -> None:
     killed(service, home, "/voice.mp3", b"")
     with closing(opened(service, home, backend)) as studio:
-        assert studio.calls.left(OWNER) == []
+        assert studio.unsettled(OWNER) == []
         assert last(studio.clone(service.order())).voice.voice_id == VOICE_ID
     assert service.n_paid() == 1
 
@@ -95,34 +95,34 @@ def test_killed_while_it_is_answered_it_is_not_sent_again_before_somebody_looked
 ) -> None:
     killed(service, home, CLONE_PATH, answer_of(service)[:-20] if half else b"", 0.05)
     with closing(opened(service, home, backend)) as studio:
-        [left] = studio.calls.left(OWNER)
+        [left] = studio.unsettled(OWNER)
         assert (left.kind, left.state, left.voice_id) == ("clone", "sent", "")
         error = refusal(studio.clone(service.order(name="Another name is the same request")))
         assert (type(error), error.code) == (MaybeDone, "maybe_paid")
         assert refusal(studio.clone(service.order())).code == "maybe_paid"
-        assert studio.calls.left("somebody else") == []
+        assert studio.unsettled("somebody else") == []
         for wrong in ("", "two\nlines", "x" * 201):
             with pytest.raises(TimbreError) as refused:
-                studio.calls.keep_left(left.entry_id, OWNER, wrong)
+                studio.settle(left.entry_id, OWNER, wrong)
             assert refused.value.code == "no_voice_id"
         files = files_in(home.parent)
         for entry_id, owner in ((left.entry_id, "somebody else"), ("../../x", OWNER), ("", OWNER), ("x\0", OWNER)):
             with pytest.raises(TimbreError, match="no such request"):
-                studio.calls.dismiss(entry_id, owner)
+                studio.dismiss(entry_id, owner)
         assert files_in(home.parent) == files
         assert service.n_paid() == 1
         if half:
-            studio.calls.dismiss(left.entry_id, OWNER)
+            studio.dismiss(left.entry_id, OWNER)
             assert not list((home / "audio").rglob("reference*"))
             assert last(studio.clone(service.order())).voice.voice_id == VOICE_ID
         else:
-            kept = studio.calls.keep_left(left.entry_id, OWNER, f" {VOICE_ID} ")
+            kept = studio.settle(left.entry_id, OWNER, f" {VOICE_ID} ")
             assert studio.audio(kept.voice_id, OWNER, "reference").is_file()
             again = last(studio.clone(service.order()))
             assert (again.voice.voice_id, again.replayed) == (VOICE_ID, True)
             assert "preview could not be had" in again.note
         assert service.n_paid() == 1 + half
-        assert studio.calls.left(OWNER) == []
+        assert studio.unsettled(OWNER) == []
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.2])
@@ -132,7 +132,7 @@ def test_killed_after_the_answer_it_is_there_or_asked_about(
     killed(service, home, CLONE_PATH, answer_of(service), after_s)
     with closing(opened(service, home, backend)) as studio:
         there = [voice.voice_id for voice in studio.voices(OWNER)] == [VOICE_ID]
-        assert there or len(studio.calls.left(OWNER)) == 1
+        assert there or len(studio.unsettled(OWNER)) == 1
         assert there or after_s < 0.2
         if there:
             assert last(studio.clone(service.order())).replayed
@@ -147,7 +147,7 @@ def test_killed_while_its_preview_comes_it_is_there_and_the_preview_comes_later(
     killed(service, home, "/preview.mp3", body(bytes(5000))[:1000], 1.5)
     with closing(opened(service, home, backend)) as studio:
         assert [voice.voice_id for voice in studio.voices(OWNER)] == [VOICE_ID]
-        assert studio.calls.left(OWNER) == []
+        assert studio.unsettled(OWNER) == []
         wait_until_empty(home / "audio" / "paid", 30)
         assert studio.audio(VOICE_ID, OWNER, "preview").is_file()
         assert studio.audio(VOICE_ID, OWNER, "reference").is_file()
@@ -177,14 +177,14 @@ def test_killed_while_a_voice_is_kept_or_speaks_it_is_not_said_again(
         killed(service, home, SPEECH_PATH, b"", work=work)
     assert b"A secret text." not in b"".join((home / name).read_bytes() for name in files_in(home))
     with closing(opened(service, home, backend)) as studio:
-        speech, keep = studio.calls.left(OWNER)
+        speech, keep = studio.unsettled(OWNER)
         assert (speech.kind, keep.kind, keep.voice_id) == ("speech", "keep", VOICE_ID)
         assert refusal(studio.keeping(VOICE_ID, OWNER, KEY)).code == "maybe_paid"
         assert refusal(Speaking("A secret text.")(studio)).code == "maybe_paid"
         assert service.n_paid(SPEECH_PATH) == 2
-        studio.calls.dismiss(speech.entry_id, OWNER)
+        studio.dismiss(speech.entry_id, OWNER)
         assert not studio.voice(VOICE_ID, OWNER).permanent
-        assert studio.calls.keep_left(keep.entry_id, OWNER).permanent
+        assert studio.settle(keep.entry_id, OWNER).permanent
         assert last(studio.keeping(VOICE_ID, OWNER, KEY)).permanent
         assert service.n_paid(SPEECH_PATH) == 2
         list(Speaking("A secret text.")(studio))
@@ -202,11 +202,11 @@ def test_two_processes_with_one_home_send_the_same_request_once(
     processes = [Process(service.settings(home), Cloning(service.order())) for _ in range(2)]
     service.wait_for(1)
     with closing(opened(service, home, backend)) as studio:
-        assert studio.calls.left(OWNER) == []  # somebody works on it
+        assert studio.unsettled(OWNER) == []  # somebody works on it
         assert refusal(studio.clone(service.order())).code == "same_request"
         for each in (home / "paid").glob("*.lock"):
             with pytest.raises(BusyError):
-                studio.calls.dismiss(each.stem, OWNER)
+                studio.dismiss(each.stem, OWNER)
     time.sleep(1.0)
     answer.set()
     assert {process.end() for process in processes} <= {VOICE_ID, "same_request"}
@@ -245,7 +245,7 @@ def test_a_refusal_can_be_sent_again_at_once(service: Service, home: Path, backe
         for n in (1, 2):
             assert type(refusal(studio.clone(service.order()))) is not MaybeDone
             assert service.n_paid() == n
-        assert studio.calls.left(OWNER) == []
+        assert studio.unsettled(OWNER) == []
         assert not list((home / "audio").rglob("reference*"))
 
 
@@ -258,7 +258,7 @@ def test_a_journal_that_can_not_be_written_costs_no_voice(
     service: Service, home: Path, backend: LocalBackend, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
     with closing(opened(service, home, backend)) as studio:
-        monkeypatch.setattr(studio.calls._journal, full, no_space)
+        monkeypatch.setattr(studio._calls._journal, full, no_space)
         events = studio.clone(service.order())
         if full == "add":  # nothing is sent that is not written down
             with pytest.raises(DiskFull):
@@ -267,7 +267,7 @@ def test_a_journal_that_can_not_be_written_costs_no_voice(
         else:
             assert last(events).voice.voice_id == VOICE_ID
             assert service.n_paid() == 1
-        assert studio.calls.left(OWNER) == []
+        assert studio.unsettled(OWNER) == []
 
 
 def test_what_is_answered_and_can_not_be_kept_is_kept_by_the_next_try(
