@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clone.contract.cloning import CloneOptions
     from clone.contract.orders import CloneOrder, SpeakOrder
+    from clone.core import __version__
     from clone.core.settings import Settings
     from clone.studio.facade import Studio
 
-__version__ = "0.1.0"
-__all__ = ["CloneOptions", "CloneOrder", "Settings", "SpeakOrder", "Studio"]
+__all__ = ["CloneOptions", "CloneOrder", "Settings", "SpeakOrder", "Studio", "__version__"]
 
 _PLACES = {
+    "__version__": "clone.core",
     "CloneOptions": "clone.contract.cloning",
     "CloneOrder": "clone.contract.orders",
     "Settings": "clone.core.settings",

@@ -136,6 +136,6 @@ def child_of(pid: int) -> int:
         int(child)
         for task in Path(f"/proc/{pid}/task").iterdir()
         for child in (task / "children").read_text().split()
-        if b"clone.audio.reader_process" in Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"clone.audio.reader import serve" in Path(f"/proc/{child}/cmdline").read_bytes()
     ]
     return max(children)

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from clone import __version__
 from clone.api.auth import CALLS_PER_MINUTE
 from clone.contract.cloning import (
     AUDIO_FORMATS,
@@ -25,6 +24,7 @@ from clone.contract.cloning import (
     CloneResponse,
 )
 from clone.contract.speech import LANGUAGES, LINK_LIFETIME, TASK_STATUSES, AsyncSpeechRequest, SpeechRequest
+from clone.core import __version__
 
 Json = dict[str, Any]
 _HOURS = f"{RETENTION.total_seconds() / 3600:.0f}"

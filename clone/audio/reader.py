@@ -14,7 +14,7 @@ import av.error
 import numpy as np
 import soxr  # as librosa does, without the seconds that importing librosa's numba takes
 
-from clone.audio import containers
+from clone.audio import containers, reader_process
 from clone.audio.decoder import (
     MAX_INTAKE_S,
     Sound,
@@ -107,6 +107,11 @@ def read(
         e.field = field
         raise
     return Recording(samples, **told)
+
+
+def serve() -> None:
+    """Be a process that reads for another one."""
+    reader_process.serve(read_here)
 
 
 def read_here(path: Path, part: tuple[float, float], allow: Callable[[float], None] = lambda _: None) -> Recording:

@@ -19,16 +19,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from clone.audio.decoder import KEPT_RATE_MAX_HZ, damaged, too_much_work
 from clone.core.errors import AudioError
 from clone.core.jobs import Stop
-
-if TYPE_CHECKING:
-    from clone.audio.reader import Recording
 
 OPENING_S, DECODING_S = 3.0, 60.0
 """Seconds of a core for looking through a file, as much again for opening it, and for decoding it: an hour takes 20."""
@@ -39,7 +36,10 @@ SPARE_BYTES = 200_000_000
 N_READY = 2
 _ROOT = Path(__file__).parents[2]
 _OF_AN_ERROR = ("message", "code", "measured", "limit", "advice")
-_PROGRAM = "from clone.audio.reader_process import serve; serve()"
+_PROGRAM = "from clone.audio.reader import serve; serve()"
+
+ReadHere = Callable[[Path, tuple[float, float], Callable[[float], None]], Any]
+"""What reads a part of a file in this process, as a dataclass with ``samples``; it says how many seconds it needs."""
 
 
 class Readers:
@@ -51,7 +51,7 @@ class Readers:
         atexit.register(self.close)
 
     def read(self, path: Path, part: tuple[float, float], stop: Stop) -> tuple[np.ndarray, dict[str, Any]]:
-        """Have a file read; see ``read.read_here``.
+        """Have a file read; see ``reader.read_here``.
 
         Returns:
             The samples, and the recording's other attributes.
@@ -160,10 +160,8 @@ class _Reader:
                 over = True
 
 
-def serve() -> None:
+def serve(read_here: ReadHere) -> None:
     """Read what is asked for, until nobody can ask any more."""
-    from clone.audio import reader  # which imports this module
-
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever else is printed is no answer
     _limit("CORE", 0)
@@ -172,7 +170,7 @@ def serve() -> None:
         asked = json.loads(line)
         kept_bytes = round(asked["part"][1] * KEPT_RATE_MAX_HZ) * np.float32().itemsize
         _limit("DATA", n_own_bytes + kept_bytes + SPARE_BYTES)
-        told, samples = _told(partial(reader.read_here, Path(asked["path"]), asked["part"], _limit_time))
+        told, samples = _told(partial(read_here, Path(asked["path"]), asked["part"], _limit_time))
         out.write(json.dumps(told).encode() + b"\n")
         if len(samples):
             out.write(samples.data)
@@ -180,7 +178,7 @@ def serve() -> None:
         del samples  # not held until somebody asks again
 
 
-def _told(work: Callable[[], Recording]) -> tuple[dict[str, Any], np.ndarray]:
+def _told(work: Callable[[], Any]) -> tuple[dict[str, Any], np.ndarray]:
     """Return what came of reading a file as JSON can hold it, and its samples."""
     nothing = np.empty(0, np.float32)
     try:
