@@ -24,7 +24,6 @@ from clone.contract.orders import CloneOrder
 from clone.core.errors import AudioError, BusyError
 from clone.core.jobs import Stop
 from clone.engine.backend import Heard, LocalBackend
-from clone.hosted.backend import Clip
 
 MAX_CHECKS = 2
 CHECK_WAIT_S = 10.0
@@ -61,6 +60,15 @@ class Excerpt:
     sample_rate: int
     gain_db: float = 0.0
     noise_db: float = 0.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording to hand over: as it is to be sent, its format, and the link it was given by, if it is still that."""
+
+    data: bytes
+    suffix: str
+    url: str | None = None
 
 
 class Examining:
@@ -276,3 +284,15 @@ def _prompt_clip(given: Path | str | None) -> Clip | None:
     recording = read(given, field="prompt_audio")
     cloning.check_prompt_duration(recording.duration_s)
     return Clip(*accepted(recording, given))
+
+
+def clip_of(given: Path | str | None, recording: Recording, kept: tuple[bytes, str]) -> Clip:
+    """Return a recording to hand over: by the link it was given by, if that leads to what is to be cloned.
+
+    Args:
+        given: a file, or a URL as str.
+        recording: what was read there.
+        kept: the bytes to clone from, and their format.
+    """
+    untouched = kept[1] == recording.format and len(kept[0]) == recording.n_bytes
+    return Clip(*kept, given if isinstance(given, str) and untouched else None)

@@ -21,10 +21,9 @@ from clone.core.settings import LOCAL, NOVITA
 from clone.engine.backend import Heard, LocalBackend
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.profile import ENGINE_VERSION
-from clone.hosted.backend import clip_of
 from clone.storage.voice import NAME_MAX_CHARS, Voice, one_line
 from clone.storage.voices import Library
-from clone.studio.analysis import chosen, enhanced, judged
+from clone.studio.analysis import chosen, clip_of, enhanced, judged
 from clone.studio.evaluation import likeness, likeness_of_file
 from clone.studio.hosted import N_STEPS, Asked, Calls, files_of
 from clone.studio.prompts import Prompts
@@ -147,7 +146,7 @@ class Cloning:
         return Taken(recording, heard, kept, suffix, clip, prompt, path)
 
     def _check_room(self, owner: str, files: Mapping[str, bytes]) -> None:
-        used = self._library.used_bytes(owner) + self._calls.left_bytes(owner)
+        used = self._library.used_bytes(owner) + self._calls.settlement.left_bytes(owner)
         check_room(used + sum(map(len, files.values())))
 
 

@@ -177,7 +177,7 @@ class Studio:
             yield stored
             return
         if order.backend == NOVITA:
-            self._calls.hosted.check(order)
+            self._calls.check(order)
         elif order.options.text is not None:
             self._backend.check_text(order.options.text, order.language)
         if isinstance(order.prompt_audio, Path):
@@ -221,7 +221,7 @@ class Studio:
         backend = self._library.get(order.voice_id, order.owner).backend
         if backend == NOVITA:
             cloning.check_text(order.text, cloning.SPEECH_TASK_MAX_CHARS)
-            self._calls.hosted.key(order.owner, order.api_key)
+            self._calls.key(order.owner, order.api_key)
         else:
             cloning.check_text(order.text)
             self._backend.check_text(order.text, order.settings.language)
@@ -313,7 +313,7 @@ class Studio:
         if voice.backend != NOVITA or voice.permanent:
             yield self._library.keep(voice_id, owner)
         else:
-            self._calls.hosted.key(owner, api_key)
+            self._calls.key(owner, api_key)
             work = self._run(owner, partial(self._calls.keep, voice_id, owner, api_key), NOVITA)
             yield from cast(Iterator[Stage | Waiting | Voice], work)
 
@@ -371,15 +371,15 @@ class Studio:
 
     def unsettled(self, owner: str) -> list[Entry]:
         """Return what an owner may have paid for without getting it, newest first."""
-        return self._calls.left(owner)
+        return self._calls.settlement.left(owner)
 
     def settle(self, entry_id: str, owner: str, voice_id: str = "") -> Voice:
-        """Keep what went through after all; see Calls.keep_left."""
-        return self._calls.keep_left(entry_id, owner, voice_id)
+        """Keep what went through after all; see Settlement.keep_left."""
+        return self._calls.settlement.keep_left(entry_id, owner, voice_id)
 
     def dismiss(self, entry_id: str, owner: str) -> None:
-        """Forget what did not go through, so that it may be asked for again; see Calls.dismiss."""
-        self._calls.dismiss(entry_id, owner)
+        """Forget what did not go through, so that it may be asked for again; see Settlement.dismiss."""
+        self._calls.settlement.dismiss(entry_id, owner)
 
     def restore(self, voice_id: str, owner: str) -> Voice:
         """Bring back a voice that was forgotten less than its ``undo_s`` ago; see Library.restore."""

@@ -1,32 +1,40 @@
-"""Jobs of the hosted service: their queue, what they cost, and what of them is kept in the library."""
+"""Jobs of the hosted service: whose key pays, their queue, what they cost, and what of them is kept in the library.
+
+Who may spend the owner's money is decided here, below every view, for a Space's handlers can be reached without its
+page: the owner on their own machine, and whoever presents one of the keys that the owner gave out (TIMBRE_API_KEYS).
+Keys were chosen over signing in with Hugging Face because they work the same on a Space, behind a tunnel and in a
+closed network, and because the served API has them already. Everybody else brings a key of their own.
+"""
 
 from __future__ import annotations
 
+import hmac
 import logging
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from clone.audio.tags import marked
-from clone.contract.cloning import CloneOptions
-from clone.contract.orders import CloneOrder, SpeakOrder
-from clone.core.errors import BusyError, CancelledError, MaybeDone, TimbreError, VoiceError
+from clone.audio.decoder import MAX_INTAKE_S
+from clone.audio.reader import Recording, read
+from clone.contract.cloning import CloneOptions, ClonePrompt, CloneRequest, CloneResponse
+from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder
+from clone.core.errors import CancelledError, HostedError, KeyRefused, TimbreError
 from clone.core.jobs import Queue, Stage, Stop, Tell, Work
 from clone.core.likeness import Likeness
 from clone.core.settings import NOVITA, Settings
 from clone.core.workspace import Workspace
-from clone.hosted.backend import PREVIEW, Clip, Hosted, clone_request
-from clone.hosted.client import CLONE_PATH, clone_body
+from clone.hosted.client import CLONE_PATH, Novita, Say, Sound, clone_body
 from clone.hosted.lending import Link, Publisher
 from clone.hosted.pricing import KEEP_BILL, KEEP_MODEL, KEEP_TEXT, Bill, clone_bill, estimate
 from clone.storage.files import Store
-from clone.storage.journal import ANSWERED, CLONE, KEEP, KEPT, SENT, SPEECH, Entry, Journal, sent_before
-from clone.storage.voice import Voice, sayable
-from clone.storage.voices import Library, utc_now
-from clone.studio.results import Cloned, Spoken, provenance_of, replayed
+from clone.storage.journal import ANSWERED, CLONE, KEEP, KEPT, SENT, SPEECH, Entry, sent_before
+from clone.storage.voice import Voice
+from clone.storage.voices import Library
+from clone.studio.analysis import Clip
+from clone.studio.results import Cloned, Spoken, replayed
+from clone.studio.settlement import PREVIEW, Settlement
 from clone.studio.snippets import HOSTED_KEY, OWN_KEY, Request, RequestCode, clone_code
 
 log = logging.getLogger(__name__)
@@ -72,13 +80,14 @@ class Calls:
 
     def __init__(self, settings: Settings, store: Store, library: Library, workspace: Workspace) -> None:
         self.publisher = Publisher(settings, store)
-        self.hosted = Hosted(settings, self.publisher)
+        self._settings = settings
         self.base_url = settings.novita_base_url
         self._own_url = settings.public_url
         self._library = library
         self._workspace = workspace
-        self._journal = Journal(settings.home, library.database, store, utc_now)
         self._queue = Queue(n_workers=MAX_CALLS)
+        self.settlement = Settlement(settings, store, library, workspace, lambda: self._queue.closed)
+        self._journal = self.settlement.journal
 
     def run(self, owner: str, work: Work) -> Iterator[object]:
         """Do a job in turn, beside the jobs of this machine's engine."""
@@ -97,18 +106,9 @@ class Calls:
         return estimate(KEEP_BILL, self.base_url)
 
     def resume(self) -> None:
-        """Keep the voices that were answered before a kill, and fetch their previews beside the caller; for the start.
-
-        What was lent is taken back. What was sent without an answer is left to its owner; see ``left``.
-        """
+        """Take back what was lent, and go on with what was answered before a kill; for the start."""
         self.publisher.sweep()
-        self._journal.sweep(leftovers=True)
-        unfinished = self._journal.unfinished()
-        for entry in unfinished:
-            _tried(partial(self._take_up, entry.entry_id, fetch=False))
-        if unfinished:
-            fetching = partial(self._fetch_previews, [entry.entry_id for entry in unfinished])
-            threading.Thread(target=fetching, name="timbre-previews", daemon=True).start()
+        self.settlement.resume()
 
     def sweep(self) -> None:
         """Take back what was lent, and forget what may have been paid, each when its time is over."""
@@ -124,6 +124,40 @@ class Calls:
         """Take no more work, and wait a while for the answers of what was sent; return whether all has ended."""
         return self._queue.close(ANSWERS_COME_WITHIN_S)
 
+    def key(self, owner: str, given: str | None) -> str:
+        """Return the key that pays for an owner's request.
+
+        Args:
+            owner: who asks.
+            given: what they entered: a key of the service, or one that the owner of this app gave out.
+
+        Raises:
+            KeyRefused: ``no_key``, there is none that may be used.
+        """
+        entered = (given or "").strip()
+        invited = sum(hmac.compare_digest(entered.encode(), key.encode()) for key in self._settings.api_keys) > 0
+        if entered and not invited:
+            return entered
+        if self._settings.novita_api_key and (invited or owner == LOCAL_OWNER):
+            return self._settings.novita_api_key
+        raise KeyRefused(
+            "The hosted service needs a key, and there is none for you here.",
+            code="no_key",
+            field="api_key",
+            advice="Enter your own key of the service. It is kept for this visit only, and nowhere else.",
+        )
+
+    def check(self, order: CloneOrder) -> None:
+        """Refuse before any work what could not be sent in the end.
+
+        Raises:
+            KeyRefused: ``no_key`` or ``bad_key``.
+            PublishError: there is no way to hand a file over.
+        """
+        self._client(order.owner, order.api_key)
+        if isinstance(order.audio, Path) or isinstance(order.prompt_audio, Path):
+            self.publisher.check()
+
     def clone(self, asked: Asked, tell: Tell, stop: Stop) -> Cloned:
         """Have a voice cloned, once, and keep it.
 
@@ -133,28 +167,27 @@ class Calls:
             stop: obeyed until the request is sent.
 
         Raises:
-            As ``Hosted.clone``; BusyError ``same_request``; MaybeDone ``maybe_paid``, it was sent before, or
-            ``not_kept``, with the voice_id in it.
+            As ``Novita.clone``; KeyRefused; BusyError ``same_request``; MaybeDone ``maybe_paid``, it was sent
+            before, or ``not_kept``, with the voice_id in it.
         """
         order, voice = asked.order, asked.voice
         entry = replace(self._journal.entry(voice.owner, CLONE, voice.request_key), voice=voice)
-        with self._once(entry) as answered, self._workspace.folder() as folder:
+        with self._workspace.folder() as folder, self._once(entry) as answered:
             stored = self._library.again(voice.request_key, voice.owner)
             if stored:
                 return replayed(stored)
             say, files, made = partial(_say, tell, 2, N_STEPS), files_of(asked.clips), answered
             if made is None:
                 say("The hosted service is cloning")
-                sending = partial(self._journal.add, entry, files)
-                answer = self.hosted.clone(order, asked.clips, folder, say, stop, sending=sending)
-                url, key = answer.demo_audio_url or "", self.hosted.key(order.owner, order.api_key)
+                answer = self._ask(asked, folder, say, stop, sending=partial(self._journal.add, entry, files))
+                url, key = answer.demo_audio_url or "", self.key(order.owner, order.api_key)
                 made = replace(entry, voice_id=answer.voice_id, preview_url="" if key in url else url)
-            kept = self._keep(made, files)
+            kept = self.settlement.keep(made, files)
             with suppress(CancelledError):  # it is paid for now, so it is kept even if somebody asked to stop
                 tell(Stage("Keeping the voice", 3, N_STEPS))
             if not made.preview_url:
                 return Cloned(kept, False, NO_PREVIEW if order.options.text is not None else "")
-            note = self._add_preview(made, folder)
+            note = self.settlement.add_preview(made, folder)
             alike = None if note or self._queue.closed else asked.measure(folder / PREVIEW)
             return Cloned(self._compared(self._library.get(kept.voice_id, kept.owner), alike), False, note)
 
@@ -162,7 +195,8 @@ class Calls:
         """Have a text said with a hosted voice, which makes the voice permanent, there and here.
 
         Raises:
-            As ``Hosted.speak``; BusyError ``same_request``; MaybeDone ``maybe_paid``, it was sent before.
+            As ``Novita.speak``; KeyRefused; HostedError ``speech_lost``; BusyError ``same_request``; MaybeDone
+            ``maybe_paid``, it was sent before.
         """
         asked = order.text, order.model, order.settings
         entry = self._journal.entry(order.owner, SPEECH, order.voice_id, *asked, voice_id=order.voice_id)
@@ -183,46 +217,6 @@ class Calls:
             return self._speak(
                 SpeakOrder(owner, voice_id, KEEP_TEXT, KEEP_MODEL, api_key=api_key), entry, tell, stop
             ).voice
-
-    def left(self, owner: str) -> list[Entry]:
-        """Return what an owner may have paid for without getting it; newest first."""
-        return self._journal.left(owner)
-
-    def left_bytes(self, owner: str) -> int:
-        """Return how much of the store that takes."""
-        return self._journal.used_bytes(owner)
-
-    def keep_left(self, entry_id: str, owner: str, voice_id: str = "") -> Voice:
-        """Keep what went through after all: the voice of a clone, or that a voice has spoken and so is permanent.
-
-        Args:
-            entry_id: which entry.
-            owner: whose.
-            voice_id: of a clone's voice, as the service's console shows it.
-
-        Raises:
-            VoiceError: ``no_voice_id``, there is none or it can't be one; ``voice_exists``; as ``Library.get``.
-            TimbreError: ``unknown_request``.
-            BusyError: ``same_request``.
-        """
-        with self._journal.alone(entry_id):
-            entry = self._journal.get(entry_id, owner)
-            if entry.voice is None:
-                voice = self._library.keep(entry.voice_id, owner)
-            else:
-                voice = replace(entry.voice, voice_id=_checked(voice_id.strip() or entry.voice_id))
-                voice = self._library.add(voice, self._journal.files(entry_id), partial(self._journal.kept, entry_id))
-            self._journal.end(entry_id)
-        return voice
-
-    def dismiss(self, entry_id: str, owner: str) -> None:
-        """Forget what did not go through, with its recordings; the same request may be sent again then.
-
-        Raises:
-            As ``keep_left``.
-        """
-        with self._journal.alone(entry_id):
-            self._journal.end(self._journal.get(entry_id, owner).entry_id)
 
     def request_code(self, order: CloneOrder, clips: tuple[Clip, Clip | None], served_at: str) -> RequestCode:
         """Return an order as programs that send it; what is a file is lent to them for an hour.
@@ -246,6 +240,43 @@ class Calls:
         ends = min((link.expires_at for link in lent if link.expires_at), default=None)
         key_name = OWN_KEY if own else HOSTED_KEY
         return RequestCode(clone_code(Request(own or self.base_url, CLONE_PATH, body, key_name, ends)), ends)
+
+    def _ask(self, asked: Asked, folder: Path, say: Say, stop: Stop, *, sending: Callable[[], object]) -> CloneResponse:
+        """Send the request to clone; its files are lent meanwhile, and ``sending`` is called just before it leaves."""
+        client = self._client(asked.order.owner, asked.order.api_key)
+        with ExitStack() as lent:
+            urls = [lent.enter_context(self._address(clip, folder)) if clip else None for clip in asked.clips]
+            sending()
+            return client.clone(clone_request(asked.order, urls[0] or "", urls[1]), say, stop)
+
+    def _heard(self, sound: Sound, folder: Path, stop: Stop) -> Recording:
+        """Read what the service spoke, downloaded first where it answered with a link.
+
+        Raises:
+            HostedError: ``speech_lost``.
+        """
+        try:
+            if isinstance(sound, str):
+                return self.settlement.download(sound, folder, stop)
+            (folder / PREVIEW).write_bytes(sound)
+            return read(folder / PREVIEW, most_s=MAX_INTAKE_S)  # it is here, and paid for
+        except (HostedError, ValueError) as error:  # what refuses is a ValueError
+            raise HostedError(
+                "The service spoke, but its sound could not be had.",
+                code="speech_lost",
+                advice=f"The voice is kept for good now. {getattr(error, 'message', '')}".strip(),
+            ) from None
+
+    def _client(self, owner: str, given: str | None) -> Novita:
+        return Novita(self._settings.novita_base_url, self.key(owner, given))
+
+    @contextmanager
+    def _address(self, clip: Clip, folder: Path) -> Iterator[str]:
+        if clip.url:
+            yield clip.url
+            return
+        with self.publisher.lend(clip.data, clip.suffix, folder) as url:
+            yield url
 
     def _compared(self, voice: Voice, alike: Likeness | None) -> Voice:
         try:
@@ -277,86 +308,21 @@ class Calls:
     def _speak(self, order: SpeakOrder, entry: Entry, tell: Tell, stop: Stop) -> Spoken:
         say = partial(_say, tell, 0, 1)
         say("The hosted service is speaking")
-
-        def done() -> None:
-            self._library.keep(order.voice_id, order.owner)
-            self._journal.end(entry.entry_id)
-
+        client = self._client(order.owner, order.api_key)
         with self._workspace.folder() as folder:
-            sending = partial(self._journal.add, entry, {})
-            sound = self.hosted.speak(order, folder, say, stop, sending=sending, done=done)
+            self._journal.add(entry, {})
+            sound = client.speak(order.voice_id, order.text, order.model, say, stop, settings=order.settings)
+            self._library.keep(order.voice_id, order.owner)  # the service has spoken, which made it permanent there
+            self._journal.end(entry.entry_id)
+            recording = self._heard(sound, folder, stop)
         voice = self._library.get(order.voice_id, order.owner)
-        return Spoken(voice, sound.samples, sound.sample_rate, order.model)
-
-    def _keep(self, made: Entry, files: dict[str, bytes]) -> Voice:
-        """Keep a voice that was just made, its id first of all; the entry stays while there is a preview to fetch."""
-        assert made.voice, "of a clone"
-        entry_id = made.entry_id
-        _tried(partial(self._journal.answered, entry_id, made.voice_id, made.preview_url))
-        try:
-            voice = replace(made.voice, voice_id=made.voice_id)
-            kept = self._library.add(voice, files, partial(self._journal.kept, entry_id))
-        except Exception as error:  # noqa: BLE001  whatever it is, the id that was paid for must not be lost with it
-            log.error("A paid voice could not be kept: %s", type(error).__name__)
-            raise MaybeDone(
-                f"The service made the voice {made.voice_id}, but it could not be kept here.",
-                code="not_kept",
-                advice="Note its voice_id: with it, the voice can still be kept among yours, and that costs nothing.",
-            ) from None
-        if not made.preview_url:
-            _tried(partial(self._journal.end, entry_id))
-        return kept
-
-    def _take_up(self, entry_id: str, *, fetch: bool) -> None:
-        """Go on with an entry of an earlier process: keep its voice, or fetch its preview."""
-        with suppress(BusyError), self._journal.alone(entry_id), self._workspace.folder() as folder:
-            entry = self._journal.find(entry_id)
-            if entry and entry.state == ANSWERED:
-                self._keep(entry, self._journal.files(entry_id))
-            elif entry and entry.state == KEPT and fetch:
-                self._add_preview(entry, folder)
-
-    def _fetch_previews(self, entry_ids: list[str]) -> None:
-        for entry_id in entry_ids:
-            try:
-                self._take_up(entry_id, fetch=True)
-            except Exception:
-                if self._queue.closed:  # its folder went with the app; the next start fetches it
-                    return
-                log.exception("A preview could not be fetched just now")
-
-    def _add_preview(self, made: Entry, folder: Path) -> str:
-        """Fetch the preview of a voice that is kept; return what went wrong, "" when nothing did."""
-        note = ""
-        try:
-            voice = self._library.get(made.voice_id, made.owner)
-            data, suffix = self.hosted.preview(made.preview_url, folder, Stop())
-            files = {f"preview.{suffix}": marked(data, suffix, provenance_of(voice))}
-            self._library.update_files(voice.voice_id, voice.owner, files)
-        except TimbreError as error:  # the voice is there and paid for; it is kept without its preview
-            log.warning("A preview could not be had: %s", error.code)
-            note = f"The voice is made, but its preview could not be had. {error.message}"
-        _tried(partial(self._journal.end, made.entry_id))
-        return note
+        return Spoken(voice, recording.samples, recording.sample_rate, order.model)
 
 
-def _checked(voice_id: str) -> str:
-    if not sayable(voice_id):
-        raise VoiceError(
-            "The voice_id is missing, or can't be one.",
-            code="no_voice_id",
-            field="voice_id",
-            advice="Copy it from the service's console, where the voices are listed.",
-        )
-    return voice_id
-
-
-def _tried(work: Callable[[], object]) -> None:
-    """Do what the next start does again where it fails: what is paid for must not fail with it."""
-    try:
-        work()
-    except Exception:
-        log.exception("What was paid for could not be tidied up just now")
+def clone_request(order: CloneOrder, audio_url: str, prompt_url: str | None) -> CloneRequest:
+    """Return what an order asks for, its recordings at these addresses."""
+    prompt = ClonePrompt(prompt_audio_url=prompt_url, prompt_text=order.prompt_text or "") if prompt_url else None
+    return CloneRequest(audio_url=audio_url, clone_prompt=prompt, **order.options.model_dump())
 
 
 def files_of(clips: tuple[Clip, Clip | None]) -> dict[str, bytes]:

@@ -224,10 +224,10 @@ def test_there_is_no_third_backend(studio: Studio, examples: list[Path]) -> None
 )
 def test_whose_key_pays(studio: Studio, owner: str, given: str | None, used: str | None) -> None:
     if used:
-        assert studio._calls.hosted.key(owner, given) == used
+        assert studio._calls.key(owner, given) == used
         return
     with pytest.raises(KeyRefused) as caught:
-        studio._calls.hosted.key(owner, given)
+        studio._calls.key(owner, given)
     assert (caught.value.code, caught.value.field) == ("no_key", "api_key")
 
 
@@ -242,7 +242,7 @@ def test_strangers_spend_nothing_of_the_owners(studio: Studio, service: FaultSer
 
 
 def test_no_key_is_shown(studio: Studio, examples: list[Path]) -> None:
-    for thing in (hosted(examples[0]), replace(say(_voice()), api_key=KEY), studio._settings, studio._calls.hosted):
+    for thing in (hosted(examples[0]), replace(say(_voice()), api_key=KEY), studio._settings, studio._calls):
         assert not {KEY, OWN, INVITATION} & set(repr(thing).replace("'", " ").replace("=", " ").split())
         assert KEY not in repr(thing)
         assert OWN not in repr(thing)
