@@ -279,7 +279,7 @@ def test_a_home_that_is_a_file_is_one_line(tmp_path: Path, monkeypatch: pytest.M
 def test_a_language_that_is_not_spoken_is_a_wrong_use(capsys: Output) -> None:
     with pytest.raises(SystemExit):
         main(["speak", "voice", "Hello.", "--model", TURBO, "--language", "Klingon"])
-    assert "klingon" in capsys.readouterr().err
+    assert "Klingon" in capsys.readouterr().err
 
 
 def test_help_is_no_failure(capsys: Output) -> None:
