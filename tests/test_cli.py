@@ -244,6 +244,21 @@ def test_a_wrong_use_is_no_refusal(words: list[str], capsys: Output) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "help_of"),
+    [
+        (["--json", "voices"], "python -m clone"),
+        (["speak", "some-voice", "--model"], "python -m clone speak"),
+        (["pending", "some", "--keep", "--dismiss"], "python -m clone pending"),
+        (["pending", "some", "--dismiss", "--keep", "voice"], "python -m clone pending"),
+    ],
+)
+def test_a_wrong_use_is_told_where_the_right_one_is(words: list[str], help_of: str, capsys: Output) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    assert said(capsys)[1].endswith(f". See {help_of} --help.")
+
+
+@pytest.mark.parametrize(
     ("words", "expected"),
     [
         (["clone", "missing.mp3", "--consent"], "There is no file missing.mp3"),

@@ -196,6 +196,16 @@ def test_no_home_is_made_by_a_tab(script: Path, tmp_path: Path) -> None:
     assert not nowhere.exists()
 
 
+def test_neither_help_nor_tab_waits_for_the_engine(inhabited: Path) -> None:
+    slow = "{'clone.studio', 'clone.engine', 'onnxruntime', 'gradio', 'rich'}"
+    code = "import sys; from clone.cli import app, completion; print(completion.voices())"
+    code = f"{code}; print({slow} & {{*sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(inhabited), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [str(["voice_ab22", "Ben's $HOME café", "voice_aa11"]), "set()"]
+
+
 def test_after_python_only_this_program_is_completed(tab: Tab) -> None:
     assert tab(
         ["python", "-m", "clone", "voi"],

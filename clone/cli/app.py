@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     program = typer.main.get_group(app)
     try:  # not by calling it: typer would make its own exit status of what is raised
-        with program.make_context(PROGRAM, words) as context:
+        with program.make_context(PROGRAM, words.copy()) as context:
             program.invoke(context)
         sys.stdout.flush()
     except typer.Exit as e:
