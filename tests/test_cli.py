@@ -244,6 +244,21 @@ def test_a_wrong_use_is_no_refusal(words: list[str], capsys: Output) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "help_of"),
+    [
+        (["--json", "voices"], "python -m clone"),
+        (["speak", "some-voice", "--model"], "python -m clone speak"),
+        (["pending", "some", "--keep", "--dismiss"], "python -m clone pending"),
+        (["pending", "some", "--dismiss", "--keep", "voice"], "python -m clone pending"),
+    ],
+)
+def test_a_wrong_use_is_told_where_the_right_one_is(words: list[str], help_of: str, capsys: Output) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    assert said(capsys)[1].endswith(f". See {help_of} --help.")
+
+
+@pytest.mark.parametrize(
     ("words", "expected"),
     [
         (["clone", "missing.mp3", "--consent"], "There is no file missing.mp3"),
@@ -279,7 +294,7 @@ def test_a_home_that_is_a_file_is_one_line(tmp_path: Path, monkeypatch: pytest.M
 def test_a_language_that_is_not_spoken_is_a_wrong_use(capsys: Output) -> None:
     with pytest.raises(SystemExit):
         main(["speak", "voice", "Hello.", "--model", TURBO, "--language", "Klingon"])
-    assert "klingon" in capsys.readouterr().err
+    assert "Klingon" in capsys.readouterr().err
 
 
 def test_help_is_no_failure(capsys: Output) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer
 
-from clone.cli.app import main
-from clone.cli.arguments import parser
-from clone.cli.completion import bash_script
+from clone.cli.app import app, main
+from clone.cli.completion import script as script_for
 from clone.contract.cloning import MODELS
 from clone.core.settings import Settings
 from clone.storage.files import Store
@@ -41,7 +43,7 @@ ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); "$start"; printf '%s\\n' "${C
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("completion") / "completion.bash"
-    path.write_text(bash_script())
+    path.write_text(script_for("bash"))
     return path
 
 
@@ -93,12 +95,13 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
-def test_the_process_prints_the_script() -> None:
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_process_prints_the_script(shell: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "clone", "completion", "bash"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "clone", "completion", shell], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, bash_script(), "")
-    assert "@" not in done.stdout.replace("$@", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, script_for(shell), "")
+    assert not re.search(r"@[A-Z]+@", done.stdout)
 
 
 def test_a_shell_that_is_not_known_is_a_wrong_use(capsys: Output) -> None:
@@ -126,15 +129,16 @@ def test_commands_and_options_are_completed(tab: Tab) -> None:
 
 
 def test_every_option_of_every_command_is_known(tab: Tab) -> None:
-    helps = {name: help_of(name) for name in ("clone", "speak", "check", "voices", "keep", "forget", "doctor")}
+    helps = {
+        name: help_of(name) for name in ("clone", "speak", "check", "voices", "keep", "pending", "forget", "doctor")
+    }
     for name, found in zip(helps, tab(*(["timbre", name, "--"] for name in helps)), strict=True):
-        assert set(found) == {word for word in helps[name].replace(",", " ").split() if word.startswith("--")}
+        assert set(found) == set(re.findall(r"^ +(?:-h, )?(--[a-z-]+)", helps[name], re.MULTILINE))
 
 
 def help_of(command: str) -> str:
-    (commands,) = (action for action in parser()._actions if action.dest == "command")
-    assert isinstance(commands.choices, dict)
-    return str(commands.choices[command].format_usage()).replace("[-h]", "--help").replace("[", " ").replace("]", " ")
+    program = typer.main.get_command(app)
+    return program.commands[command].get_help(typer.Context(program))  # type: ignore[attr-defined]
 
 
 def test_values_are_completed(tab: Tab) -> None:
@@ -148,7 +152,7 @@ def test_values_are_completed(tab: Tab) -> None:
     assert models == list(MODELS)
     assert turbo == written_together == ["speech-2.8-turbo"]
     assert formats == ["wav", "mp3", "flac"]
-    assert shells == ["bash"]
+    assert shells == ["bash", "zsh", "fish"]
 
 
 def test_files_are_left_to_bash(tab: Tab) -> None:
@@ -192,6 +196,16 @@ def test_no_home_is_made_by_a_tab(script: Path, tmp_path: Path) -> None:
     assert not nowhere.exists()
 
 
+def test_neither_help_nor_tab_waits_for_the_engine(inhabited: Path) -> None:
+    slow = "{'clone.studio', 'clone.engine', 'onnxruntime', 'gradio', 'rich'}"
+    code = "import sys; from clone.cli import app, completion; print(completion.voices())"
+    code = f"{code}; print({slow} & {{*sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(inhabited), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [str(["voice_ab22", "Ben's $HOME café", "voice_aa11"]), "set()"]
+
+
 def test_after_python_only_this_program_is_completed(tab: Tab) -> None:
     assert tab(
         ["python", "-m", "clone", "voi"],
@@ -200,6 +214,34 @@ def test_after_python_only_this_program_is_completed(tab: Tab) -> None:
         ["python", "app"],
         start="_timbre_python",
     ) == [["voices"], ["--accuracy"], ["compopt -o bashdefault -o default"], ["compopt -o bashdefault -o default"]]
+
+
+# other shells, where they are installed
+
+
+@pytest.mark.parametrize(
+    ("shell", "ask"),
+    [
+        (
+            "zsh",
+            "compdef() { :; }; compadd() { print -rl -- $found; }; source $0; words=(%s); CURRENT=$#words; _timbre",
+        ),
+        ("fish", "source $argv[1]; complete -C '%s'"),
+    ],
+)
+def test_another_shell_completes(shell: str, ask: str, inhabited: Path, tmp_path: Path) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / "script").write_text(script_for(shell))
+
+    def found(line: str) -> list[str]:
+        words = [shell, "-c", ask % line, str(tmp_path / "script")]
+        env = os.environ | environment(inhabited)
+        return subprocess.run(words, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    assert found("timbre che") == ["check"]
+    assert found("timbre keep voice_ab") == ["voice_ab22"]
+    assert found("timbre speak --model speech-2.8-t") == ["speech-2.8-turbo"]
 
 
 # at a terminal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import sys
 import termios
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from clone.cli.app import main
-from clone.cli.terminal import bar
+from clone.cli.terminal import progress, told
+from clone.core.jobs import Stage, Waiting
 from clone.core.settings import Settings
 from clone.storage.files import Store
 from clone.storage.voice import Voice
@@ -49,6 +51,11 @@ class Terminal:
     def close(self) -> None:
         os.close(self._program)
         os.close(self._person)
+
+
+@pytest.fixture(autouse=True)
+def able(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
 
 
 @contextmanager
@@ -91,21 +98,56 @@ def left(capsys: Output) -> set[str]:
 # the bar
 
 
+def lines(shown: str) -> list[str]:
+    """Return what stood on the line of progress, one after the other, without colours; "" where it was empty."""
+    return [line.strip() for line in re.sub(r"\x1b\[[\d;?]*[A-JL-Za-z]|[\r\n]", "", shown).split("\x1b[2K")]
+
+
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        (80, "Speaking sentence 4 of 6  ##########----------  3/6  1:05"),
-        (40, "Speaking sentence 4 of 6  3/6  1:05"),
-        (24, "Speaking sen  3/6  1:05"),
-        (3, "  3/6  1:05"),
+        (80, r"Speaking sentence 4 of \[6\] ━{10}╺━{9} 3/6 0:00:0\d"),
+        (48, r"Speaking sentence 4 of \[6\] [━╸╺]+ 3/6 0:00:0\d"),
+        (20, r"Speaking sent.*"),
+        (3, r".*"),
     ],
 )
-def test_a_bar_fits_its_terminal(columns: int, expected: str) -> None:
-    assert bar("Speaking sentence 4 of 6", (3, 6), 65.9, columns, "#-") == expected
+def test_a_bar_fits_its_terminal(columns: int, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with terminal(monkeypatch, "stderr") as at, progress() as show:
+        show(Stage("Speaking sentence 4 of [6]", 3, 6))
+        found = lines(at.shown())
+    assert re.fullmatch(expected, found[-1])
+    assert max(map(len, found)) <= columns
 
 
-def test_a_stage_of_nobody_knows_how_many_has_no_bar() -> None:
-    assert bar("Waiting at place 2", (0, 0), 3.2, 80, "#-") == "Waiting at place 2  0:03"
+def test_a_stage_of_nobody_knows_how_many_has_no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch, "stderr") as at:
+        assert list(told([Waiting(2), "else"], ignored)) == ["else"]
+        with progress() as show:
+            list(told([Waiting(2)], show))
+            found = lines(at.shown())
+    assert re.fullmatch(r"Waiting at place 2 ━{20} +0:00:0\d", found[-1])
+
+
+def ignored(stage: Stage) -> None:
+    """Show nothing."""
+
+
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"])
+def test_no_bar_is_in_a_file(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    monkeypatch.setenv(name, "1")
+    with progress() as show:
+        show(Stage("Speaking", 3, 6))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_that_can_not_move_its_cursor_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    with terminal(monkeypatch, "stderr") as at:
+        with progress() as show:
+            show(Stage("Speaking", 3, 6))
+        assert at.shown() == ""
 
 
 def test_a_check_shows_its_stages_and_takes_them_away(
@@ -113,13 +155,10 @@ def test_a_check_shows_its_stages_and_takes_them_away(
 ) -> None:
     with terminal(monkeypatch, "stderr") as at:
         assert main(["check", str(examples[0])]) == 0
-        shown = at.shown().split("\r\x1b[K")
-    assert [line.split("  ")[0] for line in shown] == [
-        "",
-        "Looking at the recording",
-        "Listening for speakers and language",
-        "",
-    ]
+        found = lines(at.shown())
+    stages = [line.split(" ━")[0].split(" ╺")[0].split(" ╸")[0] for line in found if line]
+    assert list(dict.fromkeys(stages)) == ["Looking at the recording", "Listening for speakers and language"]
+    assert found[-1] == ""
     assert "One person speaks" in capsys.readouterr().out
 
 

@@ -1,80 +1,50 @@
-"""The shell's completion: a script made from the parser, so that it knows what there is; Tab asks for the voices."""
+"""The shell's completion. Typer tells what a word may become; here are the shells' side of it, and the voices.
+
+Typer's own scripts want a program on PATH, insert a name with spaces as several words, and offer files for any word.
+"""
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from clone.cli.arguments import VOICES, parser
 from clone.contract.cloning import MODELS
 from clone.contract.orders import LOCAL_OWNER
 from clone.core.settings import Settings
-from clone.storage.files import Store
-from clone.storage.voice import sayable
-from clone.storage.voices import Library
 
-FILES, MODEL, NOTHING = "files", "models", "nothing"
-_KINDS = {"FILE": FILES, "VOICE": VOICES, "MODEL": MODEL}
+ASKED = "_TIMBRE_COMPLETE"
+"""The variable by which a script asks typer; the line and the place in it are in COMP_WORDS and COMP_CWORD."""
+FILES = "\t"
+"""At the end of a word: files may follow, which the shell knows best. No voice, model or option has a tab in it."""
 ROOT = Path(__file__).parent.parent.parent
 
-_BASH = r"""# Completion for Timbre. In ~/.bashrc:  source <(cd @ROOT@ && @PYTHON@ -m clone completion bash)
+_ASK = f"{ASKED}=complete_bash PYTHONPATH=@ROOT@ @PYTHON@ -P -m clone completion words 2>/dev/null"
+_TIMBRE = """# Completion for Timbre. In @RC@:  source <(cd @ROOT@ && @PYTHON@ -m clone completion @SHELL@)
 # It also makes timbre, which is @PYTHON@ -m clone from any folder.
 
 timbre() { PYTHONPATH=@ROOT@${PYTHONPATH:+:$PYTHONPATH} @PYTHON@ -P -m clone "$@"; }
-
-_timbre_words() { COMPREPLY=($(compgen -W "$1" -- "$cur")); }
-
-# A name may have spaces in it: what is compared, and inserted, is the name as the shell wants it written. Between
-# quotes a name goes in as it is, unless it has something in it that means more there.
-_timbre_voices() {
-  local voice written
-  while IFS= read -r voice; do
-    printf -v written %q "$voice"
-    if [[ $cur == [\"\']* ]]; then
-      [[ $voice == *[\"\'\$\`\\!]* ]] && continue
-      written=$voice
-    fi
-    [[ $written == "${cur#[\"\']}"* ]] && COMPREPLY+=("$written")
-  done < <(timbre completion voices 2>/dev/null)
-}
-
-# Completes the words after the first $1, which start the program.
+"""
+_BASH = r"""
+# Completes the words after the first $1, which start the program. A name may have spaces in it: what is inserted is the
+# name as the shell wants it written. Between quotes it goes in as it is, unless something in it means more there.
 _timbre_after() {
-  local cur=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[$1]} kind=nothing options= place=0 n i
+  local cur=${COMP_WORDS[COMP_CWORD]} line=timbre n=1 word written
   COMPREPLY=()
   ((COMP_CWORD < $1)) && return
-  ((COMP_CWORD == $1)) && { _timbre_words '@COMMANDS@'; return; }
-  for ((i = $1 + 1; i < COMP_CWORD; i++)); do
-    n=0
-    case "$command ${COMP_WORDS[i]}" in
-@VALUES@
-      *' '-?*) ;;
-      *) ((place += 1)) ;;
-    esac
-    ((n)) && [[ ${COMP_WORDS[i + 1]} == = ]] && ((n += 1))
-    ((i += n))
-  done
   [[ $cur == = ]] && cur=
-  if ((i == COMP_CWORD)); then
-    case "$command $place" in
-@PLACES@
-      *) kind=nothing ;;
-    esac
-    case $command in
-@OPTIONS@
-    esac
-    [[ $cur == -* ]] && { _timbre_words "$options"; return; }
-  fi
-  case $kind in
-    voices) _timbre_voices ;;
-    files) compopt -o default ;;
-    models) _timbre_words '@MODELS@' ;;
-    nothing) ;;
-    *) _timbre_words "$kind" ;;
-  esac
+  for word in "${COMP_WORDS[@]:$1:COMP_CWORD-$1}"; do
+    [[ $word == = ]] || { line+=" $word"; ((n += 1)); }
+  done
+  while IFS= read -r word; do
+    [[ $word == *$'\t' ]] && { compopt -o default; return; }
+    printf -v written %q "$word"
+    if [[ $cur == [\"\']* ]]; then
+      [[ $word == *[\"\'\$\`\\!]* ]] && continue
+      written=$word
+    fi
+    [[ $word ]] && COMPREPLY+=("$written")
+  done < <(env COMP_WORDS="$line $cur" COMP_CWORD=$n @ASK@)
 }
 
 _timbre() { _timbre_after 1; }
@@ -94,74 +64,74 @@ for _timbre_name in python python3; do
 done
 unset _timbre_name
 """
+_ZSH = r"""
+_timbre() {
+  local -a found
+  found=("${(@f)$(env COMP_WORDS="${(j: :)words[1,CURRENT]}" COMP_CWORD=$((CURRENT - 1)) @ASK@)}")
+  if [[ $found[1] == *$'\t' ]]; then _files; elif [[ -n $found[1] ]]; then compadd -a found; fi
+}
+
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
+compdef _timbre timbre
+"""
+_FISH = r"""# Completion for Timbre. In @RC@:  cd @ROOT@ && @PYTHON@ -m clone completion fish | source
+# It also makes timbre, which is @PYTHON@ -m clone from any folder.
+
+function timbre; env PYTHONPATH=@ROOT@ @PYTHON@ -P -m clone $argv; end
+
+function _timbre
+  set -l line (commandline -cp | string collect)
+  set -l found (env COMP_WORDS=$line COMP_CWORD=(count (commandline -opc)) @ASK@)
+  if string match -q -- '*'\t $found[1]; __fish_complete_path (commandline -ct); else; string join \n -- $found; end
+end
+
+complete -c timbre -f -a '(_timbre)'
+"""
+SCRIPTS = {
+    "bash": ("~/.bashrc", _TIMBRE + _BASH),
+    "zsh": ("~/.zshrc", _TIMBRE + _ZSH),
+    "fish": ("~/.config/fish/config.fish", _FISH),
+}
+"""By the shell's name: the file that it reads at its start, and its script."""
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Print a shell's script, or the voices for it, one name or voice_id a line."""
-    if arguments.shell != VOICES:
-        print(bash_script(), end="")
-        return
-    for name in _names():
-        print(name)
-
-
-def bash_script() -> str:
-    """Return the script for bash."""
-    commands = _commands()
+def script(shell: str) -> str:
+    """Return what a shell sources: ``timbre`` for this program, and Tab after it."""
+    rc, text = SCRIPTS[shell]
     values = {
-        "COMMANDS": " ".join(commands),
-        "MODELS": " ".join(MODELS),
-        "VALUES": "\n".join(f"      {line}" for each in commands.items() for line in _values(*each)),
-        "PLACES": "\n".join(f"      {line}" for each in commands.items() for line in _places(*each)),
-        "OPTIONS": "\n".join(f"      {name}) options='{_options(each)}' ;;" for name, each in commands.items()),
+        "ASK": _ASK,
+        "RC": rc,
+        "SHELL": shell,
         "PYTHON": shlex.quote(sys.executable),
         "ROOT": shlex.quote(str(ROOT)),
     }
-    script = _BASH
     for name, value in values.items():
-        script = script.replace(f"@{name}@", value)
-    return script
+        text = text.replace(f"@{name}@", value)
+    return text
 
 
-def _names() -> Iterator[str]:
-    """Yield names and voice_ids. The library alone is asked: Studio brings the engine's libraries, seconds of them."""
+def voices() -> list[str]:
+    """Return names and voice_ids. The library alone is asked: Studio brings the engine's libraries, seconds of them."""
+    from clone.storage.files import Store
+    from clone.storage.voice import sayable
+    from clone.storage.voices import Library
+
     settings = Settings.from_environment()
     if not settings.home.is_dir():
-        return
+        return []
     library = Library(settings, Store(settings.store_url))
     try:
-        voices = library.voices(LOCAL_OWNER)
+        names = [name for voice in library.voices(LOCAL_OWNER) for name in (voice.name, voice.voice_id)]
     finally:
         library.close()
-    yield from dict.fromkeys(name for voice in voices for name in (voice.name, voice.voice_id) if sayable(name))
+    return [name for name in dict.fromkeys(names) if sayable(name)]
 
 
-def _commands() -> dict[str, argparse.ArgumentParser]:
-    (chosen,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
-    return dict(chosen.choices)
+def models() -> list[str]:
+    """Return the models of the contract; another one is refused by it, not here."""
+    return list(MODELS)
 
 
-def _options(command: argparse.ArgumentParser) -> str:
-    return " ".join(option for action in command._actions for option in action.option_strings if option[:2] == "--")
-
-
-def _values(name: str, command: argparse.ArgumentParser) -> Iterator[str]:
-    """Yield a line for each option that takes values: what kind, and how many."""
-    for action in command._actions:
-        n = action.nargs if isinstance(action.nargs, int) else 1
-        if action.option_strings and n:
-            written = "|".join(f"'{name} {option}'" for option in action.option_strings)
-            yield f"{written}) kind='{_kind(action)}' n={n} ;;"
-
-
-def _places(name: str, command: argparse.ArgumentParser) -> Iterator[str]:
-    """Yield a line for each argument that goes by its place."""
-    for i, action in enumerate(each for each in command._actions if not each.option_strings):
-        place = "*" if action.nargs in ("*", "+") else str(i)
-        yield f"'{name} '{place}) kind='{_kind(action)}' ;;"
-
-
-def _kind(action: argparse.Action) -> str:
-    if action.choices is not None:
-        return " ".join(each for each in action.choices if each != VOICES)
-    return _KINDS.get(str(action.metavar), NOTHING)
+def files(incomplete: str) -> list[str]:
+    """Leave a word to the shell."""
+    return [incomplete + FILES]

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from clone.cli.terminal import print_json
+from clone.cli.terminal import print_json, shortened
 from clone.core.settings import Settings
 from clone.storage.doctor import MISSING, OK, Findings, look, restore
 from clone.storage.upkeep import Lost
+from clone.storage.voice import Voice
 
 SHOWN = 10
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(*, restores: bool, as_json: bool) -> None:
     """Look, or put right, and tell.
 
     Raises:
         LibraryError: the library can't be used; what could be found out is told before.
     """
     settings = Settings.from_environment()
-    if not settings.home.is_dir():
-        found = Findings(MISSING)
-    else:
-        found = restore(settings) if arguments.restore else look(settings)
-    if arguments.json:
+    found = Findings(MISSING)
+    if settings.home.is_dir():
+        found = restore(settings) if restores else look(settings)
+    if as_json:
         print_json(_as_json(found))
     else:
-        print("\n".join(_told(found)))
+        print(*_told(found), sep="\n")
     if found.problem:
         raise found.problem
 
@@ -40,11 +39,11 @@ def _told(found: Findings) -> Iterator[str]:
     else:
         yield "The library can't be used."
     if found.restored:
-        yield f"Restored: {_some([voice.voice_id for voice in found.restored])}."
+        yield f"Restored: {_ids(found.restored)}."
     if found.short:
-        yield f"Files are missing of: {_some([voice.voice_id for voice in found.short])}."
+        yield f"Files are missing of: {_ids(found.short)}."
     if found.temporary:
-        yield f"Kept for good, and temporary by the database: {_some([v.voice_id for v in found.temporary])}."
+        yield f"Kept for good, and temporary by the database: {_ids(found.temporary)}."
     if found.lost:
         in_trash = [each for each in found.lost if each.goes_at]
         yield f"Recordings without an entry in the database: {len(found.lost)}, in the trash {len(in_trash)} of them."
@@ -69,9 +68,8 @@ def _line(lost: Lost) -> str:
     return f"{lost.voice.voice_id} of {lost.voice.owner}: {can}{until}"
 
 
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+def _ids(voices: Sequence[Voice]) -> str:
+    return shortened([voice.voice_id for voice in voices], SHOWN)
 
 
 def _as_json(found: Findings) -> dict[str, object]:

@@ -1,21 +1,27 @@
-"""What comes in by standard input or a name, and where sound goes out."""
+"""What comes in by standard input or a name, and where sound goes out: to a file, or as it is spoken."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
+from typing import cast
+
+import numpy as np
 
 from clone.audio.encoder import Encoder, wav_header
-from clone.audio.reader import MAX_INTAKE_BYTES
+from clone.audio.reader import MAX_INTAKE_BYTES, read
 from clone.audio.tags import Provenance
-from clone.cli.arguments import PIPE, WRITABLE
+from clone.cli.terminal import PIPE, progress, told
 from clone.contract.speech import AudioSetting
 from clone.core.errors import TimbreError
-from clone.studio.facade import Passage
+from clone.core.settings import LOCAL, NOVITA
+from clone.studio.facade import Passage, SpeakOrder, Spoken, Studio, Voice
 
+WRITABLE = (".mp3", ".wav", ".flac")
 MAX_TEXT_BYTES = 16_000_000
 """Far more than any text that is spoken, and read so that its length can be told; what never ends, ends here."""
 
@@ -57,11 +63,11 @@ def text(given: str | None) -> str:
         raise TimbreError(f"Standard input is not UTF-8 text, from byte {e.start:,} on. Save it as UTF-8.") from None
 
 
-def target(given: str) -> Path:
+def target(given: str, audio_format: str | None = None) -> Path:
     """Return where to write, refused before any work when nothing could be written there.
 
     Raises:
-        TimbreError: its name ends otherwise than what can be written, its folder is missing, or it is one.
+        TimbreError: its name ends otherwise than what can be written or is asked for, or its folder is missing.
     """
     path = Path(given).expanduser()
     if path.suffix.lower() not in WRITABLE:
@@ -70,7 +76,19 @@ def target(given: str) -> Path:
         raise TimbreError(f"There is no folder {path.parent} to write {path.name} into.")
     if path.is_dir():
         raise TimbreError(f"{given} is a folder, not a file.")
+    if audio_format not in (None, path.suffix.lower()[1:]):
+        raise TimbreError(f"--format is {audio_format}, and {given} is not. Leave --format out.")
     return path
+
+
+def write_preview(studio: Studio, voice: Voice, out: Path) -> None:
+    """Write what a voice said when it was cloned."""
+    kept = studio.audio(voice.voice_id, voice.owner, "preview")
+    if kept.suffix == out.suffix.lower():
+        shutil.copyfile(kept, out)
+        return
+    preview = read(kept)
+    studio.write_speech(Spoken(voice, preview.samples, preview.sample_rate), out)
 
 
 def standard_output() -> int:
@@ -95,7 +113,7 @@ def stream(passages: Iterable[Passage], audio_format: str, fd: int, provenance: 
     encoder: Encoder | None = None
     for passage in passages:
         if encoder is None:
-            setting = _setting(audio_format, passage.sample_rate)
+            setting = AudioSetting.model_validate({"format": audio_format, "sample_rate": passage.sample_rate})
             encoder = Encoder(setting, passage.sample_rate, provenance)
             if audio_format == "wav":
                 _write(fd, wav_header(setting, None))
@@ -104,8 +122,43 @@ def stream(passages: Iterable[Passage], audio_format: str, fd: int, provenance: 
         _write(fd, encoder.end())
 
 
-def _setting(audio_format: str, sample_rate: int) -> AudioSetting:
-    return AudioSetting.model_validate({"format": audio_format, "sample_rate": sample_rate})
+def to_file(studio: Studio, order: SpeakOrder, out: Path) -> Voice:
+    """Say a text into a file; return the voice, permanent by it."""
+    with closing(_passages(studio, order)) as passages:
+        spoken = list(passages)
+    voice = next(voice for voice in studio.voices(order.owner) if voice.voice_id == order.voice_id)
+    samples = np.concatenate([passage.samples for passage in spoken])
+    studio.write_speech(Spoken(voice, samples, spoken[0].sample_rate, order.model), out)
+    return voice
+
+
+def to_pipe(studio: Studio, order: SpeakOrder, fd: int, audio_format: str) -> None:
+    """Say a text into a file descriptor, each sentence as soon as it is spoken.
+
+    Raises:
+        BrokenPipeError: nobody reads any more.
+    """
+    provenance = Provenance(order.voice_id, order.model, backend=_backend(studio, order))
+    with closing(_passages(studio, order)) as passages:
+        stream(passages, audio_format, fd, provenance)
+
+
+def _backend(studio: Studio, order: SpeakOrder) -> str:
+    """Return where a voice lives; one that there is not is refused by who is asked to speak with it."""
+    voices = studio.voices(order.owner)
+    return next((voice.backend for voice in voices if voice.voice_id == order.voice_id), LOCAL)
+
+
+def _passages(studio: Studio, order: SpeakOrder) -> Generator[Passage, None, None]:
+    """Yield what is spoken; in turns, so that no more than a few sentences wait for whoever hears them slowly."""
+    hosted = _backend(studio, order) == NOVITA
+    events: Iterator[object] = studio.speak(order) if hosted else studio.recite(order, in_turns=True)
+    with progress() as show, closing(cast(Generator[object, None, None], events)):
+        for event in told(events, show):
+            if isinstance(event, Passage):
+                yield event
+            elif isinstance(event, Spoken):
+                yield Passage(event.samples, event.sample_rate)
 
 
 def _write(fd: int, data: bytes) -> None:
@@ -118,14 +171,9 @@ def _piped_recording(folder: Path) -> Path:
     if sys.stdin.isatty():
         raise TimbreError("Standard input is a terminal. Pipe a recording into it, or name a file.")
     path = folder / "recording"
+    left = MAX_INTAKE_BYTES + 1  # just more than can be read, so that too much is refused for its size
     with path.open("xb") as file:
-        _copy(sys.stdin.buffer, file)
+        while left > 0 and (block := sys.stdin.buffer.read(min(_BLOCK, left))):
+            file.write(block)
+            left -= len(block)
     return path
-
-
-def _copy(source: BinaryIO, to: BinaryIO) -> None:
-    """Copy just more than can be read, so that too much is refused for its size."""
-    left = MAX_INTAKE_BYTES + 1
-    while left > 0 and (block := source.read(min(_BLOCK, left))):
-        to.write(block)
-        left -= len(block)

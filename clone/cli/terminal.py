@@ -1,86 +1,95 @@
-"""What a person at a terminal sees: the bar of what is going on, questions, tables, one line for an error."""
+"""What a person at a terminal sees and is asked, and whom a word of theirs means: a voice, an owner."""
 
 from __future__ import annotations
 
 import json
-import os
+import re
 import sys
-import time
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from clone.contract.orders import LOCAL_OWNER
 from clone.core.errors import TimbreError
+from clone.core.jobs import Stage, Waiting
 
+if TYPE_CHECKING:
+    from clone.storage.voice import Voice
+
+PIPE = "-"
 BAR_COLUMNS = 20
-FALLBACK_COLUMNS = 80
-_CLEAR = "\r\x1b[K"
+SHOWN = 5
+_OWNER = re.compile(r"(key|visitor)-[0-9a-f]{40}|" + LOCAL_OWNER)
+Result = TypeVar("Result")
+Show = Callable[[Stage], None]
 
 
-class Progress:
-    """A line on stderr: the stage, a bar, steps done, time gone by. Nothing where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        self._shows = sys.stderr is not None and sys.stderr.isatty()
-        self._began = time.monotonic()
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        self._write("")
-
-    def show(self, stage: str, done: int = 0, total: int = 0) -> None:
-        """Replace the line; without a total there is no bar."""
-        if self._shows:
-            blocks = "█░" if (sys.stderr.encoding or "").lower().startswith("utf") else "#-"
-            self._write(bar(stage, (done, total), time.monotonic() - self._began, _columns(), blocks))
-
-    def _write(self, line: str) -> None:
-        if self._shows:
-            print(f"{_CLEAR}{line}", end="", file=sys.stderr, flush=True)
+# what is going on
 
 
-def bar(stage: str, steps: tuple[int, int], elapsed_s: float, columns: int, blocks: str) -> str:
-    """Return the line of progress.
+@contextmanager
+def progress() -> Iterator[Show]:
+    """Give what shows a stage on stderr, with a bar and the time gone by; nothing where that is no terminal."""
+    if not _is_terminal(sys.stderr):
+        yield lambda stage: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    Args:
-        stage: what is going on.
-        steps: how many are done, of how many; (0, 0) when nobody knows.
-        elapsed_s: since the beginning, in seconds.
-        columns: of the terminal; the bar gives way first, then the stage's end.
-        blocks: the characters for done and for to do.
-    """
-    done, total = steps
-    clock = f"{int(elapsed_s) // 60}:{int(elapsed_s) % 60:02d}"
-    count = f"{done}/{total}  {clock}" if total else clock
-    full = BAR_COLUMNS * done // total if total else 0
-    drawn = f"{blocks[0] * full}{blocks[1] * (BAR_COLUMNS - full)}  " if total else ""
-    if len(stage) + len(drawn) + len(count) + 3 > columns:
-        drawn = ""
-    room = max(columns - len(count) - 3, 0)  # the last column stays free, or some terminals go to the next line
-    return f"{stage[:room]}  {drawn}{count}"
+    name, steps = (TextColumn(f"{{task.{each}}}", markup=False) for each in ("description", "fields[steps]"))
+    columns = (name, BarColumn(BAR_COLUMNS), steps, TimeElapsedColumn())
+    console = Console(stderr=True)
+    # Standard output may be a pipe full of sound: both streams are left as they are.
+    kept: dict[str, Any] = {"redirect_stdout": False, "redirect_stderr": False, "disable": console.is_dumb_terminal}
+    with Progress(*columns, console=console, transient=True, **kept) as shown:
+        task = shown.add_task("", total=None, visible=False, steps="")
 
+        def show(stage: Stage) -> None:
+            total, steps = (stage.total, f"{stage.done}/{stage.total}") if stage.total else (None, "")
+            shown.update(task, description=stage.name, completed=stage.done, total=total, visible=True, steps=steps)
+            shown.refresh()
 
-def confirm(question: str) -> bool:
-    """Ask at the terminal, on stderr; whatever is no yes is a no."""
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        yield show
 
 
-def someone_is_there() -> bool:
+def told(events: Iterable[object], show: Show) -> Iterator[object]:
+    """Show the stages while they run; yield everything else."""
+    for event in events:
+        if isinstance(event, Stage):
+            show(event)
+        elif isinstance(event, Waiting):
+            show(Stage(f"Waiting at place {event.position}", 0, 0))
+        else:
+            yield event
+
+
+def result(events: Iterator[object], kind: type[Result]) -> Result:
+    """Show the stages while they run and return the result, which comes last."""
+    with progress() as show, closing(cast(Generator[object, None, None], events)):
+        for event in told(events, show):
+            if isinstance(event, kind):
+                return event
+    raise TimbreError("The work ended without a result.")
+
+
+# questions and answers
+
+
+def interactive() -> bool:
     """Whether a question would be read and could be answered."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+    return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
 
 
 def sure(question: str, yes: bool) -> bool:
-    """Whether to go on: somebody said so ahead, or says so now.
+    """Whether to go on: somebody said so ahead, or says so now; whatever is no yes is a no.
 
     Raises:
         TimbreError: asked now, and said no.
     """
-    if yes or not someone_is_there():
+    if yes or not interactive():
         return yes
-    if not confirm(question):
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise TimbreError("Nothing was done.", code="not_confirmed")
     return True
 
@@ -91,7 +100,7 @@ def print_json(answer: object) -> None:
 
 
 def print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows in columns."""
+    """Print rows in columns, however wide: what reads a pipe finds each on one line."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -103,8 +112,65 @@ def fail(message: str, status: int) -> int:
     return status
 
 
-def _columns() -> int:
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or FALLBACK_COLUMNS
-    except OSError:
-        return FALLBACK_COLUMNS
+def shortened(names: Sequence[str], shown: int = SHOWN) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def called(voice: Voice) -> str:
+    """Return a voice_id, with the voice's name where it has one."""
+    return f"{voice.voice_id} ({voice.name})" if voice.name else voice.voice_id
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and bool(stream.isatty())
+
+
+# who is meant
+
+
+def voice_id(given: str, voices: Sequence[Voice]) -> str:
+    """Return the voice_id that is meant: by itself, a name, or its first characters.
+
+    As given where no voice is found, so that the library says why.
+
+    Raises:
+        TimbreError: ``ambiguous_voice``, it may be one of several.
+    """
+    by_id = [voice for voice in voices if voice.voice_id == given]
+    by_name = [voice for voice in voices if voice.name and voice.name.casefold() == given.casefold()]
+    by_prefix = [voice for voice in voices if given and voice.voice_id.startswith(given)]
+    found = by_id or by_name or by_prefix
+    if len(found) > 1:
+        message = f"“{given}” may be any of {len(found)} voices: {shortened([called(voice) for voice in found])}."
+        raise TimbreError(message, code="ambiguous_voice", field="voice_id", advice="Give more of the voice_id.")
+    return found[0].voice_id if found else given
+
+
+def owner(given: str | None, voices: Sequence[Voice], *, whole: bool = False) -> str:
+    """Return the owner that is meant: the person at this machine where none is given.
+
+    Args:
+        given: an owner, whole even one without voices, or its first characters.
+        voices: everybody's.
+        whole: first characters will not do.
+
+    Raises:
+        TimbreError: ``unknown_owner`` or ``ambiguous_owner``.
+    """
+    if given is None:
+        return LOCAL_OWNER
+    owners = {voice.owner for voice in voices}
+    if given in owners or _OWNER.fullmatch(given):
+        return given
+    found = [each for each in sorted(owners) if given and each.startswith(given)]
+    if len(found) != 1 or whole:
+        raise TimbreError(
+            f"“{given}” is not the whole name of an owner." if found else f"No voice here is owned by “{given}”.",
+            code="ambiguous_owner" if found else "unknown_owner",
+            measured=len(found),
+            limit=1,
+            advice="python -m clone voices --all lists the owners.",
+        )
+    return found[0]
