@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from clone.cli.terminal import print_json
 from clone.core.settings import Settings
 from clone.storage.doctor import MISSING, OK, Findings, look, restore
-from clone.storage.upkeep import Lost
+from clone.storage.retention import Lost
 
 SHOWN = 10
 
@@ -41,6 +41,8 @@ def _told(found: Findings) -> Iterator[str]:
         yield "The library can't be used."
     if found.restored:
         yield f"Restored: {_some([voice.voice_id for voice in found.restored])}."
+    if found.aside:
+        yield f"The old database is now called {found.aside}; delete it once nothing is missed."
     if found.short:
         yield f"Files are missing of: {_some([voice.voice_id for voice in found.short])}."
     if found.temporary:
