@@ -93,8 +93,9 @@ CREATE TABLE voices (
     voice_id VARCHAR(200) PRIMARY KEY, owner VARCHAR(200) NOT NULL, name TEXT NOT NULL, backend VARCHAR(20) NOT NULL,
     model VARCHAR(100), settings TEXT NOT NULL, reference_sha256 VARCHAR(64) NOT NULL,
     request_key VARCHAR(200) NOT NULL, consent_at VARCHAR(32) NOT NULL, consent_by TEXT NOT NULL,
-    created_at VARCHAR(32) NOT NULL, expires_at VARCHAR(32), permanent_at VARCHAR(32), likeness DOUBLE PRECISION, ceiling DOUBLE PRECISION, engine_version TEXT NOT NULL,
-    files TEXT NOT NULL, n_bytes BIGINT NOT NULL, CHECK ((expires_at IS NULL) = (permanent_at IS NOT NULL))
+    created_at VARCHAR(32) NOT NULL, expires_at VARCHAR(32), permanent_at VARCHAR(32), likeness DOUBLE PRECISION,
+    ceiling DOUBLE PRECISION, engine_version TEXT NOT NULL, files TEXT NOT NULL, n_bytes BIGINT NOT NULL,
+    CHECK ((expires_at IS NULL) = (permanent_at IS NOT NULL))
 );
 CREATE INDEX voices_by_owner ON voices (owner, created_at);
 """

@@ -80,8 +80,8 @@ class Voice:
     @property
     def alike(self) -> Likeness | None:
         """How alike clone and reference are, as one value; None where that was not measured."""
-        measured = {name: getattr(self, name) for name in UNMEASURED if name != "likeness"}
-        return None if self.likeness is None else Likeness(self.likeness, **measured)
+        values = [getattr(self, name) for name in UNMEASURED]
+        return None if self.likeness is None or self.typical_stock is None else Likeness(*values)
 
     def measured(self, alike: Likeness | None) -> Voice:
         """Return it with its likeness."""
