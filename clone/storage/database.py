@@ -7,7 +7,6 @@ import sqlite3
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,107 +30,83 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Time(sa.types.UserDefinedType[datetime]):
+class Time(sa.TypeDecorator[datetime]):
     """An aware time, as text of one width, so that text order is time order in every database."""
 
+    impl = sa.String(32)
     cache_ok = True
 
-    def get_col_spec(self, **_kw: object) -> str:
-        """Return the type of the column."""
-        return "VARCHAR(32)"
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:
+        """Return it as it is stored."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
 
-    def bind_processor(self, dialect: sa.Dialect) -> Callable[[datetime | None], str | None]:
-        """Return what makes text of a time."""
-        return _stamp
-
-    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[str | None], datetime | None]:
-        """Return what makes a time of text."""
-        return lambda stamp: None if stamp is None else datetime.fromisoformat(stamp)
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:
+        """Return it as it was."""
+        return None if value is None else datetime.fromisoformat(value)
 
 
-def _stamp(time: datetime | None) -> str | None:
-    if time is None:
-        return None
-    if time.tzinfo is None:
-        raise ValueError("a time without a zone")
-    return time.astimezone(UTC).isoformat(timespec="microseconds")
+def _columns(kind: Any, *names: str, nullable: bool = False) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=nullable) for name in names]
+
+
+def _id(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.String(200), primary_key=True)
 
 
 SCHEMA = sa.MetaData()
-_given = partial(sa.Column[Any], nullable=False)
 
 VOICES = sa.Table(
     "voices",
     SCHEMA,
-    sa.Column("voice_id", sa.String(200), primary_key=True),
-    _given("owner", sa.String(200)),
-    _given("name", sa.Text),
-    _given("note", sa.String(500)),
-    _given("backend", sa.String(20)),
-    sa.Column("model", sa.String(100)),
-    _given("settings", sa.JSON),
-    _given("reference_sha256", sa.String(64)),
-    _given("request_key", sa.String(200)),
-    _given("consent_at", Time),
-    _given("consent_by", sa.Text),
-    _given("created_at", Time),
-    sa.Column("expires_at", Time, index=True),
-    sa.Column("permanent_at", Time),
-    sa.Column("forgotten_until", Time, index=True),
-    sa.Column("likeness", sa.Double),
-    sa.Column("ceiling", sa.Double),
-    sa.Column("typical_stock", sa.Double),
-    sa.Column("n_stock_beaten", sa.Integer),
-    sa.Column("n_stock", sa.Integer),
-    sa.Column("n_pieces_reached", sa.Integer),
-    sa.Column("n_pieces", sa.Integer),
-    _given("engine_version", sa.Text),
-    _given("files", sa.JSON),
-    _given("n_bytes", sa.BigInteger),
+    _id("voice_id"),
+    *_columns(sa.String(200), "owner", "backend", "reference_sha256", "request_key"),
+    *_columns(sa.Text, "name", "note", "consent_by", "engine_version"),
+    *_columns(sa.Text, "model", nullable=True),
+    *_columns(sa.JSON, "settings", "files"),
+    *_columns(sa.BigInteger, "n_bytes"),
+    *_columns(Time, "consent_at", "created_at"),
+    *_columns(Time, "expires_at", "permanent_at", "forgotten_until", nullable=True),
+    *_columns(sa.Double, "likeness", "ceiling", "typical_stock", nullable=True),
+    *_columns(sa.Integer, "n_stock_beaten", "n_stock", "n_pieces_reached", "n_pieces", nullable=True),
     sa.CheckConstraint("(expires_at IS NULL) = (permanent_at IS NOT NULL)"),
     sa.Index("voices_by_owner", "owner", "created_at"),
     sa.Index("voices_by_request", "owner", "request_key"),
+    sa.Index("voices_by_expiry", "expires_at"),
+    sa.Index("voices_by_forgetting", "forgotten_until"),
 )
 """The fields of ``Voice``; ``forgotten_until`` says until when one that nobody sees any more may be brought back."""
 
 EXPIRED = sa.Table(
-    "expired_voices",
-    SCHEMA,
-    sa.Column("voice_id", sa.String(200), primary_key=True),
-    _given("owner", sa.String(200)),
-    _given("expired_at", Time),
+    "expired_voices", SCHEMA, _id("voice_id"), *_columns(sa.String(200), "owner"), *_columns(Time, "expired_at")
 )
 """Of a purged voice that it was there, and of nobody else's business more than that."""
 
 TASKS = sa.Table(
     "tasks",
     SCHEMA,
-    sa.Column("task_id", sa.String(100), primary_key=True),
-    _given("owner", sa.String(200), index=True),
-    _given("model", sa.String(100)),
-    _given("request", sa.Text),
-    _given("status", sa.String(40)),
-    _given("reason", sa.Text),
-    _given("created_at", Time),
-    _given("expires_at", Time),
-    _given("file", sa.String(40)),
-    _given("n_bytes", sa.BigInteger),
+    _id("task_id"),
+    *_columns(sa.String(200), "owner", "model", "status", "file"),
+    *_columns(sa.Text, "request", "reason"),
+    *_columns(Time, "created_at", "expires_at"),
+    *_columns(sa.BigInteger, "n_bytes"),
     sa.Index("tasks_by_status", "status", "created_at"),
+    sa.Index("tasks_by_owner", "owner"),
 )
 """Speech asked for by its link, or for later: what is to be said until it is said, then its file for a while."""
 
 PAID = sa.Table(
     "paid_requests",
     SCHEMA,
-    sa.Column("entry_id", sa.String(64), primary_key=True),
-    _given("owner", sa.String(200)),
-    _given("kind", sa.String(20)),
-    _given("state", sa.String(20)),
-    _given("created_at", Time),
-    _given("voice_id", sa.String(200)),
-    sa.Column("voice", sa.Text),
-    _given("preview_url", sa.Text),
-    _given("n_bytes", sa.BigInteger),
+    _id("entry_id"),
+    *_columns(sa.String(200), "owner", "kind", "state", "voice_id"),
+    *_columns(sa.Text, "preview_url"),
+    *_columns(sa.Text, "voice", nullable=True),
+    *_columns(Time, "created_at"),
+    *_columns(sa.BigInteger, "n_bytes"),
     sa.Index("paid_requests_by_owner", "owner", "created_at"),
 )
 """What was sent to be paid for, until its end is known; its id is a hash of the request, so each is there once."""
@@ -139,34 +114,32 @@ PAID = sa.Table(
 DOCUMENTS = sa.Table(
     "documents",
     SCHEMA,
-    sa.Column("document_id", sa.String(40), primary_key=True),
-    _given("owner", sa.String(200)),
-    _given("voice_id", sa.String(200), index=True),
-    _given("text", sa.Text),
-    _given("model", sa.String(100)),
-    _given("settings", sa.JSON),
-    _given("request_key", sa.String(64)),
-    _given("created_at", Time),
-    _given("n_sentences", sa.Integer),
+    _id("document_id"),
+    *_columns(sa.String(200), "owner", "voice_id", "model", "request_key"),
+    *_columns(sa.Text, "text"),
+    *_columns(sa.JSON, "settings"),
+    *_columns(Time, "created_at"),
+    *_columns(sa.Integer, "n_sentences"),
     sa.Index("documents_by_owner", "owner", "created_at"),
+    sa.Index("documents_by_voice", "voice_id"),
 )
 SENTENCES = sa.Table(
     "sentences",
     SCHEMA,
     sa.Column("document_id", sa.ForeignKey(DOCUMENTS.c.document_id, ondelete="CASCADE"), primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
-    _given("text", sa.Text),
-    _given("duration_s", sa.Double),
-    _given("n_bytes", sa.BigInteger),
+    *_columns(sa.Text, "text"),
+    *_columns(sa.Double, "duration_s"),
+    *_columns(sa.BigInteger, "n_bytes"),
 )
 """What was said with a voice, by sentence."""
 
-ABOUT = sa.Table("about", SCHEMA, sa.Column("name", sa.String(40), primary_key=True), _given("value", sa.Text))
+ABOUT = sa.Table("about", SCHEMA, _id("name"), *_columns(sa.Text, "value"))
 """What is known of the library itself."""
-UNSETTLED = sa.Table("unsettled", SCHEMA, sa.Column("folder", sa.String(200), primary_key=True))
+UNSETTLED = sa.Table("unsettled", SCHEMA, _id("folder"))
 """Folders being filled or emptied: without a row they are nobody's."""
 
-_VERSION = sa.Table("schema_version", SCHEMA, _given("version", sa.Integer))
+_VERSION = sa.Table("schema_version", SCHEMA, *_columns(sa.Integer, "version"))
 FIRST_VERSION = 100
 """What was written by a lower one is from before the first release."""
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()

@@ -167,18 +167,18 @@ class Journal(Kept):
 
     def answered(self, entry_id: str, voice_id: str, preview_url: str) -> None:
         """Write down the voice that was made: the first thing after the answer."""
-        change = update(PAID).values(state=ANSWERED, voice_id=voice_id, preview_url=preview_url)
+        change = update(PAID).filter_by(entry_id=entry_id)
         with self._writing.begin() as db:
-            db.execute(change.where(PAID.c.entry_id == entry_id))
+            db.execute(change, {"state": ANSWERED, "voice_id": voice_id, "preview_url": preview_url})
 
     def kept(self, entry_id: str, db: Connection) -> None:
         """Write down that the library has the voice now, in the transaction by which it does."""
-        db.execute(update(PAID).where(PAID.c.entry_id == entry_id).values(state=KEPT, voice=None, n_bytes=0))
+        db.execute(update(PAID).filter_by(entry_id=entry_id).values(state=KEPT, voice=None, n_bytes=0))
 
     def end(self, entry_id: str) -> None:
         """Forget an entry, with everything that was kept for it."""
         with self._writing.begin() as db:
-            gone = db.execute(delete(PAID).where(PAID.c.entry_id == entry_id)).rowcount
+            gone = db.execute(delete(PAID).filter_by(entry_id=entry_id)).rowcount
         self._store.delete(f"{_ROOT}/{entry_id}")
         if gone:
             truncate_log(self._reading)

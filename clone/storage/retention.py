@@ -264,7 +264,7 @@ class Upkeep:
             return bool(unnamed)
         left = with_files(self._shelf.store, voice, f"{ROOT}/{folder}")
         if voice.backend == "local" and not _has_reference(left):
-            db.execute(delete(VOICES).where(VOICES.c.voice_id == voice.voice_id))
+            db.execute(delete(VOICES).filter_by(voice_id=voice.voice_id))
         else:
             self._shelf.update(db, left)
         return 1

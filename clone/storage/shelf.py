@@ -33,11 +33,10 @@ RECORD = "voice.json"
 """What lies beside a voice's recordings, so that its row can be made again; none of the voice's own files."""
 
 _ID_KEY = "library_id"
-_INSERT = insert(VOICES)
-_UPDATE = update(VOICES).where(VOICES.c.voice_id == bindparam("id"))
-_DELETE = delete(VOICES).where(VOICES.c.voice_id == bindparam("id"))
-_UNSETTLE = insert(UNSETTLED)
-_SETTLE = delete(UNSETTLED).where(UNSETTLED.c.folder == bindparam("id"))
+_ROW, _FOLDER = VOICES.c.voice_id == bindparam("id"), UNSETTLED.c.folder == bindparam("id")
+_INSERT, _UPDATE, _DELETE = insert(VOICES), update(VOICES).where(_ROW), delete(VOICES).where(_ROW)
+_UNSETTLE, _SETTLE = insert(UNSETTLED), delete(UNSETTLED).where(_FOLDER)
+"""Made once, as every new voice takes them."""
 
 
 class Shelf:
@@ -156,13 +155,13 @@ class Shelf:
 
     def note(self, db: Connection, name: str, value: str | None) -> None:
         """Write down something about the library; None takes it away."""
-        db.execute(delete(ABOUT).where(ABOUT.c.name == name))
+        db.execute(delete(ABOUT).filter_by(name=name))
         if value is not None:
             db.execute(insert(ABOUT), {"name": name, "value": value})
 
     def noted(self, db: Connection, name: str) -> str | None:
         """Return what was written down, or None."""
-        return db.execute(select(ABOUT.c.value).where(ABOUT.c.name == name)).scalar()
+        return db.execute(select(ABOUT.c.value).filter_by(name=name)).scalar()
 
     def _bind(self, db: Connection) -> None:
         """See to it that database and store are one library's."""

@@ -57,7 +57,7 @@ class Tasks(Kept):
         waiting = _N_TASKS.where(TASKS.c.status.in_([QUEUED, PROCESSING]))
         with self._reading.begin() as db:
             everybodys = db.execute(waiting).scalar_one()
-            owners = db.execute(waiting.where(TASKS.c.owner == owner)).scalar_one()
+            owners = db.execute(waiting.filter_by(owner=owner)).scalar_one()
         if everybodys >= MAX_WAITING:
             raise _too_much(f"{everybodys} tasks are waiting", "queue_full", everybodys, MAX_WAITING)
         if owners >= MAX_WAITING_PER_OWNER:
@@ -103,9 +103,7 @@ class Tasks(Kept):
     def next(self) -> Task | None:
         """Take the task that has waited longest, to speak it; None when none waits."""
         with self._writing.begin() as db:
-            row = db.execute(
-                select(TASKS).where(TASKS.c.status == QUEUED).order_by(TASKS.c.created_at).limit(1)
-            ).first()
+            row = db.execute(select(TASKS).filter_by(status=QUEUED).order_by(TASKS.c.created_at).limit(1)).first()
             if row:
                 _set(db, row.task_id, status=PROCESSING)
         return Task(**row._asdict()) if row else None
@@ -135,8 +133,8 @@ class Tasks(Kept):
     def resume(self) -> int:
         """Put back what was being spoken when the process ended; tidy up. For the start; return how many wait."""
         with self._writing.begin() as db:
-            db.execute(update(TASKS).where(TASKS.c.status == PROCESSING).values(status=QUEUED))
-            n_waiting = db.execute(_N_TASKS.where(TASKS.c.status == QUEUED)).scalar_one()
+            db.execute(update(TASKS).filter_by(status=PROCESSING).values(status=QUEUED))
+            n_waiting = db.execute(_N_TASKS.filter_by(status=QUEUED)).scalar_one()
             known = set(db.execute(select(TASKS.c.task_id)).scalars())
         for name in set(self._store.folders(_ROOT)) - known:  # a kill came between a file and its row
             self._store.delete(f"{_ROOT}/{name}")
@@ -186,7 +184,7 @@ class Tasks(Kept):
 
 
 def _set(db: Connection, task_id: str, **columns: object) -> None:
-    db.execute(update(TASKS).where(TASKS.c.task_id == task_id).values(columns))
+    db.execute(update(TASKS).filter_by(task_id=task_id).values(columns))
 
 
 def _key(task_id: str, name: str) -> str:

@@ -34,6 +34,7 @@ __all__ = ["Library", "Voice", "utc_now"]
 
 _UPDATABLE = {"name", "likeness", "ceiling", "engine_version"}
 _BY_ID = select(VOICES).where(VOICES.c.voice_id == bindparam("id"))
+_NOT_EXPIRED = delete(EXPIRED).where(EXPIRED.c.voice_id == bindparam("id"))
 _OF_OWNER = VOICES.c.owner == bindparam("owner")
 _LIVE = (
     select(VOICES)
@@ -118,7 +119,7 @@ class Library:
                 with self._changing() as db:
                     self._shelf.insert(db, voice)
                     self._shelf.settle(db, folder)
-                    db.execute(delete(EXPIRED).where(EXPIRED.c.voice_id == voice.voice_id))
+                    db.execute(_NOT_EXPIRED, {"id": voice.voice_id})
                     if within:
                         within(db)
             except BaseException:
@@ -227,9 +228,9 @@ class Library:
         """Delete all of an owner's voices, expired, forgotten and lost ones too, and their traces; count them."""
         with self._shelf.locked():
             with self._changing() as db:
-                own = db.execute(select(VOICES.c.voice_id).where(VOICES.c.owner == owner)).scalars().all()
+                own = db.execute(select(VOICES.c.voice_id).filter_by(owner=owner)).scalars().all()
                 n_gone = self._shelf.delete(db, own)
-                db.execute(delete(EXPIRED).where(EXPIRED.c.owner == owner))
+                db.execute(delete(EXPIRED).filter_by(owner=owner))
             self._shelf.clear()
             return n_gone + self.upkeep.forget_lost(owner)
 
@@ -339,8 +340,7 @@ class Library:
     def _missing(self, db: Connection, voice_id: str, owner: str) -> VoiceError:
         if not sayable(voice_id):
             return unknown()
-        query = select(EXPIRED.c.expired_at).where(EXPIRED.c.voice_id == voice_id, EXPIRED.c.owner == owner)
-        expired_at = db.execute(query).scalar()
+        expired_at = db.execute(select(EXPIRED.c.expired_at).filter_by(voice_id=voice_id, owner=owner)).scalar()
         return expired(expired_at) if expired_at else unknown()
 
 
@@ -349,7 +349,7 @@ def _row(db: Connection, voice_id: str) -> Row[Any] | None:
 
 
 def _hide(db: Connection, voice_id: str, until: datetime | None) -> None:
-    db.execute(update(VOICES).where(VOICES.c.voice_id == voice_id).values(forgotten_until=until))
+    db.execute(update(VOICES).filter_by(voice_id=voice_id).values(forgotten_until=until))
 
 
 def _key(voice_id: str) -> str:
