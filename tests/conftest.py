@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clone.engine.profile import Profile
     from clone.studio.facade import Studio
     from tests.serving import Served
+    from tests.voices import Clock
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 
@@ -40,6 +41,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def settings(home: Path) -> Settings:
     """Settings that keep everything in this test's home."""
     return Settings.at(home)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that is set by hand."""
+    from tests.voices import Clock
+
+    return Clock()
 
 
 @pytest.fixture(scope="session")

@@ -27,11 +27,6 @@ from clone.storage.voices import Library
 from tests.voices import FILES, START, Clock, make_voice, open_library, opened, refusal
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture(params=["folder", "remote"])
 def library(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Library]:
     settings = Settings.at(tmp_path / "home")

@@ -14,11 +14,6 @@ from clone.storage import database
 from tests.voices import FILES, Clock, make_voice, open_library
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def test_migrations_run_once_in_order(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     library = open_library(home, clock)
     voice = library.add(make_voice(), FILES)

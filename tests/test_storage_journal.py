@@ -26,11 +26,6 @@ FILES = {"reference.mp3": b"reference sound", "prompt.wav": b"prompt sound"}
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def library(home: Path, clock: Clock) -> Iterator[Library]:
     settings = Settings.at(home)
     library = Library(settings, Store(settings.store_url), clock)

@@ -26,11 +26,6 @@ from tests.voices import FILES, START, Clock, filled, lose_database, make_voice,
 AHEAD = timedelta(days=9)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture(params=["folder", "remote"])
 def settings(request: pytest.FixtureRequest, home: Path) -> Settings:
     settings = Settings.at(home)
