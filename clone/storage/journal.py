@@ -26,7 +26,7 @@ from clone.core.errors import BusyError, MaybeDone, TimbreError
 from clone.core.workspace import make_private_folder
 from clone.storage.database import PAID, Kept, truncate_log
 from clone.storage.files import Store
-from clone.storage.voice import Voice, from_record, to_record
+from clone.storage.voice import Voice, record, to_record
 
 CLONE, KEEP, SPEECH = "clone", "keep", "speech"
 SENT, ANSWERED, KEPT = "sent", "answered", "kept"
@@ -244,7 +244,7 @@ def _unknown() -> TimbreError:
 
 
 def _from_row(row: Row[Any]) -> Entry:
-    return Entry(**row._asdict() | {"voice": row.voice and from_record(row.voice)})
+    return Entry(**row._asdict() | {"voice": row.voice and record().validate_json(row.voice)})
 
 
 def _key(entry_id: str, name: str) -> str:

@@ -106,21 +106,22 @@ def from_row(row: Row[Any]) -> Voice:
 
 def to_record(voice: Voice) -> bytes:
     """Return a voice as the file beside its recordings, from which its row can be made again."""
-    return _record().dump_json(voice, indent=1)
+    return record().dump_json(voice, indent=1)
 
 
-def from_record(data: bytes | str, folder: str | None = None) -> Voice | None:
-    """Return the voice of such a file; None when it is none, or not that of a folder where one is given."""
+def from_record(data: bytes, folder: str) -> Voice | None:
+    """Return the voice of such a file; None when it is none, or not that of this folder."""
     try:
-        voice = _record().validate_json(data)
+        voice = record().validate_json(data)
     except ValidationError:
         return None
     fits = sayable(voice.voice_id) and folder_of(voice.voice_id) == folder
-    return voice if folder is None or (fits and voice.permanent == (voice.expires_at is None)) else None
+    return voice if fits and voice.permanent == (voice.expires_at is None) else None
 
 
 @cache
-def _record() -> TypeAdapter[Voice]:
+def record() -> TypeAdapter[Voice]:
+    """Return what makes JSON of voices, and voices of JSON."""
     return TypeAdapter(Voice)
 
 
