@@ -11,9 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,17 +23,6 @@ from clone.core.settings import Settings
 from clone.storage.files import Store
 from clone.storage.voices import Library
 from tests.voices import FILES, START, Clock, make_voice, open_library, opened, refusal
-
-
-@pytest.fixture(params=["folder", "remote"])
-def library(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Library]:
-    settings = Settings.at(tmp_path / "home")
-    if request.param == "remote":
-        url = f"sqlite:///{tmp_path / 'elsewhere' / 'l.db'}"
-        settings = replace(settings, database_url=url, store_url=f"memory://{uuid4().hex}")
-    library = opened(settings, clock)
-    yield library
-    library.close()
 
 
 def everything_in(home: Path) -> bytes:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from clone.core.errors import TimbreError
 from clone.storage import database
 from tests.voices import FILES, Clock, make_voice, open_library
 
@@ -42,15 +41,6 @@ def test_a_migration_that_fails_changes_nothing(home: Path, clock: Clock, monkey
     with sqlite3.connect(home / "library.db") as db:
         assert not db.execute("SELECT name FROM sqlite_master WHERE name = 'half'").fetchall()
     open_library(home, clock)
-
-
-def test_a_library_of_a_later_version_is_refused(home: Path, clock: Clock) -> None:
-    open_library(home, clock).close()
-    with sqlite3.connect(home / "library.db") as db:
-        db.execute("UPDATE schema_version SET version = 999")
-    with pytest.raises(TimbreError, match="schema 999") as caught:
-        open_library(home, clock)
-    assert caught.value.code == "library_newer"
 
 
 def test_lists_are_read_through_an_index(home: Path, clock: Clock) -> None:

@@ -82,16 +82,14 @@ def test_files_that_are_missing_are_told_and_nothing_is_changed(home: Path, cloc
     assert open_library(home, clock).get("voice-2", "ada").files == tuple(sorted(FILES))
 
 
-def test_a_library_of_a_later_version_is_not_touched_by_the_doctor(home: Path, clock: Clock) -> None:
+def test_a_library_of_a_later_version_is_refused_and_not_touched_by_the_doctor(home: Path, clock: Clock) -> None:
     filled(Settings.at(home), clock).close()
     with sqlite3.connect(home / "library.db") as db:
         db.execute("UPDATE schema_version SET version = 999")
-    for use in (doctor.look, doctor.restore):
-        try:
-            found = use(Settings.at(home))
-        except LibraryError as error:
-            found = doctor.Findings(error.code)
-        assert found.database == "library_newer"
+    for use in (lambda: open_library(home, clock), lambda: doctor.restore(Settings.at(home))):
+        with pytest.raises(LibraryError, match="schema 999") as refused:
+            use()
+        assert refused.value.code == doctor.look(Settings.at(home)).database == "library_newer"
     assert not list(home.glob("library.db.aside-*"))
 
 
