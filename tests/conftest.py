@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -14,8 +16,10 @@ from clone.core.settings import Settings
 if TYPE_CHECKING:
     from clone.engine.backend import Heard, LocalBackend
     from clone.engine.profile import Profile
+    from clone.storage.voices import Library
     from clone.studio.facade import Studio
     from tests.serving import Served
+    from tests.voices import Clock
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 
@@ -40,6 +44,28 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def settings(home: Path) -> Settings:
     """Settings that keep everything in this test's home."""
     return Settings.at(home)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that is set by hand."""
+    from tests.voices import Clock
+
+    return Clock()
+
+
+@pytest.fixture(params=["folder", "remote"])
+def library(request: pytest.FixtureRequest, home: Path, clock: Clock) -> Iterator[Library]:
+    """A library with its files in its home, and one with database and files elsewhere."""
+    from tests.voices import opened
+
+    settings = Settings.at(home)
+    if request.param == "remote":
+        url = f"sqlite:///{home.parent / 'elsewhere' / 'l.db'}"
+        settings = replace(settings, database_url=url, store_url=f"memory://{uuid4().hex}")
+    library = opened(settings, clock)
+    yield library
+    library.close()
 
 
 @pytest.fixture(scope="session")

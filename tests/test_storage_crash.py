@@ -11,40 +11,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
 from clone.contract.cloning import RETENTION
-from clone.core.errors import TimbreError
-from clone.core.likeness import Likeness
 from clone.core.settings import Settings
-from clone.storage import database
 from clone.storage.files import Store
 from clone.storage.voices import Library
 from tests.voices import FILES, START, Clock, make_voice, open_library, opened, refusal
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["folder", "remote"])
-def library(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Library]:
-    settings = Settings.at(tmp_path / "home")
-    if request.param == "remote":
-        url = f"sqlite:///{tmp_path / 'elsewhere' / 'l.db'}"
-        settings = replace(settings, database_url=url, store_url=f"memory://{uuid4().hex}")
-    library = opened(settings, clock)
-    yield library
-    library.close()
 
 
 def everything_in(home: Path) -> bytes:
@@ -88,104 +66,6 @@ def test_a_database_in_memory_serves_threads(tmp_path: Path, clock: Clock) -> No
         list(pool.map(lambda n: library.add(make_voice(f"v{n}"), FILES), range(12)))
     assert len(library.voices("ada")) == 12
     assert library.reconcile() == 0
-
-
-# The schema
-
-ADDED = {
-    4: ("note", "forgotten_until"),
-    5: ("typical_stock", "n_stock_beaten", "n_stock", "n_pieces_reached", "n_pieces"),
-}
-"""Columns of voices by the schema that brought them."""
-
-
-def make_older(home: Path, version: int) -> None:
-    """Take a database file back to an older schema."""
-    with sqlite3.connect(home / "library.db") as db:
-        for table in ("about", "unsettled", "paid_requests", "documents", "sentences"):
-            db.execute(f"DROP TABLE {table}")
-        db.execute("DROP INDEX IF EXISTS voices_by_forgetting")
-        for column in (column for later, added in ADDED.items() if later > version for column in added):
-            db.execute(f"ALTER TABLE voices DROP COLUMN {column}")
-        db.execute("UPDATE schema_version SET version = :version", {"version": version})
-    for beside in (home / "audio").rglob("*"):  # what came with the seventh
-        if beside.name in ("library_id", "voice.json"):
-            beside.unlink()
-
-
-def test_migrations_run_once_in_order(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    library = open_library(home, clock)
-    voice = library.add(make_voice(), FILES)
-    library.close()
-    ran: list[str] = []
-    later = (lambda _db: ran.append("third"), lambda _db: ran.append("fourth"))
-    monkeypatch.setattr(database, "MIGRATIONS", database.MIGRATIONS + later)
-    for _ in range(2):
-        library = open_library(home, clock)
-        assert library.get("voice-1", "ada") == voice
-        library.close()
-    assert ran == ["third", "fourth"]
-
-
-def test_a_library_from_before_notes_opens_with_all_its_voices(home: Path, clock: Clock) -> None:
-    library = open_library(home, clock)
-    voice = library.add(make_voice(), FILES)
-    library.close()
-    make_older(home, 3)
-    library = open_library(home, clock)
-    assert library.voices("ada") == [voice]
-    assert library.describe("voice-1", "ada", note="Old, and new.").note == "Old, and new."
-    library.forget("voice-1", "ada", 5.0)
-    assert library.restore("voice-1", "ada").note == "Old, and new."
-
-
-def test_an_older_librarys_voices_keep_the_likeness_that_is_known(home: Path, clock: Clock) -> None:
-    library = open_library(home, clock)
-    voice = library.add(make_voice(ceiling=0.9), FILES)
-    library.close()
-    make_older(home, 4)
-    library = open_library(home, clock)
-    assert library.voices("ada") == [voice]
-    assert library.get("voice-1", "ada").alike == Likeness(0.8125, 0.9)
-    alike = Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10)
-    assert library.compared("voice-1", "ada", alike).alike == alike
-    library.close()
-    library = open_library(home, clock)
-    assert library.get("voice-1", "ada") == voice.measured(alike)
-
-
-def test_a_migration_that_fails_changes_nothing(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_library(home, clock).close()
-
-    def half(db: Any) -> None:
-        db.execute(text("CREATE TABLE half (x TEXT)"))
-        raise RuntimeError("power cut")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, half))
-        with pytest.raises(RuntimeError, match="power cut"):
-            open_library(home, clock)
-    with sqlite3.connect(home / "library.db") as db:
-        assert not db.execute("SELECT name FROM sqlite_master WHERE name = 'half'").fetchall()
-    open_library(home, clock)
-
-
-def test_a_library_of_a_later_version_is_refused(home: Path, clock: Clock) -> None:
-    open_library(home, clock).close()
-    with sqlite3.connect(home / "library.db") as db:
-        db.execute("UPDATE schema_version SET version = 99")
-    with pytest.raises(TimbreError, match="schema 99") as caught:
-        open_library(home, clock)
-    assert caught.value.code == "library_newer"
-
-
-def test_lists_are_read_through_an_index(home: Path, clock: Clock) -> None:
-    open_library(home, clock).close()
-    with sqlite3.connect(home / "library.db") as db:
-        query = "EXPLAIN QUERY PLAN SELECT * FROM voices WHERE owner = 'ada' ORDER BY created_at DESC"
-        plan = " ".join(str(row) for row in db.execute(query))
-    assert "USING INDEX voices_by_owner" in plan
-    assert "TEMP B-TREE" not in plan
 
 
 # What a kill leaves behind

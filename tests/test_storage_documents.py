@@ -24,11 +24,6 @@ ORDER = SpeakOrder("ada", "voice-1", "One. Two. Three.", TURBO, SpeechSettings(s
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def library(home: Path, clock: Clock) -> Library:
     library = open_library(home, clock)
     library.add(make_voice(), FILES)

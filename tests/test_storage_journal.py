@@ -15,25 +15,17 @@ import pytest
 from clone.contract.cloning import RETENTION
 from clone.contract.speech import SpeechSettings
 from clone.core.errors import BusyError, TimbreError
-from clone.core.settings import Settings
-from clone.storage.files import Store
 from clone.storage.journal import ANSWERED, CLONE, KEPT, SENT, SPEECH, Entry, Journal
 from clone.storage.voices import Library
 from tests.studios import files_in
-from tests.voices import START, Clock, make_voice
+from tests.voices import START, Clock, make_voice, open_library
 
 FILES = {"reference.mp3": b"reference sound", "prompt.wav": b"prompt sound"}
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def library(home: Path, clock: Clock) -> Iterator[Library]:
-    settings = Settings.at(home)
-    library = Library(settings, Store(settings.store_url), clock)
+    library = open_library(home, clock)
     yield library
     library.close()
 

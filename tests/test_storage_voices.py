@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
+from sqlalchemy.exc import StatementError
 
 from clone.contract.cloning import RETENTION
 from clone.core.errors import TextError
-from clone.core.settings import Settings
-from clone.storage.upkeep import EXPIRED_KNOWN_FOR
+from clone.storage.retention import EXPIRED_KNOWN_FOR
 from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, check_name, check_note, folder_of
 from clone.storage.voices import Library
-from tests.voices import FILES, MOMENT, START, Clock, make_voice, open_library, opened, refusal
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["folder", "remote"])
-def library(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Library]:
-    settings = Settings.at(tmp_path / "home")
-    if request.param == "remote":
-        url = f"sqlite:///{tmp_path / 'elsewhere' / 'l.db'}"
-        settings = replace(settings, database_url=url, store_url=f"memory://{uuid4().hex}")
-    library = opened(settings, clock)
-    yield library
-    library.close()
-
+from tests.voices import FILES, MOMENT, START, Clock, make_voice, open_library, refusal
 
 # What is kept
 
@@ -63,7 +45,7 @@ def test_times_come_back_as_utc(library: Library, clock: Clock) -> None:
     got = library.get("voice-1", "ada")
     assert got.created_at == START
     assert got.created_at.utcoffset() == timedelta(0)
-    with pytest.raises(ValueError, match="zone"):
+    with pytest.raises(StatementError, match="zone"):
         library.add(make_voice("naive", created_at=datetime(2026, 3, 1)), FILES)
 
 

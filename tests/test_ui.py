@@ -185,12 +185,6 @@ def test_where_likeness_can_t_be_told_there_is_no_gauge() -> None:
         assert "Clone from a" in shown
 
 
-def test_an_older_likeness_is_shown_as_far_as_it_is_known() -> None:
-    assert "width:75.0%" in parts.gauge(Likeness(0.6, 0.8))
-    assert strings.LIKENESS_ENDS[0] not in parts.gauge(Likeness(0.6, 0.8))
-    assert "tb-gauge" not in parts.gauge(Likeness(0.6))
-
-
 def test_what_was_not_expected_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
     told = explain(ValueError("/home/somebody/secret.wav"))
     assert told.message == strings.UNEXPECTED

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,3 +71,63 @@ def refusal(call: Any, *args: Any) -> VoiceError:
     with pytest.raises(VoiceError) as caught:
         call(*args)
     return caught.value
+
+
+def filled(settings: Settings, clock: Clock, n_voices: int = 4) -> Library:
+    """A library with so many voices, the first of which is kept for good."""
+    library = opened(settings, clock)
+    for number in range(n_voices):
+        library.add(make_voice(f"voice-{number}", name=f"Ada {number}"), FILES)
+    library.keep("voice-0", "ada")
+    return library
+
+
+def lose_database(settings: Settings) -> None:
+    for path in settings.home.glob("library.db*"):
+        path.unlink()
+
+
+OLD_SCHEMA = """
+CREATE TABLE schema_version (version INTEGER NOT NULL);
+CREATE TABLE voices (
+    voice_id VARCHAR(200) PRIMARY KEY, owner VARCHAR(200) NOT NULL, name TEXT NOT NULL, backend VARCHAR(20) NOT NULL,
+    model VARCHAR(100), settings TEXT NOT NULL, reference_sha256 VARCHAR(64) NOT NULL,
+    request_key VARCHAR(200) NOT NULL, consent_at VARCHAR(32) NOT NULL, consent_by TEXT NOT NULL,
+    created_at VARCHAR(32) NOT NULL, expires_at VARCHAR(32), permanent_at VARCHAR(32), likeness DOUBLE PRECISION,
+    ceiling DOUBLE PRECISION, engine_version TEXT NOT NULL, files TEXT NOT NULL, n_bytes BIGINT NOT NULL,
+    CHECK ((expires_at IS NULL) = (permanent_at IS NOT NULL))
+);
+CREATE INDEX voices_by_owner ON voices (owner, created_at);
+"""
+OLD_COLUMNS = {
+    4: ("note VARCHAR(500) NOT NULL DEFAULT ''", "forgotten_until VARCHAR(32)"),
+    5: (
+        "typical_stock DOUBLE PRECISION",
+        *(f"{name} INTEGER" for name in ("n_stock_beaten", "n_stock", "n_pieces_reached", "n_pieces")),
+    ),
+}
+"""Columns by the schema that brought them."""
+
+
+def make_older(home: Path, version: int) -> bytes:
+    """Write a library's database anew as a version from before the first release did; return its bytes."""
+    path = home / "library.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.row_factory = sqlite3.Row
+        rows = [dict(row) for row in db.execute("SELECT * FROM voices")]
+    path.unlink()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(OLD_SCHEMA)
+        for column in (column for later, added in OLD_COLUMNS.items() if later <= version for column in added):
+            db.execute(f"ALTER TABLE voices ADD COLUMN {column}")
+        names = [row[1] for row in db.execute("PRAGMA table_info(voices)")]
+        for row in rows:
+            row["settings"] = json.dumps(json.loads(row["settings"]), ensure_ascii=False, sort_keys=True)
+            db.execute(f"INSERT INTO voices VALUES ({', '.join('?' * len(names))})", [row[name] for name in names])
+        db.execute("INSERT INTO schema_version VALUES (?)", [version])
+        db.commit()
+    for beside in (home / "audio").rglob("*") if version < 7 else ():
+        if beside.name in ("library_id", "voice.json"):
+            beside.unlink()
+    return path.read_bytes()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from clone.cli.terminal import print_json, shortened
 from clone.core.settings import Settings
 from clone.storage.doctor import MISSING, OK, Findings, look, restore
-from clone.storage.upkeep import Lost
+from clone.storage.retention import Lost
 from clone.storage.voice import Voice
 
 SHOWN = 10
@@ -40,6 +40,8 @@ def _told(found: Findings) -> Iterator[str]:
         yield "The library can't be used."
     if found.restored:
         yield f"Restored: {_ids(found.restored)}."
+    if found.aside:
+        yield f"The old database is now called {found.aside}; delete it once nothing is missed."
     if found.short:
         yield f"Files are missing of: {_ids(found.short)}."
     if found.temporary:

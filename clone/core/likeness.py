@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 LOWEST = -1.0
 """A clone further from its original than this on the scale of ``standing`` is simply far away."""
 
-OLDER = 3.0
-"""How far a likeness from before there was that scale is moved below it, to be sorted."""
+OFF_SCALE = 3.0
+"""How far a likeness for which there is no scale is moved below it, to be sorted."""
 
 
 @dataclass(frozen=True)
@@ -18,54 +18,47 @@ class Likeness:
     Attributes:
         cosine: between the clone and the original.
         ceiling: what another recording of the same person would typically reach; where the original is too short to
-            tell, and in voices from before that was measured, what its two halves reach; None if unknown, as where
-            several people speak in the original.
-        typical_stock: what a typical stock voice reaches; None in voices from before it was measured.
+            tell, what its two halves reach; None if unknown, as where several people speak in the original.
+        typical_stock: what a typical stock voice reaches.
         n_stock_beaten: stock voices that are further from the original than the clone, of ``n_stock``.
         n_pieces_reached: pieces of the original that the clone is as close as, each taken for another recording of
             the same person, of ``n_pieces``; both None where the original is too short.
     """
 
     cosine: float
-    ceiling: float | None = None
-    typical_stock: float | None = None
-    n_stock_beaten: int | None = None
-    n_stock: int | None = None
+    ceiling: float | None
+    typical_stock: float
+    n_stock_beaten: int
+    n_stock: int
     n_pieces_reached: int | None = None
     n_pieces: int | None = None
 
     @property
     def standing(self) -> float | None:
         """Where the clone stands: 0 is a typical stock voice, 1 another recording of the person; None if unknown."""
-        if self.typical_stock is None or self.ceiling is None or self.ceiling <= self.typical_stock:
+        if self.ceiling is None or self.ceiling <= self.typical_stock:
             return None
         return max(LOWEST, (self.cosine - self.typical_stock) / (self.ceiling - self.typical_stock))
 
     @property
     def share(self) -> float | None:
-        """How much of a gauge is filled, 0 to 1: up to ``standing``, or, in older voices, of what can be reached.
-
-        None where there is no scale: what is far from itself would else be reached by anything.
-        """
-        reached = self.standing
-        if self.typical_stock is None and self.ceiling is not None and self.ceiling > 0:
-            reached = self.cosine / self.ceiling
-        return None if reached is None else max(0.0, min(1.0, reached))
+        """How much of a gauge is filled, 0 to 1: up to ``standing``; None where there is no scale."""
+        return None if self.standing is None else max(0.0, min(1.0, self.standing))
 
     @property
     def rank(self) -> float:
         """What voices are sorted by: where they stand, and after them those of which that is unknown."""
-        return self.cosine - OLDER if self.standing is None else self.standing
+        return self.cosine - OFF_SCALE if self.standing is None else self.standing
 
     def to_dict(self) -> dict[str, float | int | None]:
         """Return it as a program reads it: ``likeness`` is the cosine, the rest as above."""
-        return {{"cosine": "likeness"}.get(name, name): value for name, value in asdict(self).items()}
+        return dict(zip(UNMEASURED, asdict(self).values(), strict=True))
 
 
 ENDS = ("A typical stock voice", "Another recording of the same person")
 """What stands at 0 and at 1 of ``standing``."""
 
-UNMEASURED: dict[str, float | int | None] = dict.fromkeys(Likeness(0.0).to_dict())
+UNMEASURED: dict[str, float | int | None] = dict.fromkeys(["likeness", *(each.name for each in fields(Likeness)[1:])])
 """What a program reads where nothing was measured."""
 
 
@@ -95,8 +88,6 @@ ROUGH = "The recording is short, so this is rough."
 
 def told(alike: Likeness) -> str:
     """Say how alike clone and original are, in words that need no explanation; or why that can't be said."""
-    if alike.typical_stock is None:
-        return _told_before(alike)
     if alike.standing is None:
         return SEVERAL if alike.ceiling is None else UNSTEADY
     said = [_told(alike.standing), _stock(alike), ROUGH if not alike.n_pieces else ""]
@@ -105,8 +96,6 @@ def told(alike: Likeness) -> str:
 
 def in_short(alike: Likeness) -> str:
     """Say it in a list."""
-    if alike.typical_stock is None:
-        return f"likeness {round(alike.cosine, 2) + 0.0:.2f}"  # never -0.00
     return "likeness unknown" if alike.share is None else f"likeness {_percent(alike.share)}"
 
 
@@ -121,20 +110,9 @@ def _told(standing: float) -> str:
 
 def _stock(alike: Likeness) -> str:
     """Say it only where one is closer than the clone: of three clones in four that can't be said."""
-    n_closer = (alike.n_stock or 0) - (alike.n_stock_beaten or 0)
+    n_closer = alike.n_stock - alike.n_stock_beaten
     return f"{n_closer} of {alike.n_stock} stock voices {'is' if n_closer == 1 else 'are'} closer." if n_closer else ""
 
 
 def _percent(share: float) -> str:
     return f"{round(100 * share)} %"
-
-
-def _told_before(alike: Likeness) -> str:
-    cosine = round(alike.cosine, 2) + 0.0  # never -0.00
-    said = f"The clone's likeness to the original is {cosine:.2f}: 1 is the same voice, 0 a different one."
-    if alike.share is None:
-        return said
-    return (
-        f"{said} Two halves of the original, compared with each other, reach {alike.ceiling:.2f}, so the clone gets "
-        f"{round(100 * alike.share)} % of the way."
-    )

@@ -1,4 +1,4 @@
-"""The library's database: how it is opened, what its errors mean, and its schema as ordered migrations."""
+"""The library's database: its schema, how it is opened, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, ExceptionContext, QueuePool, create_engine, event, make_url, text
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import OperationalError
 
 from clone.core.errors import DiskFull, LibraryError, TimbreError, disk_full
 from clone.core.workspace import make_private_folder
+from clone.storage.files import Store
 
 BUSY_WITHIN_S = 10.0
 """How long whoever wants to change the library waits for those who do so at the moment."""
@@ -22,15 +25,194 @@ _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _BROKEN = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 
 
+def utc_now() -> datetime:
+    """Return the time, aware."""
+    return datetime.now(UTC)
+
+
+class Time(sa.TypeDecorator[datetime]):
+    """An aware time, as text of one width, so that text order is time order in every database."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:
+        """Return it as it is stored."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> datetime | None:
+        """Return it as it was."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+def _columns(kind: Any, *names: str, nullable: bool = False) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=nullable) for name in names]
+
+
+def _id(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.String(200), primary_key=True)
+
+
+SCHEMA = sa.MetaData()
+
+VOICES = sa.Table(
+    "voices",
+    SCHEMA,
+    _id("voice_id"),
+    *_columns(sa.String(200), "owner", "backend", "reference_sha256", "request_key"),
+    *_columns(sa.Text, "name", "note", "consent_by", "engine_version"),
+    *_columns(sa.Text, "model", nullable=True),
+    *_columns(sa.JSON, "settings", "files"),
+    *_columns(sa.BigInteger, "n_bytes"),
+    *_columns(Time, "consent_at", "created_at"),
+    *_columns(Time, "expires_at", "permanent_at", "forgotten_until", nullable=True),
+    *_columns(sa.Double, "likeness", "ceiling", "typical_stock", nullable=True),
+    *_columns(sa.Integer, "n_stock_beaten", "n_stock", "n_pieces_reached", "n_pieces", nullable=True),
+    sa.CheckConstraint("(expires_at IS NULL) = (permanent_at IS NOT NULL)"),
+    sa.Index("voices_by_owner", "owner", "created_at"),
+    sa.Index("voices_by_request", "owner", "request_key"),
+    sa.Index("voices_by_expiry", "expires_at"),
+    sa.Index("voices_by_forgetting", "forgotten_until"),
+)
+"""The fields of ``Voice``; ``forgotten_until`` says until when one that nobody sees any more may be brought back."""
+
+EXPIRED = sa.Table(
+    "expired_voices", SCHEMA, _id("voice_id"), *_columns(sa.String(200), "owner"), *_columns(Time, "expired_at")
+)
+"""Of a purged voice that it was there, and of nobody else's business more than that."""
+
+TASKS = sa.Table(
+    "tasks",
+    SCHEMA,
+    _id("task_id"),
+    *_columns(sa.String(200), "owner", "model", "status", "file"),
+    *_columns(sa.Text, "request", "reason"),
+    *_columns(Time, "created_at", "expires_at"),
+    *_columns(sa.BigInteger, "n_bytes"),
+    sa.Index("tasks_by_status", "status", "created_at"),
+    sa.Index("tasks_by_owner", "owner"),
+)
+"""Speech asked for by its link, or for later: what is to be said until it is said, then its file for a while."""
+
+PAID = sa.Table(
+    "paid_requests",
+    SCHEMA,
+    _id("entry_id"),
+    *_columns(sa.String(200), "owner", "kind", "state", "voice_id"),
+    *_columns(sa.Text, "preview_url"),
+    *_columns(sa.Text, "voice", nullable=True),
+    *_columns(Time, "created_at"),
+    *_columns(sa.BigInteger, "n_bytes"),
+    sa.Index("paid_requests_by_owner", "owner", "created_at"),
+)
+"""What was sent to be paid for, until its end is known; its id is a hash of the request, so each is there once."""
+
+DOCUMENTS = sa.Table(
+    "documents",
+    SCHEMA,
+    _id("document_id"),
+    *_columns(sa.String(200), "owner", "voice_id", "model", "request_key"),
+    *_columns(sa.Text, "text"),
+    *_columns(sa.JSON, "settings"),
+    *_columns(Time, "created_at"),
+    *_columns(sa.Integer, "n_sentences"),
+    sa.Index("documents_by_owner", "owner", "created_at"),
+    sa.Index("documents_by_voice", "voice_id"),
+)
+SENTENCES = sa.Table(
+    "sentences",
+    SCHEMA,
+    sa.Column("document_id", sa.ForeignKey(DOCUMENTS.c.document_id, ondelete="CASCADE"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    *_columns(sa.Text, "text"),
+    *_columns(sa.Double, "duration_s"),
+    *_columns(sa.BigInteger, "n_bytes"),
+)
+"""What was said with a voice, by sentence."""
+
+ABOUT = sa.Table("about", SCHEMA, _id("name"), *_columns(sa.Text, "value"))
+"""What is known of the library itself."""
+UNSETTLED = sa.Table("unsettled", SCHEMA, _id("folder"))
+"""Folders being filled or emptied: without a row they are nobody's."""
+
+_VERSION = sa.Table("schema_version", SCHEMA, *_columns(sa.Integer, "version"))
+FIRST_VERSION = 100
+"""What was written by a lower one is from before the first release."""
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
+"""What brings a database of the first version to the one above, in order; one more than the last for each."""
+
+
+class Kept:
+    """Something kept in rows, with files in the store; every owner's, and safe to share between threads.
+
+    Args:
+        database: the library's, migrated.
+        store: where the files lie.
+        now: the clock.
+    """
+
+    def __init__(self, database: Engine, store: Store, now: Callable[[], datetime] = utc_now) -> None:
+        self._reading = database
+        self._writing = database.execution_options(writes=True)
+        self._store = store
+        self._now = now
+
+
+def migrate(db: Connection) -> None:
+    """Bring a database to the newest schema, within the caller's transaction.
+
+    Raises:
+        LibraryError: ``library_newer``, a later version of Timbre has written it; ``library_older``, one from before
+            the first release.
+    """
+    newest = FIRST_VERSION + len(MIGRATIONS)
+    version = db.execute(sa.select(_VERSION.c.version)).scalar() if sa.inspect(db).has_table(_VERSION.name) else None
+    if version is None:
+        SCHEMA.create_all(db)
+        db.execute(sa.insert(_VERSION), {"version": newest})
+        return
+    if not FIRST_VERSION <= version <= newest:
+        raise _older(version) if version < FIRST_VERSION else _newer(version, newest)
+    for migration in MIGRATIONS[version - FIRST_VERSION :]:
+        migration(db)
+    if version < newest:
+        db.execute(sa.update(_VERSION), {"version": newest})
+
+
+def _older(version: int) -> LibraryError:
+    return LibraryError(
+        f"The library is of an early version of Timbre, with schema {version}; nothing was changed.",
+        code="library_older",
+        measured=version,
+        limit=FIRST_VERSION,
+        advice="Stop Timbre and run: python -m clone doctor --restore. It sets the old database aside and takes the "
+        "voices over, nothing else.",
+    )
+
+
+def _newer(version: int, newest: int) -> LibraryError:
+    return LibraryError(
+        f"The library has schema {version}; this version of Timbre knows {newest} at most.",
+        code="library_newer",
+        measured=version,
+        limit=newest,
+        advice="Update Timbre, or set TIMBRE_HOME to another folder.",
+    )
+
+
 def open_database(url: str) -> Engine:
     """Return an engine on a database; an SQLite file is made with mode 600, in write-ahead mode.
 
     Transactions of an engine with the execution option ``writes=True`` take SQLite's write lock at their start; with
     ``within_s`` they wait for it no longer than that. What goes wrong is raised as LibraryError or DiskFull.
     """
-    parsed = make_url(url)
+    parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        engine = create_engine(url, pool_pre_ping=True)
+        engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
         event.listen(engine, "handle_error", _told)
         return engine
     path = database_file(url)
@@ -40,7 +222,8 @@ def open_database(url: str) -> Engine:
     # many as are asked for: while somebody holds the database, whoever writes waits, and whoever reads need not.
     in_memory = parsed.database in (None, "", ":memory:")
     pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 0} if in_memory else {"max_overflow": -1}
-    engine = create_engine(url, poolclass=QueuePool, connect_args={"check_same_thread": False}, **pool)
+    pool |= {"poolclass": sa.QueuePool, "connect_args": {"check_same_thread": False}}
+    engine = sa.create_engine(url, hide_parameters=True, **pool)  # an error in the log tells of nobody
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "handle_error", _told)
@@ -49,18 +232,20 @@ def open_database(url: str) -> Engine:
 
 def database_file(url: str) -> Path | None:
     """Return the file of an SQLite database; None where it is in memory, or no SQLite."""
-    parsed = make_url(url)
+    parsed = sa.make_url(url)
     named = str(parsed.database or "")
     plain = parsed.get_backend_name() == "sqlite" and named not in ("", ":memory:") and not named.startswith("file:")
     return Path(named) if plain else None
 
 
-def set_aside(path: Path) -> None:
-    """Give a damaged database, and the logs beside it, other names, so that a new one can be made."""
+def set_aside(path: Path) -> Path:
+    """Give a database, and the logs beside it, other names, so that a new one can be made; return where it is now."""
+    aside = path.with_name(f"{path.name}.aside-{time.time_ns() // 10**9}")
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
         if part.exists():
-            part.rename(path.with_name(f"{path.name}.damaged-{time.time_ns() // 10**9}{suffix}"))
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside
 
 
 def check_whole(db: Connection) -> None:
@@ -147,6 +332,12 @@ def _begin(db: Connection) -> None:
     db.exec_driver_sql("BEGIN IMMEDIATE" if db.get_execution_options().get("writes") else "BEGIN")
 
 
+def used_bytes(db: Connection, table: sa.Table, owner: str) -> int:
+    """Return how much of the store an owner's rows of a table take."""
+    used = sa.select(sa.func.coalesce(sa.func.sum(table.c.n_bytes), 0)).where(table.c.owner == owner)
+    return int(db.execute(used).scalar_one())
+
+
 def truncate_log(engine: Engine) -> None:
     """Empty SQLite's write-ahead log, which still holds deleted rows; left for later where a reader is in it."""
     if engine.dialect.name != "sqlite":
@@ -160,172 +351,3 @@ def truncate_log(engine: Engine) -> None:
             raise told from None
     finally:
         connection.close()
-
-
-def migrate(db: Connection) -> None:
-    """Bring a database to the newest schema, within the caller's transaction.
-
-    Raises:
-        LibraryError: ``library_newer``, a later version of Timbre has written it.
-    """
-    db.execute(text("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"))
-    version = db.execute(text("SELECT version FROM schema_version")).scalar()
-    if version is None:
-        version = 0
-        db.execute(text("INSERT INTO schema_version (version) VALUES (0)"))
-    if version > len(MIGRATIONS):
-        raise LibraryError(
-            f"The library has schema {version}; this version of Timbre knows {len(MIGRATIONS)} at most.",
-            code="library_newer",
-            measured=version,
-            limit=len(MIGRATIONS),
-            advice="Update Timbre, or set TIMBRE_HOME to another folder.",
-        )
-    for migration in MIGRATIONS[version:]:
-        migration(db)
-    db.execute(text("UPDATE schema_version SET version = :version"), {"version": len(MIGRATIONS)})
-
-
-def _m001_voices(db: Connection) -> None:
-    db.execute(
-        text("""
-        CREATE TABLE voices (
-            voice_id VARCHAR(200) PRIMARY KEY,
-            owner VARCHAR(200) NOT NULL,
-            name TEXT NOT NULL,
-            backend VARCHAR(20) NOT NULL,
-            model VARCHAR(100),
-            settings TEXT NOT NULL,
-            reference_sha256 VARCHAR(64) NOT NULL,
-            request_key VARCHAR(200) NOT NULL,
-            consent_at VARCHAR(32) NOT NULL,
-            consent_by TEXT NOT NULL,
-            created_at VARCHAR(32) NOT NULL,
-            expires_at VARCHAR(32),
-            permanent_at VARCHAR(32),
-            likeness DOUBLE PRECISION,
-            ceiling DOUBLE PRECISION,
-            engine_version TEXT NOT NULL,
-            files TEXT NOT NULL,
-            n_bytes BIGINT NOT NULL,
-            CHECK ((expires_at IS NULL) = (permanent_at IS NOT NULL))
-        )""")
-    )
-    db.execute(text("CREATE INDEX voices_by_owner ON voices (owner, created_at)"))
-    db.execute(text("CREATE INDEX voices_by_request ON voices (owner, request_key)"))
-    db.execute(text("CREATE INDEX voices_by_expiry ON voices (expires_at)"))
-
-
-def _m002_expired_voices(db: Connection) -> None:
-    """Remember of a purged voice that it was there, and of nobody else's business more than that."""
-    db.execute(
-        text("""
-        CREATE TABLE expired_voices (
-            voice_id VARCHAR(200) PRIMARY KEY,
-            owner VARCHAR(200) NOT NULL,
-            expired_at VARCHAR(32) NOT NULL
-        )""")
-    )
-
-
-def _m003_tasks(db: Connection) -> None:
-    """Speech asked for by its link, or for later: what is to be said until it is said, then its file for a while."""
-    db.execute(
-        text("""
-        CREATE TABLE tasks (
-            task_id VARCHAR(100) PRIMARY KEY,
-            owner VARCHAR(200) NOT NULL,
-            model VARCHAR(100) NOT NULL,
-            request TEXT NOT NULL,
-            status VARCHAR(40) NOT NULL,
-            reason TEXT NOT NULL,
-            created_at VARCHAR(32) NOT NULL,
-            expires_at VARCHAR(32) NOT NULL,
-            file VARCHAR(40) NOT NULL,
-            n_bytes BIGINT NOT NULL
-        )""")
-    )
-    db.execute(text("CREATE INDEX tasks_by_status ON tasks (status, created_at)"))
-    db.execute(text("CREATE INDEX tasks_by_owner ON tasks (owner)"))
-
-
-def _m004_notes_and_undo(db: Connection) -> None:
-    """A note on a voice; and until when a forgotten one, which nobody sees any more, may be brought back."""
-    db.execute(text("ALTER TABLE voices ADD COLUMN note VARCHAR(500) NOT NULL DEFAULT ''"))
-    db.execute(text("ALTER TABLE voices ADD COLUMN forgotten_until VARCHAR(32)"))
-    db.execute(text("CREATE INDEX voices_by_forgetting ON voices (forgotten_until)"))
-
-
-def _m005_calibrated_likeness(db: Connection) -> None:
-    """What a likeness is to be read against; unknown of the voices that are there already."""
-    db.execute(text("ALTER TABLE voices ADD COLUMN typical_stock DOUBLE PRECISION"))
-    for name in ("n_stock_beaten", "n_stock", "n_pieces_reached", "n_pieces"):
-        db.execute(text(f"ALTER TABLE voices ADD COLUMN {name} INTEGER"))
-
-
-def _m006_paid_requests(db: Connection) -> None:
-    """What was sent to be paid for, until its end is known; its id is a hash of the request, so each is there once."""
-    db.execute(
-        text("""
-        CREATE TABLE paid_requests (
-            entry_id VARCHAR(64) PRIMARY KEY,
-            owner VARCHAR(200) NOT NULL,
-            kind VARCHAR(20) NOT NULL,
-            state VARCHAR(20) NOT NULL,
-            created_at VARCHAR(32) NOT NULL,
-            voice_id VARCHAR(200) NOT NULL,
-            voice TEXT NOT NULL,
-            preview_url TEXT NOT NULL,
-            n_bytes BIGINT NOT NULL
-        )""")
-    )
-    db.execute(text("CREATE INDEX paid_requests_by_owner ON paid_requests (owner, created_at)"))
-
-
-def _m008_documents(db: Connection) -> None:
-    """What was said with a voice, by sentence."""
-    db.execute(
-        text("""
-        CREATE TABLE documents (
-            document_id VARCHAR(40) PRIMARY KEY,
-            owner VARCHAR(200) NOT NULL,
-            voice_id VARCHAR(200) NOT NULL,
-            text TEXT NOT NULL,
-            model VARCHAR(100) NOT NULL,
-            settings TEXT NOT NULL,
-            request_key VARCHAR(64) NOT NULL,
-            created_at VARCHAR(32) NOT NULL,
-            n_sentences INTEGER NOT NULL
-        )""")
-    )
-    db.execute(text("CREATE INDEX documents_by_owner ON documents (owner, created_at)"))
-    db.execute(text("CREATE INDEX documents_by_voice ON documents (voice_id)"))
-    db.execute(
-        text("""
-        CREATE TABLE sentences (
-            document_id VARCHAR(40) NOT NULL,
-            position INTEGER NOT NULL,
-            text TEXT NOT NULL,
-            duration_s DOUBLE PRECISION NOT NULL,
-            n_bytes BIGINT NOT NULL,
-            PRIMARY KEY (document_id, position)
-        )""")
-    )
-
-
-def _m007_about(db: Connection) -> None:
-    """What is known of the library itself; and folders being filled or emptied: without a row they are nobody's."""
-    db.execute(text("CREATE TABLE about (name VARCHAR(40) PRIMARY KEY, value TEXT NOT NULL)"))
-    db.execute(text("CREATE TABLE unsettled (folder VARCHAR(200) PRIMARY KEY)"))
-
-
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
-    _m001_voices,
-    _m002_expired_voices,
-    _m003_tasks,
-    _m004_notes_and_undo,
-    _m005_calibrated_likeness,
-    _m006_paid_requests,
-    _m007_about,
-    _m008_documents,
-)

@@ -10,21 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine, RowMapping, text
+from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, select, update
 
 from clone.audio.reader import read
 from clone.audio.writer import flac_bytes
 from clone.contract.orders import SpeakOrder
 from clone.contract.speech import SpeechSettings
 from clone.core.errors import TaskError
-from clone.storage.files import Store
-from clone.storage.voice import parse_time, stamp
+from clone.storage.database import DOCUMENTS, SENTENCES, VOICES, Kept
 
 MAX_DOCUMENTS = 50
 """Of one owner; the oldest goes when another begins."""
@@ -32,12 +31,20 @@ MAX_OWNER_BYTES = 500_000_000
 """Disk that one owner's documents may take; the oldest go first."""
 
 _ROOT = "documents"
+_ITS_VOICE = (VOICES.c.voice_id == DOCUMENTS.c.voice_id) & (VOICES.c.owner == DOCUMENTS.c.owner)
+_N_SPOKEN = func.coalesce(func.max(SENTENCES.c.position) + 1, 0)
 _SUMMED = (
-    "SELECT d.*, COALESCE(MAX(s.position) + 1, 0) AS n_spoken, COALESCE(SUM(s.duration_s), 0) AS duration_s,"
-    " COALESCE(SUM(s.n_bytes), 0) AS n_bytes, MAX(v.name) AS voice_name"
-    " FROM documents d JOIN voices v ON v.voice_id = d.voice_id AND v.owner = d.owner AND v.forgotten_until IS NULL"
-    " LEFT JOIN sentences s ON s.document_id = d.document_id WHERE {}"
-    " GROUP BY d.document_id ORDER BY d.created_at DESC, d.document_id"
+    select(
+        DOCUMENTS,
+        func.max(VOICES.c.name).label("voice_name"),
+        _N_SPOKEN.label("n_spoken"),
+        func.coalesce(func.sum(SENTENCES.c.duration_s), 0.0).label("duration_s"),
+        func.coalesce(func.sum(SENTENCES.c.n_bytes), 0).label("n_bytes"),
+    )
+    .join(VOICES, _ITS_VOICE & VOICES.c.forgotten_until.is_(None))
+    .outerjoin(SENTENCES)
+    .group_by(DOCUMENTS.c.document_id)
+    .order_by(DOCUMENTS.c.created_at.desc(), DOCUMENTS.c.document_id)
 )
 
 
@@ -68,20 +75,8 @@ class Document:
         return self.n_spoken == self.n_sentences
 
 
-class Documents:
-    """Every owner's; safe to share between threads.
-
-    Args:
-        database: the library's, migrated.
-        store: where the files lie.
-        now: the clock.
-    """
-
-    def __init__(self, database: Engine, store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._reading = database
-        self._writing = database.execution_options(writes=True)
-        self._store = store
-        self._now = now
+class Documents(Kept):
+    """All that was said with the voices."""
 
     def begin(self, order: SpeakOrder, engine: str, n_sentences: int) -> Document:
         """Return the document that an order goes on with, or a new one where none is left unfinished.
@@ -92,7 +87,7 @@ class Documents:
             n_sentences: how many there will be.
         """
         key = _request_key(order, engine)
-        for each in self._found("d.owner = :owner AND d.request_key = :key", owner=order.owner, key=key):
+        for each in self._found(DOCUMENTS.c.owner == order.owner, DOCUMENTS.c.request_key == key):
             if not each.whole and each.n_sentences == n_sentences:
                 return each
         document_id = uuid.uuid4().hex
@@ -102,14 +97,13 @@ class Documents:
             "voice_id": order.voice_id,
             "text": order.text,
             "model": order.model,
-            "settings": json.dumps(asdict(order.settings), sort_keys=True),
+            "settings": asdict(order.settings),
             "request_key": key,
-            "created_at": stamp(self._now()),
+            "created_at": self._now(),
             "n_sentences": n_sentences,
         }
-        names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
         with self._writing.begin() as db:
-            db.execute(text(f"INSERT INTO documents ({names}) VALUES ({values})"), row)
+            db.execute(insert(DOCUMENTS), row)
         self._make_room(order.owner, document_id)
         return self.get(document_id, order.owner)
 
@@ -124,21 +118,13 @@ class Documents:
             sample_rate: Hz.
         """
         data = flac_bytes(samples, sample_rate)
-        key = _key(document.document_id, position)
-        row = {"id": document.document_id, "position": position}
-        told = {"sentence": sentence, "duration_s": len(samples) / sample_rate, "n_bytes": len(data)}
-        self._store.put(key, data)
+        which = {"document_id": document.document_id, "position": position}
+        row = which | {"text": sentence, "duration_s": len(samples) / sample_rate, "n_bytes": len(data)}
+        self._store.put(_key(document.document_id, position), data)
         with self._writing.begin() as db:
-            there = text("SELECT 1 FROM documents WHERE document_id = :id")
-            if db.execute(there, row).first():
-                db.execute(text("DELETE FROM sentences WHERE document_id = :id AND position = :position"), row)
-                db.execute(
-                    text(
-                        "INSERT INTO sentences (document_id, position, text, duration_s, n_bytes)"
-                        " VALUES (:id, :position, :sentence, :duration_s, :n_bytes)"
-                    ),
-                    row | told,
-                )
+            if db.execute(select(DOCUMENTS.c.owner).filter_by(document_id=document.document_id)).first():
+                db.execute(delete(SENTENCES).filter_by(**which))
+                db.execute(insert(SENTENCES), row)
                 return
         self._store.delete(f"{_ROOT}/{document.document_id}")
 
@@ -148,20 +134,20 @@ class Documents:
         Raises:
             TaskError: ``unknown_document``; somebody else's, and one whose voice is gone, look so too.
         """
-        found = self._found("d.document_id = :id AND d.owner = :owner", id=document_id, owner=owner)
+        found = self._found(DOCUMENTS.c.document_id == document_id, DOCUMENTS.c.owner == owner)
         if not found:
             raise TaskError("This speech is no longer kept.", code="unknown_document", advice="Say the text again.")
         return found[0]
 
     def of(self, owner: str) -> list[Document]:
         """Return an owner's documents in which something is spoken, newest first."""
-        return [each for each in self._found("d.owner = :owner", owner=owner) if each.n_spoken]
+        return [each for each in self._found(DOCUMENTS.c.owner == owner) if each.n_spoken]
 
     def spoken(self, document: Document) -> Iterator[tuple[int, np.ndarray, int]]:
         """Yield the sentences in order, up to one whose file is gone: position, float32 samples, mono, and Hz."""
-        query = text("SELECT position FROM sentences WHERE document_id = :id ORDER BY position")
+        query = select(SENTENCES.c.position).filter_by(document_id=document.document_id)
         with self._reading.begin() as db:
-            positions = db.execute(query, {"id": document.document_id}).scalars().all()
+            positions = db.execute(query.order_by(SENTENCES.c.position)).scalars().all()
         for position in positions:
             try:
                 sentence = read(self._store.path(_key(document.document_id, position)))
@@ -171,10 +157,9 @@ class Documents:
 
     def finish(self, document: Document) -> Document:
         """Note that there is nothing more to say; return the document as it is then."""
-        said = "(SELECT COALESCE(MAX(position) + 1, 0) FROM sentences WHERE document_id = :id)"
+        said = select(_N_SPOKEN).where(SENTENCES.c.document_id == document.document_id).scalar_subquery()
         with self._writing.begin() as db:
-            change = f"UPDATE documents SET n_sentences = {said} WHERE document_id = :id"
-            db.execute(text(change), {"id": document.document_id})
+            db.execute(update(DOCUMENTS).filter_by(document_id=document.document_id).values(n_sentences=said))
         return self.get(document.document_id, document.owner)
 
     def forget(self, document_id: str, owner: str) -> None:
@@ -183,17 +168,14 @@ class Documents:
 
     def purge(self) -> int:
         """Delete what goes with voices that are gone; return how many documents went."""
-        query = text(
-            "SELECT document_id FROM documents d WHERE NOT EXISTS"
-            " (SELECT 1 FROM voices v WHERE v.voice_id = d.voice_id AND v.owner = d.owner)"
-        )
+        query = select(DOCUMENTS.c.document_id).where(~exists(VOICES.c.voice_id).where(_ITS_VOICE))
         with self._reading.begin() as db:
-            gone = list(db.execute(query).scalars())
+            gone = db.execute(query).scalars().all()
         self._delete(gone)
         return len(gone)
 
     def _make_room(self, owner: str, newest: str) -> None:
-        kept = [each for each in self._found("d.owner = :owner", owner=owner) if each.document_id != newest]
+        kept = [each for each in self._found(DOCUMENTS.c.owner == owner) if each.document_id != newest]
         n_bytes, gone = 0, []
         for n_newer, each in enumerate(kept, 1):
             n_bytes += each.n_bytes
@@ -205,13 +187,12 @@ class Documents:
         for document_id in document_ids:
             self._store.delete(f"{_ROOT}/{document_id}")
         with self._writing.begin() as db:
-            for document_id in document_ids:
-                db.execute(text("DELETE FROM sentences WHERE document_id = :id"), {"id": document_id})
-                db.execute(text("DELETE FROM documents WHERE document_id = :id"), {"id": document_id})
+            for document_id in document_ids:  # its sentences go with it
+                db.execute(delete(DOCUMENTS).filter_by(document_id=document_id))
 
-    def _found(self, where: str, **values: str) -> list[Document]:
+    def _found(self, *which: ColumnElement[bool]) -> list[Document]:
         with self._reading.begin() as db:
-            return [_from_row(row) for row in db.execute(text(_SUMMED.format(where)), values).mappings()]
+            return [_from_row(row) for row in db.execute(_SUMMED.where(*which))]
 
 
 def _request_key(order: SpeakOrder, engine: str) -> str:
@@ -219,10 +200,8 @@ def _request_key(order: SpeakOrder, engine: str) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-def _from_row(row: RowMapping) -> Document:
-    values: dict[str, Any] = {name: row[name] for name in Document.__dataclass_fields__}
-    values |= {"settings": SpeechSettings(**json.loads(row["settings"])), "created_at": parse_time(row["created_at"])}
-    return Document(**values)
+def _from_row(row: Row[Any]) -> Document:
+    return Document(**row._asdict() | {"settings": SpeechSettings(**row.settings)})
 
 
 def _key(document_id: str, position: int) -> str:

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, insert, select, update
 
 from clone.contract.cloning import RETENTION
 from clone.core.errors import BusyError, MaybeDone, TimbreError
 from clone.core.workspace import make_private_folder
-from clone.storage.database import truncate_log
+from clone.storage.database import PAID, Kept, truncate_log
 from clone.storage.files import Store
-from clone.storage.voice import Voice, from_row, parse_time, stamp, to_row
+from clone.storage.voice import Voice, record, to_record
 
 CLONE, KEEP, SPEECH = "clone", "keep", "speech"
 SENT, ANSWERED, KEPT = "sent", "answered", "kept"
@@ -68,8 +68,8 @@ class Entry:
         return self.created_at + RETENTION
 
 
-class Journal:
-    """Every owner's entries; safe to share between threads, and between processes with the same home.
+class Journal(Kept):
+    """All entries; safe to share between processes with the same home, too.
 
     Args:
         home: where the locks lie.
@@ -81,10 +81,7 @@ class Journal:
     def __init__(self, home: Path, database: Engine, store: Store, now: Callable[[], datetime]) -> None:
         self._locks = home / _ROOT
         make_private_folder(self._locks)
-        self._reading = database
-        self._writing = database.execution_options(writes=True)
-        self._store = store
-        self._now = now
+        super().__init__(database, store, now)
 
     def entry(self, owner: str, kind: str, *what: object, voice_id: str = "") -> Entry:
         """Return the entry of a request, not yet written down; the same request gives the same id.
@@ -125,7 +122,7 @@ class Journal:
 
     def find(self, entry_id: str) -> Entry | None:
         """Return what is written down of a request."""
-        found = self._select("entry_id = :id", id=entry_id)
+        found = self._select(PAID.c.entry_id == entry_id)
         return found[0] if found else None
 
     def get(self, entry_id: str, owner: str) -> Entry:
@@ -134,39 +131,35 @@ class Journal:
         Raises:
             TimbreError: ``unknown_request``.
         """
-        found = self._select("entry_id = :id AND owner = :owner", id=entry_id, owner=owner)
+        found = self._select(PAID.c.entry_id == entry_id, PAID.c.owner == owner)
         if not found:
             raise _unknown()
         return found[0]
 
     def left(self, owner: str) -> list[Entry]:
         """Return an owner's entries that may have been paid, and that nobody works on; newest first."""
-        found = self._select("owner = :owner AND state <> :kept", owner=owner, kept=KEPT)
+        found = self._select(PAID.c.owner == owner, PAID.c.state != KEPT)
         return [entry for entry in found if self._is_idle(entry.entry_id)]
 
     def unfinished(self) -> list[Entry]:
         """Return everybody's entries that are known to be paid, and still to be finished."""
-        return self._select("state <> :sent", sent=SENT)
+        return self._select(PAID.c.state != SENT)
 
     def used_bytes(self, owner: str) -> int:
         """Return how much of the store an owner's entries take."""
-        return sum(entry.n_bytes for entry in self._select("owner = :owner", owner=owner))
+        return sum(entry.n_bytes for entry in self._select(PAID.c.owner == owner))
 
     def add(self, entry: Entry, files: Mapping[str, bytes]) -> None:
         """Write down what is about to be sent, and keep its recordings: the last thing before it leaves."""
         for name, data in files.items():
             self._store.put(_key(entry.entry_id, name), data)
-        row = vars(entry) | {
-            "created_at": stamp(entry.created_at),
-            "voice": json.dumps(to_row(entry.voice)) if entry.voice else "",
-            "n_bytes": sum(map(len, files.values())),
-        }
-        names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
-        over = {"id": entry.entry_id, "limit": stamp(self._now() - RETENTION)}
+        voice = entry.voice and to_record(entry.voice).decode()
+        row = vars(entry) | {"voice": voice, "n_bytes": sum(map(len, files.values()))}
+        over = (PAID.c.entry_id == entry.entry_id) & (PAID.c.created_at <= self._now() - RETENTION)
         try:
             with self._writing.begin() as db:
-                db.execute(text("DELETE FROM paid_requests WHERE entry_id = :id AND created_at <= :limit"), over)
-                db.execute(text(f"INSERT INTO paid_requests ({names}) VALUES ({values})"), row)
+                db.execute(delete(PAID).where(over))
+                db.execute(insert(PAID), row)
         except Exception:
             if self.find(entry.entry_id) is None:
                 self._store.delete(f"{_ROOT}/{entry.entry_id}")
@@ -174,19 +167,18 @@ class Journal:
 
     def answered(self, entry_id: str, voice_id: str, preview_url: str) -> None:
         """Write down the voice that was made: the first thing after the answer."""
-        change = "UPDATE paid_requests SET state = :state, voice_id = :voice, preview_url = :url WHERE entry_id = :id"
+        change = update(PAID).filter_by(entry_id=entry_id)
         with self._writing.begin() as db:
-            db.execute(text(change), {"id": entry_id, "state": ANSWERED, "voice": voice_id, "url": preview_url})
+            db.execute(change, {"state": ANSWERED, "voice_id": voice_id, "preview_url": preview_url})
 
     def kept(self, entry_id: str, db: Connection) -> None:
         """Write down that the library has the voice now, in the transaction by which it does."""
-        change = "UPDATE paid_requests SET state = :state, voice = '', n_bytes = 0 WHERE entry_id = :id"
-        db.execute(text(change), {"id": entry_id, "state": KEPT})
+        db.execute(update(PAID).filter_by(entry_id=entry_id).values(state=KEPT, voice=None, n_bytes=0))
 
     def end(self, entry_id: str) -> None:
         """Forget an entry, with everything that was kept for it."""
         with self._writing.begin() as db:
-            gone = db.execute(text("DELETE FROM paid_requests WHERE entry_id = :id"), {"id": entry_id}).rowcount
+            gone = db.execute(delete(PAID).filter_by(entry_id=entry_id)).rowcount
         self._store.delete(f"{_ROOT}/{entry_id}")
         if gone:
             truncate_log(self._reading)
@@ -198,7 +190,7 @@ class Journal:
 
     def sweep(self, *, leftovers: bool = False) -> int:
         """Forget entries whose time is over, at start also the recordings a kill left without one; return how many."""
-        known = self._select("1 = 1", expired=True)
+        known = self._select(expired=True)
         over = {entry.entry_id for entry in known if entry.expires_at <= self._now()}
         left = {path.stem for path in self._locks.glob("*.lock")}
         left |= set(self._store.folders(_ROOT)) if leftovers else set()
@@ -222,10 +214,10 @@ class Journal:
         except BusyError:
             return False
 
-    def _select(self, where: str, *, expired: bool = False, **values: str) -> list[Entry]:
-        query = text(f"SELECT * FROM paid_requests WHERE {where} ORDER BY created_at DESC")
+    def _select(self, *which: ColumnElement[bool], expired: bool = False) -> list[Entry]:
+        query = select(PAID).where(*which).order_by(PAID.c.created_at.desc())
         with self._reading.begin() as db:
-            entries = [_from_row(row) for row in db.execute(query, values).mappings()]
+            entries = [_from_row(row) for row in db.execute(query)]
         return [entry for entry in entries if expired or entry.expires_at > self._now()]
 
     def _lock(self, entry_id: str) -> Path:
@@ -251,9 +243,8 @@ def _unknown() -> TimbreError:
     )
 
 
-def _from_row(row: Mapping[Any, Any]) -> Entry:
-    voice = from_row(json.loads(row["voice"])) if row["voice"] else None
-    return Entry(**{**row, "voice": voice, "created_at": parse_time(row["created_at"])})
+def _from_row(row: Row[Any]) -> Entry:
+    return Entry(**row._asdict() | {"voice": row.voice and record().validate_json(row.voice)})
 
 
 def _key(entry_id: str, name: str) -> str:

@@ -19,20 +19,24 @@ from dataclasses import replace
 from datetime import datetime
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from clone.core.errors import LibraryError
 from clone.core.settings import Settings
 from clone.core.workspace import make_home
-from clone.storage.database import BUSY_WITHIN_S, busy, migrate, open_database, truncate_log
+from clone.storage.database import ABOUT, BUSY_WITHIN_S, UNSETTLED, VOICES, busy, migrate, open_database, truncate_log
 from clone.storage.files import Store
-from clone.storage.voice import COLUMNS, Voice, folder_of, from_record, from_row, to_record, to_row
+from clone.storage.voice import Voice, folder_of, from_record, from_row, to_record
 
 ROOT = "voices"
 RECORD = "voice.json"
 """What lies beside a voice's recordings, so that its row can be made again; none of the voice's own files."""
 
 _ID_KEY = "library_id"
+_ROW, _FOLDER = VOICES.c.voice_id == bindparam("id"), UNSETTLED.c.folder == bindparam("id")
+_INSERT, _UPDATE, _DELETE = insert(VOICES), update(VOICES).where(_ROW), delete(VOICES).where(_ROW)
+_UNSETTLE, _SETTLE = insert(UNSETTLED), delete(UNSETTLED).where(_FOLDER)
+"""Made once, as every new voice takes them."""
 
 
 class Shelf:
@@ -100,13 +104,11 @@ class Shelf:
 
     def insert(self, db: Connection, voice: Voice) -> None:
         """Write a voice's row; its files and its record are there."""
-        names, values = ", ".join(COLUMNS), ", ".join(f":{name}" for name in COLUMNS)
-        db.execute(text(f"INSERT INTO voices ({names}) VALUES ({values})"), to_row(voice))
+        db.execute(_INSERT, vars(voice))
 
     def update(self, db: Connection, voice: Voice) -> Voice:
         """Write a voice's row anew, and its record."""
-        changes = ", ".join(f"{name} = :{name}" for name in COLUMNS if name != "voice_id")
-        db.execute(text(f"UPDATE voices SET {changes} WHERE voice_id = :voice_id"), to_row(voice))
+        db.execute(_UPDATE, {**vars(voice), "id": voice.voice_id})
         self.put(folder_of(voice.voice_id), {RECORD: to_record(voice)})
         return voice
 
@@ -114,18 +116,18 @@ class Shelf:
         """Delete rows, and note that their folders are to go; return how many."""
         gone = list(voice_ids)
         for voice_id in gone:
-            db.execute(text("DELETE FROM voices WHERE voice_id = :id"), {"id": voice_id})
+            db.execute(_DELETE, {"id": voice_id})
             self.unsettle(db, folder_of(voice_id))
         return len(gone)
 
     def unsettle(self, db: Connection, folder: str) -> None:
         """Note that what is in a folder is nobody's, until it is settled."""
         self.settle(db, folder)
-        db.execute(text("INSERT INTO unsettled (folder) VALUES (:folder)"), {"folder": folder})
+        db.execute(_UNSETTLE, {"folder": folder})
 
     def settle(self, db: Connection, folder: str) -> None:
         """Note that a folder belongs to its row, or is gone."""
-        db.execute(text("DELETE FROM unsettled WHERE folder = :folder"), {"folder": folder})
+        db.execute(_SETTLE, {"id": folder})
 
     def clear(self) -> int:
         """Delete every folder that is unsettled; return how many. The lock must be held, or an add would lose its own.
@@ -133,7 +135,7 @@ class Shelf:
         Deleted rows stand in SQLite's log until it is emptied, so it is.
         """
         with self.reading.begin() as db:
-            folders = db.execute(text("SELECT folder FROM unsettled")).scalars().all()
+            folders = self.unsettled(db)
         for folder in folders:
             self.store.delete(f"{ROOT}/{folder}")
         if folders:
@@ -143,31 +145,33 @@ class Shelf:
             truncate_log(self.reading)
         return len(folders)
 
+    def unsettled(self, db: Connection) -> set[str]:
+        """Return the folders that are nobody's."""
+        return set(db.execute(select(UNSETTLED.c.folder)).scalars())
+
     def folders(self, db: Connection) -> dict[str, Voice]:
         """Return every voice by its folder, forgotten and expired ones too."""
-        rows = db.execute(text("SELECT * FROM voices")).mappings().all()
-        return {folder_of(row["voice_id"]): from_row(row) for row in rows}
+        return {folder_of(row.voice_id): from_row(row) for row in db.execute(select(VOICES))}
 
     def note(self, db: Connection, name: str, value: str | None) -> None:
         """Write down something about the library; None takes it away."""
-        db.execute(text("DELETE FROM about WHERE name = :name"), {"name": name})
+        db.execute(delete(ABOUT).filter_by(name=name))
         if value is not None:
-            db.execute(text("INSERT INTO about (name, value) VALUES (:name, :value)"), {"name": name, "value": value})
+            db.execute(insert(ABOUT), {"name": name, "value": value})
 
     def noted(self, db: Connection, name: str) -> str | None:
         """Return what was written down, or None."""
-        found = db.execute(text("SELECT value FROM about WHERE name = :name"), {"name": name}).scalar()
-        return None if found is None else str(found)
+        return db.execute(select(ABOUT.c.value).filter_by(name=name)).scalar()
 
     def _bind(self, db: Connection) -> None:
         """See to it that database and store are one library's."""
         ours, theirs = self.noted(db, _ID_KEY), self._id_in_store()
         if ours and theirs and ours != theirs:
-            raise _not_ours("The recordings in the store are those of another library")
+            raise not_ours("The recordings in the store are those of another library")
         if ours and theirs:
             return
         if not self._has_some(db):
-            raise _not_ours("The store has none of this library's recordings")
+            raise not_ours("The store has none of this library's recordings")
         library_id = ours or theirs or uuid.uuid4().hex
         if not theirs:
             self.store.put(_ID_KEY, library_id.encode())
@@ -206,7 +210,8 @@ def with_files(store: Store, voice: Voice, place: str) -> Voice:
     return replace(voice, files=names, n_bytes=sum(store.size(f"{place}/{name}") for name in names))
 
 
-def _not_ours(what: str) -> LibraryError:
+def not_ours(what: str) -> LibraryError:
+    """What is said of a store that is not the database's."""
     return LibraryError(
         f"{what}; nothing was changed.",
         code="library_other",

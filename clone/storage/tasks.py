@@ -7,18 +7,16 @@ A task is a row first and gets its file when it has been spoken; a take is both 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from clone.contract.speech import LINK_LIFETIME, TASK_STATUSES
 from clone.core.errors import BusyError, TaskError
-from clone.storage.files import Store
-from clone.storage.voice import parse_time, stamp
+from clone.storage.database import TASKS, Kept, used_bytes
+from clone.storage.voice import sayable
 
 QUEUED, PROCESSING, SUCCEED, FAILED = TASK_STATUSES
 MAX_WAITING = 100
@@ -26,6 +24,7 @@ MAX_WAITING_PER_OWNER = 10
 MAX_OWNER_BYTES = 1_000_000_000
 """Disk that one owner's takes may take."""
 
+_N_TASKS = select(func.count()).select_from(TASKS)
 _ROOT = "speech"
 _RETRY_AFTER_S = 60
 
@@ -46,20 +45,8 @@ class Task:
     n_bytes: int
 
 
-class Tasks:
-    """Every owner's; safe to share between threads.
-
-    Args:
-        database: the library's, migrated.
-        store: where the files lie.
-        now: the clock.
-    """
-
-    def __init__(self, database: Engine, store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._reading = database
-        self._writing = database.execution_options(writes=True)
-        self._store = store
-        self._now = now
+class Tasks(Kept):
+    """All speech that is fetched by a link."""
 
     def add(self, owner: str, model: str, request: str) -> Task:
         """Note what is to be spoken later.
@@ -67,11 +54,10 @@ class Tasks:
         Raises:
             BusyError: too much waits already, the owner's or everybody's.
         """
-        waiting = "SELECT COUNT(*) FROM tasks WHERE status IN (:queued, :processing)"
-        states = {"queued": QUEUED, "processing": PROCESSING, "owner": owner}
+        waiting = _N_TASKS.where(TASKS.c.status.in_([QUEUED, PROCESSING]))
         with self._reading.begin() as db:
-            everybodys = db.execute(text(waiting), states).scalar_one()
-            owners = db.execute(text(waiting + " AND owner = :owner"), states).scalar_one()
+            everybodys = db.execute(waiting).scalar_one()
+            owners = db.execute(waiting.filter_by(owner=owner)).scalar_one()
         if everybodys >= MAX_WAITING:
             raise _too_much(f"{everybodys} tasks are waiting", "queue_full", everybodys, MAX_WAITING)
         if owners >= MAX_WAITING_PER_OWNER:
@@ -95,8 +81,8 @@ class Tasks:
         Raises:
             TaskError: ``unknown_task``; somebody else's, and one whose time is over, look so too.
         """
-        task = self._find("task_id = :id AND owner = :owner", {"id": task_id, "owner": owner})
-        if task is None:
+        task = self._find(task_id)
+        if task is None or task.owner != owner:
             hours = LINK_LIFETIME // timedelta(hours=1)
             raise TaskError(
                 "There is no task with this task_id.",
@@ -108,7 +94,7 @@ class Tasks:
 
     def path(self, task_id: str) -> Path | None:
         """Return the file of a task, to whoever has its link; None when there is none, or none any more."""
-        task = self._find("task_id = :id", {"id": task_id})
+        task = self._find(task_id)
         try:
             return self._store.path(_key(task_id, task.file)) if task and task.file else None
         except FileNotFoundError:
@@ -117,79 +103,65 @@ class Tasks:
     def next(self) -> Task | None:
         """Take the task that has waited longest, to speak it; None when none waits."""
         with self._writing.begin() as db:
-            row = db.execute(
-                text("SELECT * FROM tasks WHERE status = :status ORDER BY created_at LIMIT 1"), {"status": QUEUED}
-            ).first()
-            if row is None:
-                return None
-            task = _from_row(row._mapping)
-            self._set(db, task.task_id, status=PROCESSING)
-        return task
+            row = db.execute(select(TASKS).filter_by(status=QUEUED).order_by(TASKS.c.created_at).limit(1)).first()
+            if row:
+                _set(db, row.task_id, status=PROCESSING)
+        return Task(**row._asdict()) if row else None
 
     def finish(self, task: Task, data: bytes, suffix: str) -> None:
         """Keep what a task asked for; its time begins now."""
         name = f"speech.{suffix}"
         self._store.put(_key(task.task_id, name), data)
-        until = stamp(self._now() + LINK_LIFETIME)
+        until = self._now() + LINK_LIFETIME
         with self._writing.begin() as db:
-            self._set(db, task.task_id, status=SUCCEED, file=name, n_bytes=len(data), request="", expires_at=until)
+            _set(db, task.task_id, status=SUCCEED, file=name, n_bytes=len(data), request="", expires_at=until)
 
     def fail(self, task: Task, reason: str) -> None:
         """Note why a task can't be done."""
         with self._writing.begin() as db:
-            self._set(db, task.task_id, status=FAILED, reason=reason, request="")
+            _set(db, task.task_id, status=FAILED, reason=reason, request="")
 
     def put_back(self, task: Task) -> None:
         """Let a task wait again that was taken and could not be begun or gone on with."""
         with self._writing.begin() as db:
-            self._set(db, task.task_id, status=QUEUED)
+            _set(db, task.task_id, status=QUEUED)
 
     def forget(self, owner: str) -> int:
         """Remove all speech of an owner, spoken or not; return how much."""
-        with self._writing.begin() as db:
-            own = db.execute(text("SELECT task_id FROM tasks WHERE owner = :owner"), {"owner": owner}).scalars().all()
-            db.execute(text("DELETE FROM tasks WHERE owner = :owner"), {"owner": owner})
-        return self._delete_files(own)
+        return self._delete(TASKS.c.owner == owner)
 
     def resume(self) -> int:
         """Put back what was being spoken when the process ended; tidy up. For the start; return how many wait."""
         with self._writing.begin() as db:
-            db.execute(
-                text("UPDATE tasks SET status = :queued WHERE status = :processing"),
-                {"queued": QUEUED, "processing": PROCESSING},
-            )
-            waiting = db.execute(text("SELECT COUNT(*) FROM tasks WHERE status = :queued"), {"queued": QUEUED})
-            known = set(db.execute(text("SELECT task_id FROM tasks")).scalars())
-            n_waiting = int(waiting.scalar_one())
+            db.execute(update(TASKS).filter_by(status=PROCESSING).values(status=QUEUED))
+            n_waiting = db.execute(_N_TASKS.filter_by(status=QUEUED)).scalar_one()
+            known = set(db.execute(select(TASKS.c.task_id)).scalars())
         for name in set(self._store.folders(_ROOT)) - known:  # a kill came between a file and its row
             self._store.delete(f"{_ROOT}/{name}")
         return n_waiting
 
     def purge(self) -> int:
         """Remove everything whose time is over; return how many."""
-        now = {"now": stamp(self._now())}
+        return self._delete(TASKS.c.expires_at <= self._now())
+
+    def _delete(self, which: ColumnElement[bool]) -> int:
         with self._writing.begin() as db:
-            gone = db.execute(text("SELECT task_id FROM tasks WHERE expires_at <= :now"), now).scalars().all()
-            db.execute(text("DELETE FROM tasks WHERE expires_at <= :now"), now)
-        return self._delete_files(gone)
-
-    def _delete_files(self, task_ids: Sequence[str]) -> int:
-        for task_id in task_ids:
+            gone = db.execute(select(TASKS.c.task_id).where(which)).scalars().all()
+            db.execute(delete(TASKS).where(which))
+        for task_id in gone:
             self._store.delete(f"{_ROOT}/{task_id}")
-        return len(task_ids)
+        return len(gone)
 
-    def _find(self, where: str, values: dict[str, str]) -> Task | None:
-        if not all(value.isprintable() and len(value) <= 200 for value in values.values()):
+    def _find(self, task_id: str) -> Task | None:
+        if not sayable(task_id):
             return None
-        query = text(f"SELECT * FROM tasks WHERE {where} AND expires_at > :now")
         with self._reading.begin() as db:
-            row = db.execute(query, {**values, "now": stamp(self._now())}).first()
-        return _from_row(row._mapping) if row else None
+            row = db.execute(select(TASKS).where(TASKS.c.task_id == task_id, TASKS.c.expires_at > self._now())).first()
+        return Task(**row._asdict()) if row else None
 
     def _check_disk(self, owner: str, n_bytes: int) -> None:
-        query = text("SELECT COALESCE(SUM(n_bytes), 0) FROM tasks WHERE owner = :owner")
         with self._reading.begin() as db:
-            used = int(db.execute(query, {"owner": owner}).scalar_one()) + n_bytes
+            used = used_bytes(db, TASKS, owner) + n_bytes
         if used > MAX_OWNER_BYTES:
             raise BusyError(
                 f"Your speech would take {used / 1e6:.0f} MB; at most {MAX_OWNER_BYTES / 1e6:.0f} MB are kept for you.",
@@ -206,21 +178,13 @@ class Tasks:
         return Task(task_id, owner, model, request, status, "", now, now + LINK_LIFETIME, file, n_bytes)
 
     def _insert(self, task: Task) -> Task:
-        row = vars(task) | {"created_at": stamp(task.created_at), "expires_at": stamp(task.expires_at)}
-        names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
         with self._writing.begin() as db:
-            db.execute(text(f"INSERT INTO tasks ({names}) VALUES ({values})"), row)
+            db.execute(insert(TASKS), vars(task))
         return task
 
-    @staticmethod
-    def _set(db: Any, task_id: str, **columns: object) -> None:
-        changes = ", ".join(f"{name} = :{name}" for name in columns)
-        db.execute(text(f"UPDATE tasks SET {changes} WHERE task_id = :id"), {**columns, "id": task_id})
 
-
-def _from_row(row: Any) -> Task:
-    times = {name: parse_time(row[name]) for name in ("created_at", "expires_at")}
-    return Task(**{**row, **times})
+def _set(db: Connection, task_id: str, **columns: object) -> None:
+    db.execute(update(TASKS).filter_by(task_id=task_id).values(columns))
 
 
 def _key(task_id: str, name: str) -> str:

@@ -5,28 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, text
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, func, select, update
 
 from clone.contract.cloning import RETENTION
 from clone.core.errors import VoiceError
 from clone.core.likeness import Likeness
 from clone.core.settings import LOCAL, Settings
+from clone.storage.database import EXPIRED, VOICES, used_bytes, utc_now
 from clone.storage.files import Store
+from clone.storage.retention import REFERENCE, Upkeep, uptime
 from clone.storage.shelf import RECORD, ROOT, Shelf, with_files
-from clone.storage.upkeep import REFERENCE, Upkeep, uptime
 from clone.storage.voice import (
     Voice,
     expired,
     folder_of,
     from_row,
     not_restorable,
-    parse_time,
     sayable,
-    stamp,
     to_record,
     unknown,
 )
@@ -34,13 +33,19 @@ from clone.storage.voice import (
 __all__ = ["Library", "Voice", "utc_now"]
 
 _UPDATABLE = {"name", "likeness", "ceiling", "engine_version"}
-_HIDE = "UPDATE voices SET forgotten_until = :until WHERE voice_id = :id"
-_LIVE = "forgotten_until IS NULL AND (expires_at IS NULL OR expires_at > :now)"
-
-
-def utc_now() -> datetime:
-    """Return the time, aware."""
-    return datetime.now(UTC)
+_BY_ID = select(VOICES).where(VOICES.c.voice_id == bindparam("id"))
+_NOT_EXPIRED = delete(EXPIRED).where(EXPIRED.c.voice_id == bindparam("id"))
+_OF_OWNER = VOICES.c.owner == bindparam("owner")
+_LIVE = (
+    select(VOICES)
+    .where(
+        VOICES.c.forgotten_until.is_(None),
+        VOICES.c.expires_at.is_(None) | (VOICES.c.expires_at > bindparam("now")),
+    )
+    .order_by(VOICES.c.created_at.desc(), VOICES.c.voice_id)
+)
+_LIVE_OF_OWNER = _LIVE.where(_OF_OWNER)
+_AGAIN = _LIVE_OF_OWNER.where(VOICES.c.request_key == bindparam("key"))
 
 
 class Library:
@@ -50,7 +55,7 @@ class Library:
         settings: home and database_url are used.
         store: where the files lie.
         now: the clock; tests bring their own.
-        uptime: counts the machine's seconds, as ``upkeep.uptime``.
+        uptime: counts the machine's seconds, as ``retention.uptime``.
 
     Raises:
         LibraryError: as Shelf.
@@ -105,7 +110,7 @@ class Library:
         with self._shelf.locked():
             with self._changing() as db:
                 there = _row(db, voice.voice_id)
-                if there and not (there["forgotten_until"] and there["owner"] == voice.owner):
+                if there and not (there.forgotten_until and there.owner == voice.owner):
                     raise VoiceError("This voice_id is taken.", code="voice_exists", field="voice_id")
                 self._shelf.delete(db, [voice.voice_id])
             try:
@@ -114,7 +119,7 @@ class Library:
                 with self._changing() as db:
                     self._shelf.insert(db, voice)
                     self._shelf.settle(db, folder)
-                    db.execute(text("DELETE FROM expired_voices WHERE voice_id = :id"), {"id": voice.voice_id})
+                    db.execute(_NOT_EXPIRED, {"id": voice.voice_id})
                     if within:
                         within(db)
             except BaseException:
@@ -138,29 +143,26 @@ class Library:
 
         A temporary voice of this machine lives for the contract's retention from now; a hosted one keeps its deadline.
         """
-        query = f"SELECT * FROM voices WHERE request_key = :key AND owner = :owner AND {_LIVE} ORDER BY created_at DESC"
         asked = {"key": request_key, "owner": owner}
         with self._reading.begin() as db:
-            row = db.execute(text(query), asked | {"now": stamp(self._now())}).mappings().first()
-        if row is None or row["permanent_at"] or row["backend"] != LOCAL:
+            row = db.execute(_AGAIN, asked | {"now": self._now()}).first()
+        if row is None or row.permanent_at or row.backend != LOCAL:
             return from_row(row) if row else None
         with self._changing() as db:
-            row = db.execute(text(query), asked | {"now": stamp(self._now())}).mappings().first()
+            row = db.execute(_AGAIN, asked | {"now": self._now()}).first()
             return self._shelf.update(db, replace(from_row(row), expires_at=self._now() + RETENTION)) if row else None
 
     def voices(self, owner: str | None) -> list[Voice]:
         """Return an owner's living voices, or everybody's, newest first."""
-        whose = "" if owner is None else "owner = :owner AND "
-        query = f"SELECT * FROM voices WHERE {whose}{_LIVE} ORDER BY created_at DESC, voice_id"
+        query = _LIVE if owner is None else _LIVE_OF_OWNER
         with self._reading.begin() as db:
-            rows = db.execute(text(query), {"owner": owner, "now": stamp(self._now())}).mappings().all()
+            rows = db.execute(query, {"owner": owner, "now": self._now()}).all()
         return [from_row(row) for row in rows]
 
     def used_bytes(self, owner: str) -> int:
         """Return how much of the store an owner's voices take."""
-        query = text("SELECT COALESCE(SUM(n_bytes), 0) FROM voices WHERE owner = :owner")
         with self._reading.begin() as db:
-            return int(db.execute(query, {"owner": owner}).scalar_one())
+            return used_bytes(db, VOICES, owner)
 
     def keep(self, voice_id: str, owner: str) -> Voice:
         """Make a voice permanent; one that is already stays as it is.
@@ -206,17 +208,16 @@ class Library:
             VoiceError: as ``get``, when there is nothing left to delete or to hide.
         """
         if undo_s > 0:
-            until = stamp(self._now() + timedelta(seconds=undo_s))
             with self._changing() as db:
                 self._live(db, voice_id, owner)
-                db.execute(text(_HIDE), {"id": voice_id, "until": until})
+                _hide(db, voice_id, self._now() + timedelta(seconds=undo_s))
                 self._store.delete(f"{_key(voice_id)}/{RECORD}")  # should the database be lost, it stays forgotten
             self._hidden.add(voice_id)
             return
         with self._shelf.locked():
             with self._changing() as db:
                 row = _row(db, voice_id)
-                missing = None if row and row["owner"] == owner else self._missing(db, voice_id, owner)
+                missing = None if row and row.owner == owner else self._missing(db, voice_id, owner)
                 if missing is None:
                     self._shelf.delete(db, [voice_id])
             self._shelf.clear()
@@ -225,12 +226,11 @@ class Library:
 
     def forget_all(self, owner: str) -> int:
         """Delete all of an owner's voices, expired, forgotten and lost ones too, and their traces; count them."""
-        of_owner = {"owner": owner}
         with self._shelf.locked():
             with self._changing() as db:
-                own = db.execute(text("SELECT voice_id FROM voices WHERE owner = :owner"), of_owner).scalars().all()
+                own = db.execute(select(VOICES.c.voice_id).filter_by(owner=owner)).scalars().all()
                 n_gone = self._shelf.delete(db, own)
-                db.execute(text("DELETE FROM expired_voices WHERE owner = :owner"), of_owner)
+                db.execute(delete(EXPIRED).filter_by(owner=owner))
             self._shelf.clear()
             return n_gone + self.upkeep.forget_lost(owner)
 
@@ -242,13 +242,11 @@ class Library:
         """
         with self._changing() as db:
             row = _row(db, voice_id)
-            if not row or row["owner"] != owner:
+            if not row or row.owner != owner or (row.forgotten_until and row.forgotten_until <= self._now()):
                 raise not_restorable()
-            if row["forgotten_until"] and row["forgotten_until"] <= stamp(self._now()):
-                raise not_restorable()
-            if row["expires_at"] and row["expires_at"] <= stamp(self._now()):
-                raise expired(parse_time(row["expires_at"]))
-            db.execute(text(_HIDE), {"id": voice_id, "until": None})
+            if row.expires_at and row.expires_at <= self._now():
+                raise expired(row.expires_at)
+            _hide(db, voice_id, None)
             self._shelf.update(db, from_row(row))
         self._hidden.discard(voice_id)
         return from_row(row)
@@ -258,16 +256,16 @@ class Library:
         hidden, self._hidden = self._hidden, set()
         if not hidden:
             return 0
-        query = text("UPDATE voices SET forgotten_until = :now WHERE voice_id = :id AND forgotten_until IS NOT NULL")
+        still = VOICES.c.voice_id.in_(hidden) & VOICES.c.forgotten_until.is_not(None)
         with self._changing() as db:
-            db.execute(query, [{"id": voice_id, "now": stamp(self._now())} for voice_id in hidden])
+            db.execute(update(VOICES).where(still).values(forgotten_until=self._now()))
         return self.purge()
 
     def next_purge_s(self, at_most_s: float) -> float:
         """Return in how many seconds a forgotten voice is to be deleted; ``at_most_s`` when none is."""
         with self._reading.begin() as db:
-            first = db.execute(text("SELECT MIN(forgotten_until) FROM voices")).scalar()
-        return min(at_most_s, (parse_time(first) - self._now()).total_seconds()) if first else at_most_s
+            first = db.execute(select(func.min(VOICES.c.forgotten_until))).scalar()
+        return min(at_most_s, (first - self._now()).total_seconds()) if first else at_most_s
 
     def update_files(self, voice_id: str, owner: str, files: Mapping[str, bytes], **columns: Any) -> Voice:
         """Replace or add files other than the reference, and with them name, likeness, ceiling or engine_version.
@@ -330,9 +328,9 @@ class Library:
 
     def _live(self, db: Connection, voice_id: str, owner: str) -> Voice:
         row = _row(db, voice_id)
-        if not row or row["owner"] != owner:
+        if not row or row.owner != owner:
             raise self._missing(db, voice_id, owner)
-        if row["forgotten_until"]:
+        if row.forgotten_until:
             raise unknown()
         voice = from_row(row)
         if voice.expires_at and voice.expires_at <= self._now():
@@ -342,15 +340,16 @@ class Library:
     def _missing(self, db: Connection, voice_id: str, owner: str) -> VoiceError:
         if not sayable(voice_id):
             return unknown()
-        query = text("SELECT expired_at FROM expired_voices WHERE voice_id = :id AND owner = :owner")
-        expired_at = db.execute(query, {"id": voice_id, "owner": owner}).scalar()
-        return expired(parse_time(expired_at)) if expired_at else unknown()
+        expired_at = db.execute(select(EXPIRED.c.expired_at).filter_by(voice_id=voice_id, owner=owner)).scalar()
+        return expired(expired_at) if expired_at else unknown()
 
 
-def _row(db: Connection, voice_id: str) -> RowMapping | None:
-    if not sayable(voice_id):
-        return None
-    return db.execute(text("SELECT * FROM voices WHERE voice_id = :id"), {"id": voice_id}).mappings().first()
+def _row(db: Connection, voice_id: str) -> Row[Any] | None:
+    return db.execute(_BY_ID, {"id": voice_id}).first() if sayable(voice_id) else None
+
+
+def _hide(db: Connection, voice_id: str, until: datetime | None) -> None:
+    db.execute(update(VOICES).filter_by(voice_id=voice_id).values(forgotten_until=until))
 
 
 def _key(voice_id: str) -> str:

@@ -306,12 +306,15 @@ def _download(said: Take) -> str:
 
 def gauge(alike: Likeness) -> str:
     """Return the likeness as a sentence and a small bar, on which it stands between a stock voice and the person."""
-    ends = "".join(f"<span>{escape(end)}</span>" for end in strings.LIKENESS_ENDS)
-    below = f'<div class="tb-ends" aria-hidden="true">{ends}</div>' if alike.standing is not None else ""
-    share = alike.share or 0.0
-    bar = f'<div class="tb-gauge" aria-hidden="true"><div style="width:{100 * share:.1f}%"></div></div>{below}'
+    bar = ""
+    if alike.share is not None:
+        ends = "".join(f"<span>{escape(end)}</span>" for end in strings.LIKENESS_ENDS)
+        bar = (
+            f'<div class="tb-gauge" aria-hidden="true"><div style="width:{100 * alike.share:.1f}%"></div></div>'
+            f'<div class="tb-ends" aria-hidden="true">{ends}</div>'
+        )
     return (
-        f'<div class="tb-likeness"><h3>{strings.LIKENESS}</h3>{"" if alike.share is None else bar}'
+        f'<div class="tb-likeness"><h3>{strings.LIKENESS}</h3>{bar}'
         f"<p>{escape(strings.likeness(alike))}</p>"
         f'<p class="tb-facts">{escape(strings.LIKENESS_NOTE)}</p></div>'
     )

@@ -18,7 +18,7 @@ from clone.storage.voices import utc_now
 from tests.attacks.conftest import Start
 from tests.running import ROOT
 from tests.serving import KEYS, bearer, owner_of
-from tests.voices import FILES, Clock, make_voice, open_library
+from tests.voices import FILES, Clock, make_older, make_voice, open_library
 
 N_VOICES = 30
 
@@ -83,6 +83,23 @@ def test_a_database_of_garbage_is_told_in_a_sentence_and_left_as_it_is(home: Pat
     listed = json.loads(timbre(home, "voices", "--all", "--json").stdout)["voices"]
     assert len(listed) == N_VOICES
     assert {voice["owner"] for voice in listed} == {owner_of(KEYS[0])}
+
+
+def test_a_home_of_an_early_version_is_taken_over_by_the_command_it_is_told(home: Path) -> None:
+    fill(home, 3)
+    data = make_older(home, 8)
+    for words in (("-m", "clone", "voices"), ("app.py",)):
+        done = command(home, sys.executable, *words)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert "early version of Timbre, with schema 8" in done.stderr
+        assert "python -m clone doctor --restore" in done.stderr
+        assert (home / "library.db").read_bytes() == data
+    done = timbre(home, "doctor", "--restore")
+    assert (done.returncode, done.stderr) == (0, "")
+    aside = next(home.glob("library.db.aside-*"))
+    assert f"now called {aside.name}" in done.stdout
+    assert aside.read_bytes() == data
+    assert len(json.loads(timbre(home, "voices", "--all", "--json").stdout)["voices"]) == 3
 
 
 WORKER = """

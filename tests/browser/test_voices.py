@@ -40,10 +40,10 @@ def house(tmp_path_factory: pytest.TempPathFactory, examples: list[Path]) -> Ite
     keep(
         home,
         [
-            {"name": "Zoë Café", "note": "For the trailer.", "likeness": 0.5},
+            {"name": "Zoë Café", "note": "For the trailer."},
             {"name": "Ben", "created_at": soon} | Likeness(0.6, 0.9, 0.5, 51, 54, 2, 10).to_dict(),
             {"name": EVIL, "note": EVIL, "likeness": None, "permanent_at": soon},
-            {"name": "Ada", "likeness": 0.7},
+            {"name": "Ada"} | Likeness(0.54, 0.9, 0.5, 40, 54, 1, 10).to_dict(),
         ],
         examples[0].read_bytes(),
     )
@@ -109,7 +109,7 @@ def test_each_row_says_what_there_is_to_know(page: Page) -> None:
     expect(row(page, 2).get_by_role("button", name="Keep")).to_have_count(0)
     expect(row(page, 2).locator("strong")).to_have_text(EVIL)
     expect(row(page, 3)).to_contain_text("This machine · speech-02-hd")
-    expect(row(page, 3)).to_contain_text("likeness 0.70")
+    expect(row(page, 3)).to_contain_text("likeness 10 %")
     expect(row(page, 3).locator("code")).to_have_text("voice_0003")
 
 
