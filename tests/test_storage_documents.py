@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,3 +117,12 @@ def test_a_sentence_whose_file_is_gone_ends_what_is_there(kept: Documents, home:
     document = say(kept, kept.begin(ORDER, "engine 1", 3), 0, 1)
     (home / "audio" / "documents" / document.document_id / "00001.flac").unlink()
     assert len(list(kept.spoken(document))) == 1
+
+
+def test_what_a_lost_database_leaves_is_swept(kept: Documents, home: Path) -> None:
+    document, lost = (say(kept, kept.begin(replace(ORDER, text=f"{n}."), "engine 1", 1), 0) for n in "12")
+    with closing(sqlite3.connect(home / "library.db")) as db, db:
+        db.execute("DELETE FROM documents WHERE document_id = ?", (lost.document_id,))
+    assert kept.sweep() == 1
+    assert folders(home) == [document.document_id]
+    assert kept.sweep() == 0

@@ -174,6 +174,16 @@ class Documents(Kept):
         self._delete(gone)
         return len(gone)
 
+    def sweep(self) -> int:
+        """Delete files without a row, as a lost database leaves them; return how many documents they were of."""
+        there = self._store.folders(_ROOT)  # before the rows are asked for: a row comes before its files
+        with self._reading.begin() as db:
+            known = set(db.execute(select(DOCUMENTS.c.document_id)).scalars())
+        gone = [each for each in there if each not in known]
+        for document_id in gone:
+            self._store.delete(f"{_ROOT}/{document_id}")
+        return len(gone)
+
     def _make_room(self, owner: str, newest: str) -> None:
         kept = [each for each in self._found(DOCUMENTS.c.owner == owner) if each.document_id != newest]
         n_bytes, gone = 0, []

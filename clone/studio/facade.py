@@ -103,6 +103,7 @@ class Studio:
         self._workspace.sweep()
         self._library.reconcile()
         self._library.purge()
+        self._documents.sweep()
         self._calls.resume()
         self._retention.start()
         if warm:
