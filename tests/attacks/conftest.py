@@ -11,6 +11,9 @@ from tests.running import App
 
 Start = Callable[..., App]
 
+COLD = "from clone.studio import facade; facade.Studio._warm_up = lambda studio: None"
+"""What is killed a moment later need not load its models ahead."""
+
 
 @pytest.fixture(scope="session")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
@@ -41,7 +44,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     running: list[App] = []
 
     def started(home: Path | None = None, **environment: str) -> App:
-        running.append(App(home or tmp_path / "attacked", **environment))
+        running.append(App(home or tmp_path / "attacked", before=COLD, **environment))
         running[-1].start()
         return running[-1]
 
