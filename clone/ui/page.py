@@ -13,7 +13,7 @@ from clone.contract import cloning
 from clone.core.settings import Settings
 from clone.core.workspace import kept_secret
 from clone.studio.facade import Studio
-from clone.ui import api, fields, gradio_patches, language, outcomes, panels, parts, strings, tabs
+from clone.ui import api, fields, gradio_patches, language, panels, parts, strings, tabs
 from clone.ui.clone_tab import Cloning
 from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.hosting import BACKEND_KEY, Hosting
@@ -35,15 +35,10 @@ _QUICK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"
 _SLOW: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "concurrency_limit": 4}
 _IN_BROWSER: dict[str, Any] = {"fn": None, "api_visibility": "private", "show_progress": "hidden", "queue": False}
 
-_SHOW_SOURCE_JS = (
-    "(source) => "
-    + json.dumps(list(strings.SOURCES))
-    + ".map((each) => ({visible: each === source, __type__: 'update'}))"
-)
+# What page.js and focus.js do, as Gradio calls it; a value that is returned is that of the event's output.
+_SHOW_SOURCE_JS = f"(source) => window.tbShowSource(source, {json.dumps(strings.SOURCES)})"
 # What was refused is said no longer once it was changed, by whatever way: a paste is no input to the framework.
-_UNSAID_JS = """() => ({
-    ...(document.querySelector('%s .tb-refuse') ? {value: ''} : {}), __type__: 'update',
-})"""
+_UNSAID_JS = "() => window.tbUnsaid('%s')"
 _MARK_JS = "(used, start, length) => { window.tbMark(used, start, length); }"
 _COUNT_LONG_JS = f"(text) => window.tbCount(text, {cloning.SPEECH_TASK_MAX_CHARS})"
 _COUNT_JS = f"(text) => window.tbCount(text, {cloning.TEXT_MAX_CHARS})"
@@ -52,14 +47,13 @@ _SAVE_JS = "() => { window.tbSave('#shared'); }"
 _SHOW_PLAYER_JS = "() => { window.tbShow('#voice-player'); }"
 _SHOW_TAKE_JS = "() => { window.tbShow('#take audio'); }"
 _FINISH_TAKE_JS = "() => { window.tbFinish('#take audio', '#take-done a[download]'); }"
-_SILENT_JS = "() => { document.querySelector('#take audio')?.pause(); }"
+_SILENT_JS = "() => { window.tbSilence('#take audio'); }"
 _TO_THE_TEXT_JS = "() => { window.tbFocus('#speak-text textarea'); }"
 # Consent is of one person: once a voice was made with it, another recording asks for it anew.
 _AGREE_JS = "(...given) => { window.tbAgree(JSON.stringify(given)); }"
 _AGREE_ANEW_JS = "(...given) => window.tbAgreeAnew(JSON.stringify(given))"
-_CANCELLING_JS = f"() => ({{value: {json.dumps(strings.CANCELLING)}, __type__: 'update'}})"
-_AT_REST_JS = f"""() => [{{visible: false, value: {json.dumps(strings.CANCEL)}}}, {{visible: true}}]
-    .map((each) => ({{...each, __type__: "update"}}))"""
+_CANCELLING_JS = f"() => window.tbCancelling({json.dumps(strings.CANCELLING)})"
+_AT_REST_JS = f"() => window.tbAtRest({json.dumps(strings.CANCEL)})"
 _TAB_JS = "async (token) => [token, await window.tbTab()]"
 _DRAFTS_JS = "() => window.tbDrafts('text', 'speak-text')"
 _SHOW_OUTCOME_JS = "() => { window.tbShowOutcome(); }"
@@ -81,7 +75,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         secret = kept_secret(settings.home / "page_secret")  # the same after every restart
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=secret)
         backend = gr.BrowserState("", storage_key=BACKEND_KEY, secret=secret)
-        gr.HTML(parts.header())
+        gr.HTML(parts.render("header"))
         with gr.Tabs(selected="clone", elem_id="places") as places:
             with gr.Tab(strings.PLACES["clone"], id="clone"):
                 with gr.Row(elem_classes="tb-columns"):
@@ -90,7 +84,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
                     with gr.Column(scale=5, min_width=340, elem_classes="tb-side"):
                         preview = panels.preview_panel()
                         run = panels.run_panel()
-                result = outcomes.result_panel()
+                result = panels.result_panel()
             with gr.Tab(strings.PLACES["speak"], id="speak") as speak_place:
                 spoken = speak_panel()
             with gr.Tab(strings.PLACES["voices"], id="voices") as voices_place, fields.card():
@@ -330,7 +324,7 @@ def _greet(desk: Desk, own_key: bool) -> Any:
         headers = header_pairs(request.headers)
         if desk.owners.is_owner(headers):
             return "", gr.update(info=strings.KEY_HINT + strings.KEY_OWN) if own_key else gr.skip()
-        return parts.whose() if desk.owners.is_direct(headers) else "", gr.skip()
+        return parts.line(strings.WHOSE) if desk.owners.is_direct(headers) else "", gr.skip()
 
     return greet
 

@@ -1,4 +1,4 @@
-"""The inputs of the page, in the order a visitor meets them. What they do is wired in page.py."""
+"""The place where a voice is cloned, in the order a visitor meets it. What it does is wired in page.py."""
 
 from __future__ import annotations
 
@@ -8,51 +8,11 @@ import gradio as gr
 
 from clone.contract import cloning
 from clone.ui import fields, parts, strings
-from clone.ui.examples import examples
+from clone.ui.form import examples
 from clone.ui.hosting import BackendPanel, backend_panel
 from clone.ui.language import LanguagePanel, language_panel
 from clone.ui.recording_check import SamplePanel, sample_panel
-
-_CHIPS_JS = """
-element.addEventListener('click', (event) => {
-  const chip = event.target.closest('[data-text]');
-  const box = document.querySelector('#text textarea');
-  if (!chip || !box) return;
-  const ready = [...element.querySelectorAll('[data-text]')].map((each) => each.dataset.text);
-  const typed = box.value.trim();
-  box.value = !typed || ready.includes(typed) ? chip.dataset.text : box.value.trimEnd() + ' ' + chip.dataset.text;
-  box.dispatchEvent(new Event('input', { bubbles: true }));
-});
-"""
-
-
-_CODE_JS = """
-const tabs = () => [...element.querySelectorAll('[role=tab]')];
-const choose = (tab) => {
-  for (const each of tabs()) {
-    const own = each === tab;
-    each.setAttribute('aria-selected', String(own));
-    each.tabIndex = own ? 0 : -1;
-    document.getElementById(each.getAttribute('aria-controls')).hidden = !own;
-  }
-};
-element.addEventListener('click', async (event) => {
-  const tab = event.target.closest('[role=tab]');
-  if (tab) choose(tab);
-  const copy = event.target.closest('[data-do=copy]');
-  if (!copy) return;
-  await navigator.clipboard.writeText(element.querySelector('[role=tabpanel]:not([hidden]) pre').textContent);
-  element.querySelector('[role=status]').textContent = copy.dataset.copied;
-});
-element.addEventListener('keydown', (event) => {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (!step || !event.target.closest('[role=tab]')) return;
-  const all = tabs();
-  const next = all[(all.indexOf(event.target) + step + all.length) % all.length];
-  choose(next);
-  next.focus();
-});
-"""
+from clone.ui.theme import static
 
 
 @dataclass(frozen=True)
@@ -116,6 +76,22 @@ class RunPanel:
     """The page that is to join a clone under way, once it has arrived."""
 
 
+@dataclass(frozen=True)
+class ResultPanel:
+    """The new voice, beside its original, and what can be done with it next."""
+
+    card: gr.Column
+    original: gr.Audio
+    clone: gr.Audio
+    compare: gr.HTML
+    voice_id: gr.Textbox
+    facts: gr.HTML
+    said: gr.HTML
+    again: gr.Button
+    share: gr.Button
+    shared: gr.HTML
+
+
 def voice_panel() -> tuple[VoicePanel, CloserPanel]:
     """Build: record, upload, link or example, and what the check found; beneath it prompt clip and transcript."""
     with fields.card():
@@ -125,7 +101,7 @@ def voice_panel() -> tuple[VoicePanel, CloserPanel]:
         )
         with gr.Column(visible=False, elem_id="by-record") as by_record:
             recorded = fields.recorder("recorded", strings.RECORD_LABEL, ["microphone"])
-            gr.HTML(parts.script())
+            gr.HTML(parts.render("script"))
         with gr.Column(elem_id="by-upload") as by_upload:
             uploaded = fields.recorder("uploaded", strings.UPLOAD_LABEL, ["upload"])
         with gr.Column(visible=False, elem_id="by-link") as by_link:
@@ -147,7 +123,7 @@ def voice_panel() -> tuple[VoicePanel, CloserPanel]:
 
 def _closer_panel() -> CloserPanel:
     with gr.Accordion(strings.CLOSER, open=False, elem_id="closer", elem_classes="tb-drawer") as drawer:
-        gr.HTML(f'<p class="tb-advice">{strings.CLOSER_ADVICE}</p>')
+        gr.HTML(parts.line(strings.CLOSER_ADVICE, "tb-advice"))
         take = gr.Button(strings.PROMPT_TAKE, elem_id="prompt-take")
         audio = fields.recorder("prompt-audio", strings.PROMPT_AUDIO, ["upload", "microphone"])
         transcribe = gr.Button(strings.PROMPT_TRANSCRIBE, elem_id="prompt-transcribe")
@@ -167,7 +143,7 @@ def preview_panel() -> PreviewPanel:
         with gr.Row(elem_classes="tb-under"):
             told = fields.slot("language-said")
             counter = gr.HTML(parts.counter(len(strings.TEXT_START)), elem_id="text-count")
-        gr.HTML(parts.sentences(), js_on_load=_CHIPS_JS, elem_id="sentences")
+        gr.HTML(parts.render("sentences"), js_on_load=static("sentences.js"), elem_id="sentences")
         language = language_panel("language", told)
         model = fields.model_choice("model")
         note = fields.slot("text-note")
@@ -203,7 +179,30 @@ def run_panel() -> RunPanel:
             cancel = gr.Button(strings.CANCEL, variant="stop", size="lg", visible=False, elem_id="cancel")
             progress = fields.slot("progress")
         with gr.Accordion(strings.CODE, open=False, elem_id="code-drawer", elem_classes="tb-drawer"):
-            gr.HTML(f'<p class="tb-advice">{strings.CODE_ADVICE}</p>')
+            gr.HTML(parts.line(strings.CODE_ADVICE, "tb-advice"))
             code_show = gr.Button(strings.CODE_SHOW, elem_id="code-show")
-            code = gr.HTML(js_on_load=_CODE_JS, elem_id="code", elem_classes="tb-slot")
+            code = gr.HTML(js_on_load=static("code.js"), elem_id="code", elem_classes="tb-slot")
     return RunPanel(hosting, consent, consent_note, clone, cancel, progress, code_show, code, gr.State(""))
+
+
+def result_panel() -> ResultPanel:
+    """Build: original and clone side by side and under one switch, voice_id, likeness, words; unseen until then."""
+    with fields.card(visible=False, elem_id="result") as card:
+        gr.HTML(parts.heading(None, strings.RESULT))
+        with gr.Row(equal_height=True):
+            original = fields.player("original", strings.ORIGINAL)
+            clone = fields.player("cloned", strings.CLONED)
+        compare = gr.HTML(js_on_load=static("compare.js"), elem_id="compare", elem_classes="tb-slot")
+        with gr.Row():
+            with gr.Column(min_width=300):
+                voice_id = gr.Textbox(
+                    label=strings.VOICE_ID, max_lines=2, interactive=False, buttons=["copy"], elem_id="voice-id"
+                )
+                with gr.Row(elem_classes="tb-next"):
+                    again = gr.Button(strings.AGAIN, elem_id="again")
+                    share = gr.Button(strings.SHARE, elem_id="share")
+                shared = fields.slot("shared")
+            with gr.Column(min_width=300):
+                facts = fields.slot("facts")
+                said = fields.slot("said")
+    return ResultPanel(card, original, clone, compare, voice_id, facts, said, again, share, shared)

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import gradio as gr
 
-from clone.storage.journal import Entry
-from clone.ui import fields, listing, parts, strings
+from clone.ui import fields, parts, strings
 from clone.ui.running import Desk, refused
+from clone.ui.theme import static
 
 Updates = dict[Any, Any]
-
-_JS = """
-element.addEventListener('submit', (event) => {
-  event.preventDefault();
-  const form = event.target;
-  trigger('apply', {entry: form.dataset.entry, voice: form.querySelector('input')?.value || ''});
-});
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-do=dismiss]');
-  if (button) trigger('delete', {entry: button.closest('form').dataset.entry});
-});
-"""
 
 
 @dataclass(frozen=True)
@@ -38,36 +24,7 @@ class PendingPanel:
 
 def pending_panel() -> PendingPanel:
     """Build: messages, and the requests; nothing is seen of it while there are none."""
-    return PendingPanel(fields.slot("pending-note"), gr.HTML("", js_on_load=_JS, elem_id="pending"))
-
-
-def rows(left: Iterable[Entry], names: dict[str, str]) -> str:
-    """Return the requests, each with what ends it.
-
-    Args:
-        left: newest first.
-        names: of the voices, by voice_id.
-    """
-    listed = "".join(_row(entry, names) for entry in left)
-    heading = parts.heading(None, strings.PENDING, strings.PENDING_ADVICE)
-    return f'{heading}<ul class="tb-voices">{listed}</ul>' if listed else ""
-
-
-def _row(entry: Entry, names: dict[str, str]) -> str:
-    name = (entry.voice.name if entry.voice else names.get(entry.voice_id)) or strings.UNNAMED
-    asked = (
-        f'<label>{strings.PENDING_ID} <input type="text" maxlength="200" autocomplete="off" '
-        f'value="{escape(entry.voice_id, quote=True)}"></label> '
-        if entry.voice
-        else ""
-    )
-    return (
-        f"<li><strong>{escape(strings.PENDING_OF[entry.kind].format(name))}</strong>"
-        f'<p class="tb-facts">{escape(strings.PENDING_SENT.format(entry.created_at, entry.expires_at))}</p>'
-        f'<form class="tb-edit" data-entry="{escape(entry.entry_id, quote=True)}">{asked}'
-        f'<button type="submit" class="tb-button">{strings.PENDING_KEEP}</button>'
-        f'<button type="button" class="tb-button" data-do="dismiss">{strings.PENDING_DISMISS}</button></form></li>'
-    )
+    return PendingPanel(fields.slot("pending-note"), gr.HTML("", js_on_load=static("pending.js"), elem_id="pending"))
 
 
 class Pending:
@@ -116,14 +73,14 @@ class Pending:
 
     def _shown(self, owner: str, said: str) -> Updates:
         studio = self._desk.studio
-        listed, voices = listed_for(self._desk, owner), listing.voices(studio.voices(owner), studio.keep_cost())
+        listed, voices = listed_for(self._desk, owner), parts.voices(studio.voices(owner), studio.keep_cost())
         return {self.panel.note: parts.note("info", said), self.panel.listed: listed, self._voices: voices}
 
 
 def listed_for(desk: Desk, owner: str) -> str:
     """Return what is left of an owner's requests."""
     left = desk.studio.unsettled(owner)
-    return rows(left, {voice.voice_id: voice.name for voice in desk.studio.voices(owner)} if left else {})
+    return parts.pending(left, {voice.voice_id: voice.name for voice in desk.studio.voices(owner)} if left else {})
 
 
 def _told(event: gr.EventData) -> tuple[str, str]:

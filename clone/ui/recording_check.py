@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ import gradio as gr
 from clone.contract import cloning
 from clone.core.errors import CancelledError
 from clone.studio.facade import Examination
-from clone.ui import fields as built
-from clone.ui import parts, strings
+from clone.ui import fields, parts, strings
 from clone.ui.form import Given, part
 from clone.ui.running import Desk, explain
 from clone.ui.tabs import Tab
@@ -51,14 +50,14 @@ def sample_panel() -> SamplePanel:
             start = gr.Slider(0, 1, 0, step=0.1, label=strings.PART_START, elem_id="part-start")
             length = gr.Slider(0, 1, 1, step=0.1, label=strings.PART_LENGTH, elem_id="part-length")
         hear = gr.Button(strings.PART_HEAR, elem_id="part-hear")
-        player = built.player("part-player", strings.PART_PLAYER, visible=False, autoplay=True)
+        player = fields.player("part-player", strings.PART_PLAYER, visible=False, autoplay=True)
     with gr.Column(visible=False, elem_id="cures", elem_classes="tb-inner") as cures:
         needs = gr.State(())
-        cures_note = built.slot("cures-note")
+        cures_note = fields.slot("cures-note")
         compare = gr.Button(strings.CURES_COMPARE, elem_id="cures-compare")
         with gr.Row():
-            before = built.player("cures-before", strings.CURES_BEFORE, visible=False)
-            after = built.player("cures-after", strings.CURES_AFTER, visible=False)
+            before = fields.player("cures-before", strings.CURES_BEFORE, visible=False)
+            after = fields.player("cures-after", strings.CURES_AFTER, visible=False)
         apply = gr.Button(strings.CURES_APPLY, visible=False, elem_id="cures-apply")
     return SamplePanel(part, use, start, length, hear, player, cures, needs, cures_note, compare, before, after, apply)
 
@@ -292,8 +291,3 @@ class Prompting:
             return parts.match(self._desk.studio.match(Path(audio), text), accuracy)
         except Exception as error:  # noqa: BLE001
             return parts.refusal(explain(error))
-
-
-def given_fields(voice: Any) -> list[Any]:
-    """Return the inputs of Given on a panel."""
-    return [getattr(voice, each.name) for each in fields(Given)]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +215,7 @@ class Speaking:
             cost = self._desk.studio.speech_cost(text or "", cloning.check_model(model or ""))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return parts.refusal(explain(error))
-        return f'<p class="tb-said tb-facts">{escape(cost)}</p>'
+        return parts.line(cost)
 
     def _order(self, owner: str, key: str | None, *said: Any) -> tuple[SpeakOrder, str]:
         voice_id, text, model, speed, pitch, volume, kind, language = said

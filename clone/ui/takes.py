@@ -53,6 +53,16 @@ class Take:
     """How much of the text was said, where that is not all of it."""
 
     @property
+    def kind(self) -> str:
+        """Of what kind its file is."""
+        return self.name.rpartition(".")[2]
+
+    @property
+    def saved_as(self) -> str:
+        """What its file is called by who saves it."""
+        return file_name(self.kind, self.voice, self.text)
+
+    @property
     def live(self) -> str:
         """Where it plays, from its first sentence on."""
         return f"{MOUNT}/{self.key}/live.mp3"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-_HERE = Path(__file__).parent
+_STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("page.js", "focus.js")
 ACCENT, ACCENT_DEEP, ACCENT_ON_DARK = "#0f6e66", "#0b544e", "#5ec9bd"
 STOP = "#b91c1c"
@@ -121,13 +121,18 @@ def wave() -> gr.WaveformOptions:
 
 
 @cache
+def static(name: str) -> str:
+    """Return a script or a style sheet of the page."""
+    return (_STATIC / name).read_text(encoding="utf-8")
+
+
 def css() -> str:
     """Return the page's own style."""
-    return (_HERE / "page.css").read_text(encoding="utf-8")
+    return static("page.css")
 
 
 @cache
 def head() -> str:
     """Return what goes into the page's head: its own scripts."""
-    scripts = "".join(f"<script>{(_HERE / name).read_text(encoding='utf-8')}</script>" for name in _SCRIPTS)
+    scripts = "".join(f"<script>{static(name)}</script>" for name in _SCRIPTS)
     return f'<meta name="color-scheme" content="light dark">{scripts}'

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,12 +12,13 @@ import gradio as gr
 from clone.core.errors import CancelledError, VoiceError
 from clone.core.settings import NOVITA
 from clone.storage.voice import NOTE_MAX_CHARS, Voice
-from clone.ui import fields, listing, parts, strings
-from clone.ui.outcomes import ResultPanel
+from clone.ui import fields, parts, strings
+from clone.ui.panels import ResultPanel
 from clone.ui.pending import listed_for
 from clone.ui.running import Desk, Progress, explain, refused, share
 from clone.ui.speak_tab import Speaking
 from clone.ui.takes import file_name
+from clone.ui.theme import static
 from clone.ui.visitors import is_token, new_token
 
 Updates = dict[Any, Any]
@@ -28,7 +28,6 @@ UNDO_S = 20
 _ON_ITS_WAY_S = 2
 """What a press of Undo in its last second may take to get here."""
 _TOLD_MAX_CHARS = 4 * NOTE_MAX_CHARS
-_VOICES_JS = (Path(__file__).parent / "voices.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,9 @@ def voices_panel() -> VoicesPanel:
         keep_cancel = gr.Button(strings.CANCEL, variant="stop", visible=False, elem_id="keep-cancel")
         playing = gr.State(None)
         player = fields.player("voice-player", strings.PLAY, visible=False, autoplay=True)
-    listed = gr.HTML("", html_template=listing.frame(), js_on_load=_VOICES_JS, changed="", elem_id="voices")
+    listed = gr.HTML(
+        "", html_template=parts.voices_frame(), js_on_load=static("voices.js"), changed="", elem_id="voices"
+    )
     return VoicesPanel(note, keep_cancel, playing, player, listed)
 
 
@@ -155,7 +156,7 @@ class Voices:
             return self._refused(error)
         for visit in (request.session_hash, self._desk.visit(request)):
             self._desk.files.forget(visit, about=voice.voice_id)
-        row = listing.forgotten(voice, UNDO_S)
+        row = parts.forgotten(voice, UNDO_S)
         return {self.panel.note: "", self.panel.listed: gr.update(changed=row)} | self._unseen(voice.voice_id, *shown)
 
     def restore(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
@@ -202,10 +203,10 @@ class Voices:
         return [self.panel.listed, self.panel.keep_cancel, self.panel.note]
 
     def _listed(self, owner: str) -> str:
-        return listing.voices(self._desk.studio.voices(owner), self._desk.studio.keep_cost())
+        return parts.voices(self._desk.studio.voices(owner), self._desk.studio.keep_cost())
 
     def _changed(self, voice: Voice) -> Updates:
-        return {self.panel.note: "", self.panel.listed: gr.update(changed=listing.row(voice))}
+        return {self.panel.note: "", self.panel.listed: gr.update(changed=parts.voice(voice))}
 
     def _refused(self, error: Exception) -> Updates:
         return {self.panel.note: refused(error)}

@@ -15,7 +15,7 @@ from gradio.state_holder import SessionState
 
 from clone.core.settings import LOCAL, NOVITA
 from clone.ui import strings
-from clone.ui.examples import examples
+from clone.ui.form import examples
 from clone.ui.gradio_patches import forget_inputs
 from clone.ui.visitors import new_token
 from tests.attacks.asking import Answer, Events

@@ -1,5 +1,9 @@
-/* What the framework leaves unnamed for people who listen to the page, and the ready sentences. */
+// What the page does in the browser by itself: Gradio's events call window.tb…, the rest listens to the document.
 (() => {
+  // What of a component the framework is to change; it keeps the rest.
+  const update = (changes) => ({ ...changes, __type__: "update" });
+
+  // What the framework leaves unnamed for people who listen to the page.
   const name = (element) => {
     for (const empty of element.querySelectorAll(".empty[aria-label]")) empty.setAttribute("role", "img");
     for (const wrong of element.querySelectorAll(".upload-container[aria-label], .playback[aria-label]"))
@@ -23,7 +27,7 @@
   });
   window.tbDrafts = (...places) => places.map((place) => {
     const value = sessionStorage.getItem(`timbre-${place}`);
-    return value === null ? { __type__: "update" } : { __type__: "update", value };
+    return update(value === null ? {} : { value });
   });
 
   // Which tab this is, known to it alone, so that it finds after a reload what it had before. A tab that was duplicated
@@ -59,9 +63,9 @@
   window.tbAgreeAnew = (now) => {
     const another = now !== given;
     given = now;
-    if (!another || !window.tbAgreed) return { __type__: "update" };
+    if (!another || !window.tbAgreed) return update({});
     window.tbAgreed = false;
-    return { __type__: "update", value: false };
+    return update({ value: false });
   };
 
   let waiting = false;
@@ -195,6 +199,18 @@
       return stream;
     };
   }
+
+  // Of the ways to give a recording, only the one that is chosen is seen.
+  window.tbShowSource = (source, sources) => sources.map((each) => update({ visible: each === source }));
+
+  // A refusal goes from its place; whatever else is said there stays.
+  window.tbUnsaid = (place) => update(document.querySelector(`${place} .tb-refuse`) ? { value: "" } : {});
+
+  // The button that stops a run, while it stops; and it and the one that starts it, once the run is over.
+  window.tbCancelling = (said) => update({ value: said });
+  window.tbAtRest = (cancel) => [update({ visible: false, value: cancel }), update({ visible: true })];
+
+  window.tbSilence = (player) => document.querySelector(player)?.pause();
 
   // A file that was asked for is saved as soon as it is there.
   window.tbSave = (place) => document.querySelector(`${place} a[download]`)?.click();
