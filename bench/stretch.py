@@ -107,7 +107,7 @@ def best_part(backend: LocalBackend, samples: Samples) -> Samples:
     heard = backend.listen(samples, RATE)
     spans = quality.clipped_spans(samples, RATE)
     who = turns.who_speaks(*backend.voices(heard))
-    found = segment.best_stretch(samples, RATE, heard.spans, spans, who, at_most_s=PART_S)
+    found = segment.best_segment(samples, RATE, heard.spans, spans, who, at_most_s=PART_S)
     assert found is not None, "there is a clean half in each"
     return samples[round(found.start_s * RATE) : round(found.end_s * RATE)]
 

@@ -23,7 +23,7 @@ def ada() -> np.ndarray:
     return resample(recording.samples, recording.sample_rate, RATE)
 
 
-def chosen(samples: np.ndarray, own: list[bool] | None = None, at_most_s: float = 60.0) -> segment.Stretch | None:
+def chosen(samples: np.ndarray, own: list[bool] | None = None, at_most_s: float = 60.0) -> segment.Segment | None:
     """Return the best stretch; ``own`` says for each tenth of the recording whether the same person speaks."""
     samples = samples.astype(np.float32)
     at_s = np.arange(0.0, len(samples) / RATE - 0.8, 0.4)
@@ -32,7 +32,7 @@ def chosen(samples: np.ndarray, own: list[bool] | None = None, at_most_s: float 
     voices[np.arange(len(at_s)), [0 if own is None or own[i] else 1 for i in tenth]] = 1.0
     clipped = quality.clipped_spans(samples, RATE)
     who = turns.who_speaks(voices, at_s)
-    return segment.best_stretch(samples, RATE, speech_spans(samples), clipped, who, at_most_s=at_most_s)
+    return segment.best_segment(samples, RATE, speech_spans(samples), clipped, who, at_most_s=at_most_s)
 
 
 def noise(like: np.ndarray, below_db: float) -> np.ndarray:
@@ -103,8 +103,8 @@ def test_it_is_no_longer_than_asked_and_cut_in_pauses(ada: np.ndarray, at_most_s
 def test_nothing_to_choose() -> None:
     nothing = np.zeros(30 * RATE, np.float32)
     none = turns.who_speaks(np.zeros((0, 256), np.float32), np.zeros(0))
-    assert segment.best_stretch(nothing, RATE, [], [], none) is None
-    assert segment.best_stretch(nothing, RATE, [(1.0, 4.0)], [], none) is None
+    assert segment.best_segment(nothing, RATE, [], [], none) is None
+    assert segment.best_segment(nothing, RATE, [(1.0, 4.0)], [], none) is None
     assert segment.between_pauses(nothing, RATE, [], []) == []
 
 

@@ -50,28 +50,28 @@ def test_nothing_is_left_of_a_look_that_was_broken_off(studio: Studio, home: Pat
 
 def test_only_the_chosen_stretch_is_cloned_and_kept(studio: Studio, examples: list[Path]) -> None:
     bounds = (5.0, 17.5)
-    cloned = last(studio.clone(order(examples[0], stretch=bounds)))
+    cloned = last(studio.clone(order(examples[0], segment=bounds)))
     kept = read(studio.audio(cloned.voice.voice_id, "ann", "reference"))
     whole = read(examples[0])
     assert kept.duration_s == pytest.approx(12.5, abs=0.01)
     part = whole.samples[int(5.0 * whole.sample_rate) :][: len(kept.samples)]
     assert float(np.abs(kept.samples - part[: len(kept.samples)]).max()) < 1e-3
-    assert last(studio.clone(order(examples[0], stretch=bounds))).replayed
-    assert not last(studio.clone(order(examples[0], stretch=(5.0, 17.0)))).replayed
+    assert last(studio.clone(order(examples[0], segment=bounds))).replayed
+    assert not last(studio.clone(order(examples[0], segment=(5.0, 17.0)))).replayed
     assert not last(studio.clone(order(examples[0]))).replayed
 
 
 def test_an_over_long_recording_is_cloned_by_its_best_stretch(studio: Studio, long: Path) -> None:
     assert refusal(studio.clone(order(long))).code == "too_long"
     whole = list(studio.examine(long))[-1]
-    found = whole.stretch
+    found = whole.segment
     refused = whole.report.refusal()
     assert refused is not None
     assert refused.code == "too_long"
     assert found is not None
     assert cloning.REFERENCE_MIN_S <= found.end_s - found.start_s <= cloning.REFERENCE_MAX_S
     assert found.reasons
-    cloned = last(studio.clone(order(long, stretch=(found.start_s, found.end_s), text=TEXT)))
+    cloned = last(studio.clone(order(long, segment=(found.start_s, found.end_s), text=TEXT)))
     assert cloned.voice.likeness > 0.5
 
 
@@ -79,11 +79,11 @@ def test_an_over_long_recording_is_cloned_by_its_best_stretch(studio: Studio, lo
 def test_a_stretch_outside_the_recording_is_refused(
     studio: Studio, examples: list[Path], bounds: tuple[float, float]
 ) -> None:
-    assert refusal(studio.clone(order(examples[0], stretch=bounds))).code == "bad_stretch"
+    assert refusal(studio.clone(order(examples[0], segment=bounds))).code == "bad_stretch"
 
 
 def test_a_stretch_too_short_is_refused_as_the_contract_does(studio: Studio, examples: list[Path]) -> None:
-    assert refusal(studio.clone(order(examples[0], stretch=(1.0, 9.0)))).code == "too_short"
+    assert refusal(studio.clone(order(examples[0], segment=(1.0, 9.0)))).code == "too_short"
 
 
 def test_before_and_after(studio: Studio, examples: list[Path], tmp_path: Path) -> None:
@@ -107,9 +107,9 @@ def test_check_on_the_command_line_says_all(home: Path, long: Path, capsys: pyte
     assert app.main(["check", str(long), "--json"]) == app.REFUSED
     said = json.loads(capsys.readouterr().out)
     assert said["findings"][0]["code"] == "too_long"
-    assert said["stretch"]["end_s"] > said["stretch"]["start_s"]
-    start, end = said["stretch"]["start_s"], said["stretch"]["end_s"]
-    assert app.main(["clone", str(long), "--consent", "--stretch", str(start), str(end), "--json"]) == app.DONE
+    assert said["segment"]["end_s"] > said["segment"]["start_s"]
+    start, end = said["segment"]["start_s"], said["segment"]["end_s"]
+    assert app.main(["clone", str(long), "--consent", "--segment", str(start), str(end), "--json"]) == app.DONE
     assert json.loads(capsys.readouterr().out)["voice_id"]
 
 
@@ -135,7 +135,7 @@ def test_of_two_people_one_is_chosen_alone(
 ) -> None:
     whole = list(studio.examine(of_two(examples, tmp_path / "two.wav", turns_s)))[-1]
     assert whole.is_of_several
-    found = whole.stretch
+    found = whole.segment
     assert found is not None
     assert found.end_s - found.start_s >= cloning.REFERENCE_MIN_S
     ends_s = np.cumsum([turn_s + 1 / 3 for turn_s in turns_s])
@@ -151,7 +151,7 @@ def test_where_nobody_is_alone_for_long_enough_it_is_asked_who_is_wanted(
 ) -> None:
     whole = list(studio.examine(of_two(examples, tmp_path / "turns.wav", [6.0] * 6)))[-1]
     assert whole.is_of_several
-    assert whole.stretch is None
+    assert whole.segment is None
     assert "Whose is wanted?" in next(each for each in whole.report.findings if each.code == "speakers").advice
 
 
@@ -162,7 +162,7 @@ def test_two_people_cloned_as_one_have_no_likeness_that_could_be_told(
     alike = last(studio.clone(order(two, text=TEXT))).alike
     assert alike.share is None
     assert "More than one voice" in told(alike)
-    assert last(studio.clone(order(two, text=TEXT, stretch=(0.0, 19.0)))).alike.share is not None
+    assert last(studio.clone(order(two, text=TEXT, segment=(0.0, 19.0)))).alike.share is not None
 
 
 @pytest.mark.parametrize("i", [0, 1, 2])

@@ -210,7 +210,7 @@ def test_speech_and_a_key_that_is_not_known(own: Served, examples: list[Path], t
 
 
 def test_a_prompt_and_a_part_go_along(own: Served, examples: list[Path], clip: Path, tmp_path: Path) -> None:
-    asked = order(examples[0], prompt_audio=clip, prompt_text=PROMPT, stretch=(1.0, 12.0))
+    asked = order(examples[0], prompt_audio=clip, prompt_text=PROMPT, segment=(1.0, 12.0))
     code = own.studio.request_code(asked, own.url)
     (voice_id,) = printed(of(code, PYTHON), tmp_path, "TIMBRE_API_KEY")
     voice = kept_voice(own, voice_id)
@@ -265,8 +265,8 @@ def refusals(examples: list[Path], clip: Path) -> Iterator[tuple[CloneOrder, typ
     ada = examples[0]
     yield order(ada, consent=False), ConsentError, "agreed"
     yield order(ada, backend="novita"), PublishError, "TIMBRE_PUBLIC_URL"
-    yield order("https://a.example/a.mp3", stretch=(0.0, 15.0), backend="novita"), PublishError, "TIMBRE_STORE_URL"
-    yield order(ada, stretch=(0.0, 5.0)), AudioError, "5"
+    yield order("https://a.example/a.mp3", segment=(0.0, 15.0), backend="novita"), PublishError, "TIMBRE_STORE_URL"
+    yield order(ada, segment=(0.0, 5.0)), AudioError, "5"
     yield order(ada, prompt_audio=ada, prompt_text=PROMPT), PromptError, "8"
     yield order(ada, prompt_text=PROMPT), PromptError, "clip"
     yield order(clip), AudioError, "10"

@@ -114,13 +114,13 @@ def test_a_recording_is_checked(client: Client, ada: Path) -> None:
     report = json.loads(client.predict(handle_file(ada), api_name="/check"))
     assert {"duration", "size", "level"} <= {finding["code"] for finding in report["findings"]}
     assert all(finding["message"] for finding in report["findings"])
-    assert report["stretch"] is None  # it is short enough to be taken whole
+    assert report["segment"] is None  # it is short enough to be taken whole
 
 
 def test_what_is_no_recording_is_a_finding(client: Client) -> None:
     report = json.loads(client.predict(handle_file(__file__), api_name="/check"))
     assert [finding["severity"] for finding in report["findings"]] == ["refuse"]
-    assert report["stretch"] is None
+    assert report["segment"] is None
 
 
 def test_a_voice_is_cloned_with_its_preview(cloned: tuple[dict[str, Any], str]) -> None:

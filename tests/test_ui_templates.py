@@ -35,7 +35,7 @@ def contexts(text: str) -> dict[str, dict[str, Any]]:
     sent = {"entry_id": text, "owner": "ada", "created_at": MORNING, "voice_id": text}
     entries = [Entry(kind="clone", voice=voice, **sent), Entry(kind="keep", **sent)]
     picture = {"picture": draw(np.ones(16_000, np.float32), 16_000, [(0.1, 0.5)], [(0.2, 0.3)])}
-    picture |= {"stretch": (0.0, 0.5), "spectrum": text}
+    picture |= {"segment": (0.0, 0.5), "spectrum": text}
     notes, alike = {"notes": [("warn", text, text), ("refuse", text, text)]}, Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10)
     finding = Finding(text, "warn", 1.0, 2.0, text, text)
     report = {"predicts": text, "facts": [text], "summary": text, "findings": [finding]}

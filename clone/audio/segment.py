@@ -1,4 +1,4 @@
-"""The part of a recording to clone from: the cleanest stretch of one speaker, and a clean sentence in it."""
+"""The part of a recording to clone from: the cleanest segment of one speaker, and a clean sentence in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AT_MOST_S = 60.0
 """As much as the engine learns from (engine.local.MAX_LEARNED_S)."""
 
 WHOLE_SHARE = 0.9
-"""A stretch of more than this share of a recording that is short enough is the recording."""
+"""A segment of more than this share of a recording that is short enough is the recording."""
 
 PIECE_S = 8.0
 """Speech without a pause for longer is parted at its quietest moment, so that one bad word does not cost a minute."""
@@ -30,7 +30,7 @@ EDGE_S = 0.25
 """Kept of the pause on either side."""
 
 SNR_BAD_DB, SNR_GOOD_DB = 12.0, 26.0
-"""From where on a piece counts against, and in full for, a stretch; the ratio of its mean power to its quiet frames."""
+"""From where on a piece counts against, and in full for, a segment; the ratio of its mean power to its quiet frames."""
 
 OTHER_VOICE = 0.45
 """Cosine to the voice of a piece's person, below which it is too odd to be learned from, or a short word of another."""
@@ -49,7 +49,7 @@ VARIETY_MOST = 1.25
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Segment:
     """A part of a recording, in seconds, and why it was chosen: sentences for a person."""
 
     start_s: float
@@ -75,10 +75,10 @@ class _Piece:
         return float(np.clip(clean, -1.0, 1.0)) * (self.end_s - self.start_s)
 
 
-def best_stretch(
+def best_segment(
     samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans, who: Turns, *, at_most_s: float = AT_MOST_S
-) -> Stretch | None:
-    """Return the cleanest, most varied stretch with the most speech of one person, cut at pauses.
+) -> Segment | None:
+    """Return the cleanest, most varied segment with the most speech of one person, cut at pauses.
 
     It is of whoever speaks most; where that person never speaks for long enough, of who comes next.
 
@@ -91,7 +91,7 @@ def best_stretch(
         at_most_s: its longest.
 
     Returns:
-        The stretch; None where it would be the whole recording, or where nothing is long enough.
+        The segment; None where it would be the whole recording, or where nothing is long enough.
     """
     duration_s = len(samples) / sample_rate
     pieces = _pieces(samples, sample_rate, speech, clipped, who)
@@ -110,7 +110,7 @@ def best_stretch(
     start_s, end_s = bounds[chosen.start][0], bounds[chosen.stop - 1][1]
     if who.n_persons < 2 and duration_s <= at_most_s and end_s - start_s > WHOLE_SHARE * duration_s:
         return None
-    return Stretch(round(start_s, 2), round(end_s, 2), _reasons(pieces, chosen))
+    return Segment(round(start_s, 2), round(end_s, 2), _reasons(pieces, chosen))
 
 
 def _best(

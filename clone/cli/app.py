@@ -37,7 +37,7 @@ from clone.core.settings import NOVITA, Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clone.audio.segment import Stretch
+    from clone.audio.segment import Segment
     from clone.storage.journal import Entry
     from clone.studio.facade import Cloned, Examination, Studio
 
@@ -168,7 +168,9 @@ def clone(
     accuracy: float | None = typer.Option(None, metavar="ACCURACY", help="how closely clip and transcript must match"),
     noise_reduction: bool = typer.Option(False, "--noise-reduction"),
     volume_normalization: bool = typer.Option(False, "--volume-normalization"),
-    stretch: tuple[float, float] | None = typer.Option(None, metavar="START END", help="seconds: clone from this part"),
+    segment: tuple[float, float] | None = typer.Option(
+        None, "--segment", "--stretch", metavar="START END", help="seconds: clone from this part"
+    ),
     language: _Language | None = _LANGUAGE,
     name: str = typer.Option("", metavar="NAME", help="a name to find the voice by", show_default=False),
     as_json: bool = _JSON,
@@ -199,7 +201,7 @@ def clone(
             prompt_audio=pipes.recording(prompt_audio, folder) if prompt_audio else None,
             prompt_text=prompt_text,
             name=check_name(name) if name else "",
-            stretch=stretch,
+            segment=segment,
             language=speech.check_language(language),
         )
         cloned = result(studio.clone(order), Cloned)
@@ -264,22 +266,22 @@ def speak(
 def check(file: str = _RECORDING, as_json: bool = _JSON) -> None:
     """Tell whether a recording can be cloned, and what is wrong with it."""
     refusal: Refused | None = None
-    best: Stretch | None = None
+    best: Segment | None = None
     with _studio() as studio:
         try:
             seen = _examined(studio, file)
-            best = seen.stretch
+            best = seen.segment
             findings = [{name: getattr(each, name) for name in (*FINDING, "message")} for each in seen.report.findings]
         except Refused as e:  # what can't be read at all has this one finding
             refusal = e
             findings = [vars(e) | {"severity": "refuse"}]
     if as_json:
         said = [{name: finding[name] for name in FINDING} for finding in findings]
-        print_json({"findings": said, "stretch": asdict(best) if best else None})
+        print_json({"findings": said, "segment": asdict(best) if best else None})
     else:
         print_table([(finding["severity"], f"{finding['message']} {finding['advice']}") for finding in findings])
         if best:
-            print(f"Best stretch: --stretch {best.start_s:.1f} {best.end_s:.1f}. {' '.join(best.reasons)}")
+            print(f"Best segment: --segment {best.start_s:.1f} {best.end_s:.1f}. {' '.join(best.reasons)}")
     if refusal:
         raise refusal
     seen.report.raise_if_refused()

@@ -35,7 +35,7 @@ def check_backend(backend: str) -> str:
 class CloneOrder:
     """What is to be cloned, for whom. A recording is a file, or a URL as str.
 
-    ``backend`` is one of BACKENDS; ``api_key`` is for the hosted one, and kept by nobody. ``stretch`` is the part to
+    ``backend`` is one of BACKENDS; ``api_key`` is for the hosted one, and kept by nobody. ``segment`` is the part to
     clone from, its start and end in seconds: only that is sent and kept; None for all of it. ``language`` is the
     preview's, one of t2a.LANGUAGES' codes; None tells it from the text. The contract has no field for it, so the hosted
     service always tells it itself. ``as_sent`` holds the files themselves to the contract's formats and size, as of a
@@ -51,7 +51,7 @@ class CloneOrder:
     name: str = ""
     backend: str = LOCAL
     api_key: str | None = field(default=None, repr=False)
-    stretch: tuple[float, float] | None = None
+    segment: tuple[float, float] | None = None
     language: str | None = None
     as_sent: bool = False
 

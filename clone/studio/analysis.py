@@ -1,4 +1,4 @@
-"""What a person is shown of a recording before it is cloned: report, picture, best stretch, excerpts.
+"""What a person is shown of a recording before it is cloned: report, picture, best segment, excerpts.
 
 Nothing here costs anything, keeps anything or goes anywhere.
 """
@@ -17,6 +17,7 @@ from clone.audio import enhance, preflight, segment, turns, waveform
 from clone.audio.preflight import Report
 from clone.audio.quality import clipped_spans
 from clone.audio.reader import Recording, read
+from clone.audio.segment import Segment
 from clone.audio.writer import accepted, stays, wav_bytes
 from clone.contract import cloning
 from clone.contract.cloning import CloneOptions
@@ -36,11 +37,11 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Examination:
-    """What is known of a recording so far; ``complete`` once speakers, language and best stretch are."""
+    """What is known of a recording so far; ``complete`` once speakers, language and best segment are."""
 
     report: Report
     picture: waveform.Picture
-    stretch: segment.Stretch | None = None
+    segment: Segment | None = None
     complete: bool = False
 
     @property
@@ -108,7 +109,7 @@ class Examining:
                 who = turns.who_speaks(*_undistorted(*self._backend.voices(heard), clipped))
                 language = self._backend.language(heard)
                 name = self._backend.language_name(language[0])
-                best = segment.best_stretch(heard.samples, heard.sample_rate, heard.spans, clipped, who)
+                best = segment.best_segment(heard.samples, heard.sample_rate, heard.spans, clipped, who)
                 alone = (best.start_s, best.end_s) if best else None
                 report = preflight.complete(report, who, language, name, alone)
             yield Examination(report, drawn, best, complete=True)
@@ -253,7 +254,7 @@ def is_refused(recording: Recording) -> bool:
 
 def is_by_links(order: CloneOrder) -> bool:
     """Tell whether all that an order sends can be had by the links it was given by."""
-    whole = isinstance(order.audio, str) and order.stretch is None
+    whole = isinstance(order.audio, str) and order.segment is None
     return whole and not isinstance(order.prompt_audio, Path)
 
 
@@ -271,7 +272,7 @@ def clips(backend: LocalBackend, order: CloneOrder) -> tuple[Clip, Clip | None]:
     if isinstance(order.audio, str):
         reference = Clip(b"", "", order.audio)
     else:
-        recording, original = chosen(order.audio, order.stretch, Stop())
+        recording, original = chosen(order.audio, order.segment, Stop())
         report, _, kept = judged(backend, recording, original, Stop())
         report.raise_if_refused()
         reference = Clip(*kept)

@@ -126,7 +126,7 @@ class Cloning:
         step = steps(tell, N_STEPS)
         step("Reading the recording")
         taken = self._taken(order, files, partial(step, "Checking the recording"), stop)
-        whole = order.audio if order.stretch is None else None
+        whole = order.audio if order.segment is None else None
         clip, prompt = clip_of(whole, taken.recording, (taken.kept, taken.suffix)), None
         if taken.prompt and taken.prompt_path:
             prompt = clip_of(order.prompt_audio, taken.prompt, accepted(taken.prompt, taken.prompt_path, stop))
@@ -137,7 +137,7 @@ class Cloning:
 
     def _taken(self, order: CloneOrder, files: Mapping[str, Path], checking: Callable[[], None], stop: Stop) -> Taken:
         """Read and judge what is cloned, and the prompt clip."""
-        recording, original = chosen(files["audio"], order.stretch, stop, as_sent=order.as_sent)
+        recording, original = chosen(files["audio"], order.segment, stop, as_sent=order.as_sent)
         checking()
         report, heard, (kept, suffix) = judged(self._backend, recording, original, stop)
         report.raise_if_refused()
@@ -168,8 +168,8 @@ def request_key(order: CloneOrder, path: Path, prompt_path: Path | None, backend
         "options": order.options.model_dump() | without,
         "backend": backend,
     }
-    if order.stretch is not None:
-        asked["stretch"] = order.stretch
+    if order.segment is not None:
+        asked["stretch"] = order.segment  # as it was called when the first keys were made
     if speaks and order.language is not None:
         asked["language"] = order.language
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
@@ -185,7 +185,7 @@ def new_voice(order: CloneOrder, recording: Recording, key: str) -> Voice:
         backend=order.backend,
         model=order.options.model,
         settings=order.options.model_dump()
-        | {"prompt_text": order.prompt_text, "stretch": order.stretch, "language": order.language},
+        | {"prompt_text": order.prompt_text, "segment": order.segment, "language": order.language},
         reference_sha256=recording.sha256,
         request_key=key,
         consent_at=now,

@@ -134,7 +134,7 @@ class Studio:
     def examine(
         self, audio: Path | str, *, owner: str = LOCAL_OWNER, stop: Stop | None = None
     ) -> Iterator[Examination]:
-        """Look at a recording: report, picture and best stretch, as they come; see Examining.examine.
+        """Look at a recording: report, picture and best segment, as they come; see Examining.examine.
 
         Args:
             audio: the recording; what a link leads to is downloaded first.
@@ -207,7 +207,7 @@ class Studio:
         elif order.backend == LOCAL and order.options.text is not None:
             self._backend.check_text(order.options.text, order.language)
         with self._workspace.folder() as folder:
-            if order.stretch is not None:
+            if order.segment is not None:
                 order = replace(order, audio=self._downloads.path(order.owner, order.audio, folder))
             with self._examining.place():
                 clips = analysis.clips(self._backend, order)

@@ -100,8 +100,8 @@ def _settings(voice: Voice) -> list[tuple[str, str]]:
     rows = [("Made", _moment(voice.created_at)), ("By", by)]
     if voice.model:
         rows.append(("Model", voice.model))
-    if asked.get("stretch"):
-        start_s, end_s = asked["stretch"]
+    if part := asked.get("segment") or asked.get("stretch"):
+        start_s, end_s = part
         rows.append(("Cloned from", f"{clock(start_s)} to {clock(end_s)} of the recording"))
     rows.append(("Noise reduction", "On" if asked.get("need_noise_reduction") else "Off"))
     rows.append(("Even volume", "On" if asked.get("need_volume_normalization") else "Off"))

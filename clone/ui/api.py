@@ -91,16 +91,16 @@ class Endpoints:
             recording: A public http(s) link, a data: URI in base64, or the path that POST /gradio_api/upload answered.
 
         Returns:
-            JSON: findings (severity refuse, warn, info or ok, with advice) and the best stretch, in seconds.
+            JSON: findings (severity refuse, warn, info or ok, with advice) and the best segment, in seconds.
         """
         with self._call(request, "check") as owner, self._lent(recording, "audio") as audio:
             try:
                 seen = list(self._desk.studio.examine(audio, owner=owner))[-1]
             except AudioError as e:  # what can't be read at all has this one finding
                 refusal = vars(e) | {"severity": "refuse"}
-                return _json(findings=[{name: refusal[name] for name in _TOLD}], stretch=None)
+                return _json(findings=[{name: refusal[name] for name in _TOLD}], segment=None)
             findings = [{name: getattr(finding, name) for name in _TOLD} for finding in seen.report.findings]
-            return _json(findings=findings, stretch=asdict(seen.stretch) if seen.stretch else None)
+            return _json(findings=findings, segment=asdict(seen.segment) if seen.segment else None)
 
     def clone(
         self,
@@ -161,7 +161,7 @@ class Endpoints:
                 prompt_audio=prompt,
                 prompt_text=_said(prompt_text, "prompt_text", cloning.PROMPT_TEXT_MAX_CHARS) or None,
                 name=_said(name, "name", NAME_MAX_CHARS),
-                stretch=_part(start_s, end_s),
+                segment=_part(start_s, end_s),
                 language=check_language(_said(language, "language", cloning.TEXT_MAX_CHARS)),
                 as_sent=True,
             )

@@ -167,7 +167,7 @@ class Form:
             name=self.given.name(),
             backend=self.backend,
             api_key=(self.api_key or "").strip() or None,
-            stretch=part(self.part, self.part_start_s, self.part_length_s),
+            segment=part(self.part, self.part_start_s, self.part_length_s),
             language=check_language(self.language),
         )
 

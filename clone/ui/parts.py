@@ -91,17 +91,17 @@ def file_link(link: str, name: str, label: str) -> str:
 
 def report(seen: Examination) -> str:
     """Return what is known of a recording: what to do about it, its picture, and every finding with its numbers."""
-    found, best, refusal = seen.report.findings, seen.stretch, seen.report.refusal()
+    found, best, refusal = seen.report.findings, seen.segment, seen.report.refusal()
     n_odd = sum(each.severity in {"warn", "refuse"} for each in found)
     no_cures = seen.complete and not seen.report.cures() and (refusal is None or refusal.is_cuttable)
-    facts = [strings.stretch(best.start_s, best.end_s, best.reasons)] if best else []
+    facts = [strings.segment(best.start_s, best.end_s, best.reasons)] if best else []
     facts += [strings.cures((), is_clean=not n_odd)] if no_cures else []
     return render(
         "report",
         notes=_verdict(seen),
         predicts=strings.predicts(refusal.predicts) if refusal and refusal.predicts else "",
         picture=seen.picture,
-        stretch=(best.start_s, best.end_s) if best else None,
+        segment=(best.start_s, best.end_s) if best else None,
         spectrum=spectrum(seen.picture),
         facts=facts,
         summary=strings.report(len(found), n_odd, seen.complete),
@@ -120,7 +120,7 @@ def _verdict(seen: Examination) -> list[Note]:
         return [("warn", refusal.message, instead), *(each for each in against if each[0] == "warn")]
     ready = strings.READY
     if seen.is_of_several:
-        ready = strings.READY_PART if seen.stretch else ""
+        ready = strings.READY_PART if seen.segment else ""
     if refusal or not ready:
         return against
     measured = " ".join(each.message for each in found if (each.code, each.severity) in _WORTH_SAYING)

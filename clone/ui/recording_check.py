@@ -207,7 +207,7 @@ class Sampling:
 
     def _offers(self, seen: Examination) -> Updates:
         p, duration_s = self.panel, seen.picture.duration_s
-        refusal, found = seen.report.refusal(), seen.stretch
+        refusal, found = seen.report.refusal(), seen.segment
         over = refusal is not None and refusal.is_cuttable
         updates: Updates = {}
         if found is not None or over or duration_s > PART_S:

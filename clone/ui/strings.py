@@ -124,7 +124,7 @@ def clock(seconds: float) -> str:
 def picture(duration_s: float, n_spoken: int, n_clipped: int) -> str:
     """Say what the picture of a recording shows."""
     clipped = f" {n_clipped} moments are clipped." if n_clipped else " Nothing is clipped."
-    return f"Waveform of {cloning.clock(duration_s)} minutes; speech in {n_spoken} stretches.{clipped}"
+    return f"Waveform of {cloning.clock(duration_s)} minutes; speech in {n_spoken} parts.{clipped}"
 
 
 def report(n_checks: int, n_odd: int, complete: bool) -> str:
@@ -143,7 +143,7 @@ def predicts(error: str) -> str:
     return f"Novita would refuse it too, with {error}."
 
 
-def stretch(start_s: float, end_s: float, reasons: tuple[str, ...]) -> str:
+def segment(start_s: float, end_s: float, reasons: tuple[str, ...]) -> str:
     """Say which part is the best, and why."""
     return f"The best part is from {cloning.clock(start_s)} to {cloning.clock(end_s)}. {' '.join(reasons)}"
 
