@@ -19,7 +19,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
@@ -27,9 +27,6 @@ from clone.storage.database import EXPIRED, VOICES, check_whole
 from clone.storage.files import Store
 from clone.storage.shelf import RECORD, ROOT, Shelf, record_in, with_files
 from clone.storage.voice import Voice, folder_of, from_row, to_record
-
-if TYPE_CHECKING:  # the library is made of what is here
-    from clone.storage.voices import Library
 
 log = logging.getLogger(__name__)
 
@@ -283,6 +280,18 @@ class Upkeep:
         return len(lost)
 
 
+class Expiring(Protocol):
+    """What retention asks of the library, which is made of what stands above."""
+
+    def purge(self) -> int: ...  # noqa: D102
+
+    def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None: ...  # noqa: D102
+
+    def forget_now(self) -> int: ...  # noqa: D102
+
+    def next_purge_s(self, at_most_s: float) -> float: ...  # noqa: D102
+
+
 class Retention:
     """A thread beside everything else; one per process.
 
@@ -293,7 +302,7 @@ class Retention:
     """
 
     def __init__(
-        self, library: Library, sweep: Callable[[], object], purge: Callable[[], object] = lambda: None
+        self, library: Expiring, sweep: Callable[[], object], purge: Callable[[], object] = lambda: None
     ) -> None:
         self._library = library
         self._purge_with = purge
