@@ -29,7 +29,7 @@ prepare_gradio(temporary_folder(SETTINGS.home))
 import gradio as gr
 from gradio import routes
 
-from clone.api import app
+from clone.api import app, connections
 from clone.api.auth import Keys, Limits, load_keys
 from clone.api.worker import Background
 from clone.hosted.lending import MOUNT
@@ -157,7 +157,7 @@ def main() -> None:
     try:
         options = launch_options(SETTINGS, api, link)
         options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.lent), Mount(TAKES, takes.route)]
-        gradio_patches.serve_with(app.bound)
+        gradio_patches.serve_with(connections.bound)
         _launch(demo, options)
         gradio_patches.look_less_often(demo)
         studio.start()

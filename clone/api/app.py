@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,6 @@ from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
-from uvicorn import Server
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from clone.api import responses
 from clone.api.auth import Keys, Limits
@@ -42,14 +39,6 @@ OURS = ("/v3", "/healthz", "/docs", "/openapi.json", ROUTE.rstrip("/"))
 
 HEALTHY_WITHIN_S = 3.0
 """How long the library's lock and its database may take, each, to be there."""
-HEAD_WITHIN_S = 10.0
-"""How long a connection may be open with no request on it that has a whole head."""
-TAKEN_WITHIN_S = 120.0
-"""How long nothing of an answer may be taken. The kernel asks for more only when a third of what it holds has gone, up
-to 1 MB: whoever reads 10 kB a second is waited for."""
-CONNECTIONS_LIMIT = 800
-"""Each takes a file descriptor, of which a process commonly has 1,024."""
-
 _SANDBOX = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "Cache-Control": "no-store"}
 
 Scope = MutableMapping[str, Any]
@@ -272,69 +261,6 @@ class Api:
     def _linked(self, key: str) -> Path | None:
         parts = key.split("/")
         return self._tasks.path(parts[1]) if len(parts) == 3 and parts[0] == "speech" else None
-
-
-def bound(served: Server) -> None:
-    """Bound how many connections a server holds, and how long it waits on them for a request and with an answer.
-
-    uvicorn itself waits for a head for ever, every byte ends its wait for the next one, and it waits for ever until
-    what it answers is taken.
-    """
-    served.config.http = served.config.http_protocol_class = _Connection  # the one is read when it starts
-
-
-class _Connection(H11Protocol):
-    _asked_by_s: float
-    _timer: asyncio.TimerHandle | None = None
-    _taking: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.transport.set_write_buffer_limits(0)  # whatever is left of an answer is waited for, not only 64 kB
-        self._wait()
-        if len(self.connections) > CONNECTIONS_LIMIT:
-            idle = [each for each in self.connections if isinstance(each, _Connection) and each._is_idle()]
-            min(idle, key=lambda each: each._asked_by_s).transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        super().connection_lost(exc)  # which resumes writing
-
-    def on_response_complete(self) -> None:
-        self._wait()
-        super().on_response_complete()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._wait_until_taken()
-
-    def resume_writing(self) -> None:
-        if self._taking is not None:
-            self._taking.cancel()
-        super().resume_writing()
-
-    def _wait_until_taken(self, left_bytes: float = float("inf")) -> None:
-        """Wait for as long as less and less of what was answered is left."""
-        still_bytes = self.transport.get_write_buffer_size()
-        if still_bytes < left_bytes:
-            self._taking = self.loop.call_later(TAKEN_WITHIN_S, self._wait_until_taken, still_bytes)
-        else:
-            self.transport.abort()
-
-    def _wait(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._asked_by_s = self.loop.time() + HEAD_WITHIN_S
-        self._timer = self.loop.call_at(self._asked_by_s, self._end_if_idle)
-
-    def _end_if_idle(self) -> None:
-        if self._is_idle():
-            self.transport.abort()
-
-    def _is_idle(self) -> bool:
-        done = self.cycle is None or self.cycle.response_complete
-        return done and not self.flow.write_paused and not self.transport.is_closing()
 
 
 def _check_path(model: str) -> None:
