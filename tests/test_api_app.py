@@ -22,6 +22,7 @@ from clone.api.auth import CALLS_PER_MINUTE
 from clone.api.requests import MAX_BODY_BYTES
 from clone.audio.writer import wav_bytes
 from clone.contract import cloning
+from clone.core.jobs import Queue
 from clone.storage.files import Store
 from clone.storage.voice import folder_of
 from clone.storage.voices import Library, utc_now
@@ -266,9 +267,10 @@ def test_what_has_no_effect_makes_no_other_voice(api: Served, audio_url: str, vo
 
 
 def test_a_full_queue_answers_503_and_leaving_stops_the_work(tmp_path: Path, audio_url: str) -> None:
-    keys = tuple(f"key-{i}" for i in range(24))
+    keys = tuple(f"key-{i}" for i in range(10))
     with serving(tmp_path / "home", background=False, api_keys=keys) as api:
         voice_id = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url}, keys[0]).json()["voice_id"]
+        api.studio._queue = Queue(max_waiting=4)
         long = "The harbour was quiet this morning, and nobody went ashore before noon. " * 100
         leaving = threading.Thread(target=_leave_soon, args=(api, voice_id, long, keys[0]))
         leaving.start()

@@ -33,7 +33,7 @@ def run(*, restores: bool, as_json: bool) -> None:
 
 def _told(found: Findings) -> Iterator[str]:
     if found.database == OK:
-        yield f"The library has {found.n_voices} voices."
+        yield f"The library has {found.n_voices} voice{'' if found.n_voices == 1 else 's'}."
     elif found.database == MISSING:
         yield "There is no database; one is made at the next start."
     else:

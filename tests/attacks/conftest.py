@@ -43,8 +43,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start an app of one's own, to be killed: ``start(home, NAME="value")``; it ends with the test."""
     running: list[App] = []
 
-    def started(home: Path | None = None, **environment: str) -> App:
-        running.append(App(home or tmp_path / "attacked", before=COLD, **environment))
+    def started(home: Path | None = None, before: str = "", **environment: str) -> App:
+        running.append(App(home or tmp_path / "attacked", before=f"{before}\n{COLD}", **environment))
         running[-1].start()
         return running[-1]
 
