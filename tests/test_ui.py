@@ -23,6 +23,7 @@ from clone.ui import language, parts, strings
 from clone.ui.files import VisitFiles, make_temporary_folder, temporary_folder
 from clone.ui.form import Form, examples
 from clone.ui.running import Progress, explain
+from clone.ui.takes import Take
 from clone.ui.visitors import COOKIE_LIFETIME, LOCAL_OWNER, Headers, Owners, is_loopback, is_token, new_token
 from tests.voices import make_voice
 
@@ -366,3 +367,8 @@ def test_a_language_that_is_set_goes_into_the_order(tmp_path: Path) -> None:
     assert form(language="zh").order("ada", tmp_path / "a.mp3").language == "zh"
     assert form(language="auto").order("ada", tmp_path / "a.mp3").language is None
     assert [fault.code for fault in form(language="xx").faults()] == ["language"]
+
+
+def test_a_takes_length_is_the_one_that_the_browsers_player_beside_it_shows() -> None:
+    take = Take("a", "b", "c", "d", "timbre.mp3", 3.62, "")  # Chromium cuts the seconds off
+    assert "0:03" in parts.take_done(take)

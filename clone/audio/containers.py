@@ -14,7 +14,6 @@ from mmap import mmap
 
 from clone.core.errors import AudioError
 
-Bytes = bytes | memoryview
 SYNC_SEARCH_BYTES = 65_536
 """How far into a file (after its tags) the first mp3 frame is looked for."""
 

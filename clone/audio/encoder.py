@@ -16,7 +16,6 @@ from av.container import OutputContainer
 from clone.audio.tags import Provenance, marked
 from clone.contract.speech import AudioSetting
 
-MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "pcm": "application/octet-stream"}
 _CODECS = {"mp3": ("libmp3lame", "s16p"), "flac": ("flac", "s16")}
 _BYTES_PER_SAMPLE = 2
 _UNKNOWN = 0xFFFFFFFF

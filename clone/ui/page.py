@@ -44,7 +44,6 @@ _COUNT_LONG_JS = f"(text) => window.tbCount(text, {cloning.SPEECH_TASK_MAX_CHARS
 _COUNT_JS = f"(text) => window.tbCount(text, {cloning.TEXT_MAX_CHARS})"
 _SAVE_LISTED_JS = "() => { window.tbSave('#voices-note'); }"
 _SAVE_JS = "() => { window.tbSave('#shared'); }"
-_SHOW_PLAYER_JS = "() => { window.tbShow('#voice-player'); }"
 _SHOW_TAKE_JS = "() => { window.tbShow('#take audio'); }"
 _FINISH_TAKE_JS = "() => { window.tbFinish('#take audio', '#take-done a[download]'); }"
 _SILENT_JS = "() => { window.tbSilence('#take audio'); }"

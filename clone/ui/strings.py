@@ -295,7 +295,6 @@ COMPARE, COMPARE_NOTE = "Hear the original or the clone", "Both at the same loud
 COMPARE_PLAY, COMPARE_PAUSE = "Play", "Pause"
 WORDS_TITLE = "Words"
 AGAIN = "Try another sentence"
-SHARE_NOTE = "One file with both recordings, for anybody to open in a browser, offline too."
 SAVE_CARD = "Save the card of {}"
 VOICE_ID = "voice_id"
 NO_PREVIEW = "The voice is made, without a preview."
