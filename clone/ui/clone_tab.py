@@ -170,7 +170,7 @@ class Cloning:
                         yield {self.run.progress: ""} | self._shown(step, run.owner, visit)
                     else:
                         run.stop.check()
-                        yield {self.run.progress: progress.told(step)}
+                        yield self._running() | {self.run.progress: progress.told(step)}
         except CancelledError:
             said = strings.STOPPED if form.backend == LOCAL else strings.STOPPED_HOSTED
             yield {self.run.progress: parts.note("info", said)}
@@ -247,6 +247,7 @@ class Cloning:
         return [self.run.clone, self.run.cancel]
 
     def _running(self) -> Updates:
+        # Said with each step: a page that was just loaded may lose what comes before it has drawn its buttons.
         return {self.run.clone: gr.update(visible=False), self.run.cancel: gr.update(visible=True)}
 
     def _cleared(self) -> Updates:
