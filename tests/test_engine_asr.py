@@ -20,7 +20,7 @@ from tests.sounds import noise, silence, tone
 
 @pytest.fixture(scope="module")
 def recognizer(backend: LocalBackend) -> Recognizer:
-    return backend._get(Recognizer)
+    return backend._networks.get(Recognizer)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from clone.core.jobs import Stop
 from clone.engine import conversion
 from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
 from clone.engine.asr import Recognizer
-from clone.engine.backend import MAX_SYMBOLS, PIECES_AT_ONCE, Heard, LocalBackend, _spoken
+from clone.engine.backend import MAX_SYMBOLS, Heard, LocalBackend
 from clone.engine.conversion import SAMPLE_RATE
+from clone.engine.converted import PIECES_AT_ONCE
+from clone.engine.engine import spoken
 from clone.engine.g2p.text import PARAGRAPH_PAUSE_S
 from clone.engine.profile import Profile
 from clone.engine.prosody import PHONEMES_PER_S, pace
@@ -32,10 +35,10 @@ Say = Callable[[Profile, str, str], np.ndarray]
 
 @pytest.fixture(scope="module")
 def say(backend: LocalBackend) -> Say:
-    def spoken(profile: Profile, text: str, model: str) -> np.ndarray:
+    def said(profile: Profile, text: str, model: str) -> np.ndarray:
         return np.concatenate([backend.speak(profile, line, model) for line in backend.script(text)])
 
-    return spoken
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def prompt(heard: dict[str, Heard]) -> Heard:
 
 
 def transcript(backend: LocalBackend, samples: np.ndarray) -> str:
-    return backend._get(Recognizer).transcribe(resample(samples, SAMPLE_RATE, HEARD_RATE), "en")
+    return backend._networks.get(Recognizer).transcribe(resample(samples, SAMPLE_RATE, HEARD_RATE), "en")
 
 
 # the three examples
@@ -78,9 +81,9 @@ def test_voices_from_two_threads_at_once_are_those_of_one(
     alone = [say(profiles[name], "Walk slowly home.", model) for name, model in jobs[:2]]
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(lambda job: say(profiles[job[0]], "Walk slowly home.", job[1]), jobs))
-    for i, spoken in enumerate(together):
-        assert spoken.shape == alone[i % 2].shape
-        assert np.corrcoef(spoken, alone[i % 2])[0, 1] > 0.999
+    for i, said in enumerate(together):
+        assert said.shape == alone[i % 2].shape
+        assert np.corrcoef(said, alone[i % 2])[0, 1] > 0.999
 
 
 def test_hd_and_turbo_at_once_stay_the_voice_they_are(
@@ -90,8 +93,8 @@ def test_hd_and_turbo_at_once_stay_the_voice_they_are(
         hd = pool.submit(say, profiles["ben"], "Walk slowly home.", HD)
         turbo = [pool.submit(say, profiles["cleo"], "Walk slowly home.", TURBO) for _ in range(3)]
         assert backend.likeness(profiles["ben"], hd.result()) > backend.likeness(profiles["cleo"], hd.result())
-        for spoken in turbo:
-            assert np.array_equal(spoken.result(), turbo[0].result())
+        for said in turbo:
+            assert np.array_equal(said.result(), turbo[0].result())
 
 
 def test_what_is_learned_is_the_same_every_time(
@@ -266,4 +269,35 @@ def test_what_is_said_first_is_the_same_however_much_follows(
     for spans in (ada.spans, []):
         said = [whole[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)] for start, end in spans]
         expected = np.concatenate(said or [whole])[: int(at_most_s * SAMPLE_RATE)]
-        assert np.array_equal(_spoken(Heard(samples, rate, spans), at_most_s), expected)
+        assert np.array_equal(spoken(Heard(samples, rate, spans), at_most_s), expected)
+
+
+LONG = (
+    "When the ferry came back that evening nobody on the pier could say who had called it or whether anyone had, "
+    "because the bell was still lying in the yard of the harbour master."
+)
+
+
+@pytest.mark.parametrize("model", [HD, TURBO])
+def test_a_line_is_handed_over_in_parts_whose_seams_are_not_heard(
+    backend: LocalBackend, profiles: dict[str, Profile], model: str
+) -> None:
+    line = backend.script(LONG)[0]
+    parts = list(backend.stream(profiles["ada"], line, model))
+    in_one = backend.speak(profiles["ada"], line, model)
+    if model == HD:
+        assert 0.5 <= len(parts[0]) / SAMPLE_RATE <= 2.1
+        for part, after in pairwise(parts[:-1]):  # spoken while the one before is heard
+            assert len(after) <= 2.4 * len(part)
+    said = np.concatenate(parts)
+    assert len(said) == pytest.approx(len(in_one), abs=0.1 * SAMPLE_RATE)
+    seams = np.cumsum([len(part) for part in parts])[:-1]
+    usual = np.abs(np.diff(in_one)).max()
+    assert all(np.abs(np.diff(said[at - 100 : at + 100])).max() < 0.5 * usual for at in seams)
+    assert match(LONG, transcript(backend, said)) >= match(LONG, transcript(backend, in_one)) - 0.05
+
+
+def test_a_short_line_is_one_part(backend: LocalBackend, profiles: dict[str, Profile]) -> None:
+    line = backend.script("Walk slowly home.")[0]
+    (part,) = backend.stream(profiles["ben"], line, HD)
+    assert np.array_equal(part, backend.speak(profiles["ben"], line, HD))

@@ -21,13 +21,13 @@ from tests.sounds import silence
 @pytest.fixture(scope="module")
 def base(backend: LocalBackend) -> tuple[np.ndarray, np.ndarray]:
     """Base speech and the encoder's view of it."""
-    turbo = backend._get(Turbo)
+    turbo = backend._networks.get(Turbo)
     samples = turbo.speak(turbo.phonemes("The people by the harbour walk slowly home.")[0], 0.0, 1.0)
     return samples, features_of(backend, samples)
 
 
 def features_of(backend: LocalBackend, samples: np.ndarray) -> np.ndarray:
-    return backend._get(Recognizer).features(resample(samples, SAMPLE_RATE, HEARD_RATE))
+    return backend._networks.get(Recognizer).features(resample(samples, SAMPLE_RATE, HEARD_RATE))
 
 
 def mean_envelope(samples: np.ndarray, features: np.ndarray) -> np.ndarray:

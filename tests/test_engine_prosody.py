@@ -101,7 +101,7 @@ def test_no_voiced_frame_falls_silent() -> None:
 
 def spoken(backend: LocalBackend, voice: int, pace: float) -> np.ndarray:
     """Two sentences by a stock voice, 16 kHz, without their pauses."""
-    hd, turbo = backend._get(Hd), backend._get(Turbo)
+    hd, turbo = backend._networks.get(Hd), backend._networks.get(Turbo)
     pieces = [piece for line in backend.script(USUAL) for piece in line.phonemes]
     style = styles.table().styles[voice]
     rows = [styles.row_for(style, len(piece)) for piece in pieces]
@@ -112,7 +112,7 @@ def spoken(backend: LocalBackend, voice: int, pace: float) -> np.ndarray:
 
 @pytest.mark.parametrize("voice", [3, 20])
 def test_a_rate_is_told_from_what_is_heard(backend: LocalBackend, voice: int) -> None:
-    n_phonemes, recognizer = 104, backend._get(Recognizer)
+    n_phonemes, recognizer = 104, backend._networks.get(Recognizer)
     for pace in (0.8, 1.2):
         samples = spoken(backend, voice, pace)
         told = prosody.phonemes_per_s(recognizer.features(samples))
@@ -122,7 +122,7 @@ def test_a_rate_is_told_from_what_is_heard(backend: LocalBackend, voice: int) ->
 def test_it_is_the_same_in_noise_and_however_loud(backend: LocalBackend) -> None:
     samples = spoken(backend, 3, 1.0)
     noise = np.random.default_rng(1).standard_normal(len(samples)).astype(np.float32)
-    recognizer = backend._get(Recognizer)
+    recognizer = backend._networks.get(Recognizer)
     clean = prosody.phonemes_per_s(recognizer.features(samples))
     for changed in (0.05 * samples, samples + 0.1 * samples.std() * noise):
         assert prosody.phonemes_per_s(recognizer.features(changed)) == pytest.approx(clean, rel=0.06)

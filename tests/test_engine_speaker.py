@@ -27,7 +27,7 @@ from tests.sounds import noise, silence, speechlike, tone
 
 @pytest.fixture(scope="module")
 def encoder(backend: LocalBackend) -> SpeakerEncoder:
-    return backend._get(SpeakerEncoder)
+    return backend._networks.get(SpeakerEncoder)
 
 
 @pytest.fixture(scope="module")

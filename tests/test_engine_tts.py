@@ -23,12 +23,12 @@ TEXT = "The people by the harbour walk slowly home."
 
 @pytest.fixture(scope="module")
 def turbo(backend: LocalBackend) -> Turbo:
-    return backend._get(Turbo)
+    return backend._networks.get(Turbo)
 
 
 @pytest.fixture(scope="module")
 def hd(backend: LocalBackend) -> Hd:
-    return backend._get(Hd)
+    return backend._networks.get(Hd)
 
 
 def heard_pitch(samples: np.ndarray) -> float:

@@ -110,7 +110,7 @@ def test_any_short_text_is_read_or_refused(backend: LocalBackend) -> None:
 
 @pytest.mark.parametrize("text", ORDINARY, ids=lambda text: text[:20])
 def test_what_the_phonemizer_reads_of_ordinary_texts_is_what_it_always_read(backend: LocalBackend, text: str) -> None:
-    turbo = backend._get(Turbo)
+    turbo = backend._networks.get(Turbo)
     ours = turbo._hibari.g2p
     plain = object.__new__(G2P)  # hibari's own, with the same lexicon
     plain.__dict__.update(ours.__dict__)

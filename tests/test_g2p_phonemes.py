@@ -110,7 +110,7 @@ def test_espeak_keeps_the_marks_and_writes_as_kokoro_does(language: str, text: s
 def test_every_symbol_is_one_that_kokoro_knows(language: str, backend: LocalBackend) -> None:
     if language in espeak.VOICES and not espeak.installed():
         pytest.skip("the extra requirements-languages.txt")
-    turbo = backend._get(Turbo)
+    turbo = backend._networks.get(Turbo)
     lines = backend.script(TEXTS[language])
     assert {line.language for line in lines} == {language}
     for piece in (piece for line in lines for piece in line.phonemes):

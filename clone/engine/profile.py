@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,6 +15,8 @@ from clone.engine.speaker import halves_likeness, mean_direction
 
 ENGINE_VERSION = "3"
 """Raised whenever profiles learned before would sound different: an older voice is learned again."""
+
+PROFILE_FILE = "profile.npz"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Profile:
         style: float32, shape (n_rows, 256), Kokoro's style for it.
         pitch: where that style's pitch lies, and where this voice wants it.
         frames: what the reference sounds like, frame by frame.
+        others: what engines beside Kokoro and hibari learned, each by its name; a file of its own for each.
     """
 
     windows: np.ndarray
@@ -35,6 +39,7 @@ class Profile:
     style: np.ndarray
     pitch: Pitch
     frames: Frames
+    others: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def embedding(self) -> np.ndarray:
@@ -46,10 +51,14 @@ class Profile:
         """The cosine between the reference's own two halves."""
         return halves_likeness(self.windows)
 
+    def files(self) -> dict[str, bytes]:
+        """Return everything that was learned as the files that are kept with the voice, by their names."""
+        return {PROFILE_FILE: self.to_bytes()} | {f"{name}.npz": kept for name, kept in self.others.items()}
+
     def to_bytes(self) -> bytes:
-        """Return the profile as an npz file, features in half precision."""
+        """Return what Kokoro and hibari need as an npz file, features in half precision."""
         kept = io.BytesIO()
-        values = {name: value for name, value in asdict(self).items() if name not in ("frames", "pitch", "windows")}
+        values = {"pitch_hz": self.pitch_hz, "rate": self.rate, "style": self.style}
         np.savez(
             kept,
             engine_version=np.array(ENGINE_VERSION),

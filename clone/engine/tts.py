@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,23 @@ REST_DB = -6.0
 RATIO_MAX = 2.5
 
 PITCH, NOISE, SAID = "/encoder/Reshape_output_0", "/encoder/Reshape_1_output_0", "/encoder/MatMul_1_output_0"
-"""What Kokoro's predictor hands to its decoder: the pitch curve in Hz, how loud, and what is said, frame by frame."""
+"""What Kokoro's predictor hands to its decoder: the pitch curve in Hz, how loud, and what is said, frame by frame.
+
+The first two have two values a frame.
+"""
+
+FRAME_SAMPLES = 600
+CONTEXT_FRAMES = 8
+"""Spoken on either side of where a line is parted, and thrown away."""
+
+UNVOICED_BETTER = 4.0
+"""A seam in a voiced sound is heard: it is taken for so much louder."""
+
+PARTED_FRAMES = (32, 80)
+"""A line that is to be heard early is parted after so many frames, 0.8 to 2 s; a shorter rest is not worth it."""
+
+PARTS_GROW = 2.2
+"""A part may be longer than the one before by this: it is spoken while that is heard."""
 
 
 UNSPACED_MAX_PARTS = 16
@@ -141,10 +159,35 @@ class Hd:
         Returns:
             float32, shape (n_samples,), 24 kHz.
         """
+        return next(self.parts(tokens, style, pace, stop, moved, pitch=pitch))[0]
+
+    def parts(
+        self,
+        tokens: np.ndarray,
+        style: np.ndarray,
+        pace: float,
+        stop: Stop | None = None,
+        moved: float = 1.0,
+        *,
+        pitch: Pitch = AS_PREDICTED,
+        early: bool = False,
+    ) -> Iterator[tuple[np.ndarray, int, int]]:
+        """Yield what speak() returns; ``early`` in parts, the first short, each parted at a quiet moment.
+
+        Yields:
+            Samples as speak() returns them, and how many of them at the beginning and at the end are spoken by the
+            part before and by the part after.
+        """
         curve, noise, said = self._predicted(tokens, style, pace, stop)
-        row = style[None].astype(np.float32)
-        inputs = {PITCH: pitch.moved(curve, moved), NOISE: noise, SAID: said, "style": row}
-        return np.asarray(run(self._decoder, inputs, stop)[0], np.float32).ravel()
+        n_frames, row = said.shape[-1], style[None].astype(np.float32)
+        curve = pitch.moved(curve, moved)
+        cuts = [0, *(_quiet_frames(curve[0], noise[0]) if early else []), n_frames]
+        for start, end in pairwise(cuts):
+            low, high = max(0, start - CONTEXT_FRAMES), min(n_frames, end + CONTEXT_FRAMES)
+            framed = {PITCH: curve[:, 2 * low : 2 * high], NOISE: noise[:, 2 * low : 2 * high]}
+            inputs = framed | {SAID: said[..., low:high], "style": row}
+            samples = np.asarray(run(self._decoder, inputs, stop)[0], np.float32).ravel()
+            yield samples, (start - low) * FRAME_SAMPLES, (high - end) * FRAME_SAMPLES
 
     def voiced_hz(self, tokens: np.ndarray, style: np.ndarray, stop: Stop | None = None) -> np.ndarray:
         """Return the pitch a style would be spoken at, without speaking it: a fiftieth of the work.
@@ -214,6 +257,24 @@ def _part(model: onnx.ModelProto, inputs: tuple[str, ...], outputs: tuple[str, .
     )
     part = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
     return bytes(part.SerializeToString())
+
+
+def _quiet_frames(curve: np.ndarray, noise: np.ndarray) -> list[int]:
+    """Return the frames to part a line at, each the quietest of where it may lie; none where the line is short.
+
+    Args:
+        curve: pitch in Hz, shape (2 n_frames,).
+        noise: how loud, in the network's own logarithmic measure, shape (2 n_frames,).
+    """
+    loud = np.convolve(noise, np.ones(4) / 4, "same") + np.where(curve > VOICED_HZ, UNVOICED_BETTER, 0.0)
+    loud = loud.reshape(-1, 2).mean(axis=1)
+    found: list[int] = []
+    begin, (least, most) = 0, PARTED_FRAMES
+    while len(loud) - begin >= most + PARTED_FRAMES[0]:
+        at = begin + least + int(loud[begin + least : begin + most].argmin())
+        found.append(at)
+        begin, least, most = at, at - begin, int((at - begin) * PARTS_GROW)
+    return found
 
 
 def _ratio(f0: np.ndarray, pitch_hz: float) -> float:

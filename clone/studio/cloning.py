@@ -18,8 +18,7 @@ from clone.contract.orders import CloneOrder
 from clone.contract.speech import AS_IT_IS
 from clone.core.jobs import Stop, Tell, steps
 from clone.core.settings import LOCAL, NOVITA
-from clone.engine.backend import Heard, LocalBackend
-from clone.engine.conversion import SAMPLE_RATE
+from clone.engine.backend import SAMPLE_RATE, Heard, LocalBackend
 from clone.engine.profile import ENGINE_VERSION
 from clone.storage.voice import NAME_MAX_CHARS, Voice, one_line
 from clone.storage.voices import Library
@@ -109,7 +108,7 @@ class Cloning:
         taken = self._taken(order, files, partial(step, "Checking the recording"), stop)
         step("Learning the voice")
         profile = self._backend.learn(enhanced(taken.heard, order.options, stop), taken.prompt_heard, stop)
-        kept = {f"reference.{taken.suffix}": taken.kept, "profile.npz": profile.to_bytes()}
+        kept = {f"reference.{taken.suffix}": taken.kept, **profile.files()}
         if taken.prompt and taken.prompt_path:
             kept[f"prompt.{taken.prompt.format}"] = taken.prompt_path.read_bytes()
         samples = self._recital.say(profile, script, (order.options.model or "", AS_IT_IS), step, stop)

@@ -24,8 +24,7 @@ from clone.core.jobs import Queue, Stage, Stop, Waiting, Work
 from clone.core.settings import LOCAL, NOVITA, Settings
 from clone.core.signed_urls import App
 from clone.core.workspace import Workspace, make_home
-from clone.engine.backend import LocalBackend
-from clone.engine.conversion import SAMPLE_RATE
+from clone.engine.backend import SAMPLE_RATE, LocalBackend
 from clone.engine.transcript import Match
 from clone.storage.documents import Document, Documents
 from clone.storage.files import Store

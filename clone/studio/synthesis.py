@@ -1,9 +1,10 @@
-"""Saying a text of any length, sentence by sentence, each handed over as soon as it is spoken."""
+"""Saying a text of any length, sentence by sentence, each handed over as soon as it is spoken, the first in parts."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -16,11 +17,10 @@ from clone.contract.orders import SpeakOrder
 from clone.contract.speech import SpeechSettings
 from clone.core.errors import BusyError, VoiceError
 from clone.core.jobs import HEARTBEAT_S, MAX_WAITING, Stage, Stop, Tell, Waiting, Work, steps
-from clone.engine.backend import Line, LocalBackend
-from clone.engine.conversion import SAMPLE_RATE
+from clone.engine.backend import SAMPLE_RATE, Line, LocalBackend
 from clone.engine.g2p.languages import unreadable
 from clone.engine.g2p.text import Sentence, sentences
-from clone.engine.profile import ENGINE_VERSION, Profile
+from clone.engine.profile import ENGINE_VERSION, PROFILE_FILE, Profile
 from clone.storage.documents import Document, Documents
 from clone.storage.voice import Voice
 from clone.storage.voices import Library
@@ -139,10 +139,9 @@ class Recital:
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
     def profile(self, voice: Voice, stop: Stop) -> Profile:
-        """Return what was learned of a voice; learn it again when that is gone or of an older engine."""
-        kept = voice.file("profile")
-        profile = Profile.from_bytes(self._library.read(voice, kept)) if kept else None
-        if profile is not None:
+        """Return what was learned of a voice; learn what is gone, outdated, or new to an engine."""
+        profile = self._kept(voice)
+        if profile is not None and self._backend.knows(profile):
             return profile
         options = CloneOptions(**{k: v for k, v in voice.settings.items() if k in CloneOptions.model_fields})
         recording = read(self._library.path(voice, voice.file("reference") or ""))
@@ -150,11 +149,22 @@ class Recital:
         if clip:
             spoken = read(self._library.path(voice, clip))
             prompt = self._backend.listen(spoken.samples, spoken.sample_rate)
-        heard = self._backend.listen(recording.samples, recording.sample_rate)
-        profile = self._backend.learn(enhanced(heard, options, stop), prompt, stop)
-        files = {"profile.npz": profile.to_bytes()}
-        self._library.update_files(voice.voice_id, voice.owner, files, engine_version=ENGINE_VERSION)
+        heard = enhanced(self._backend.listen(recording.samples, recording.sample_rate), options, stop)
+        if profile is None:
+            profile = self._backend.learn(heard, prompt, stop)
+        else:
+            profile = self._backend.learn_more(profile, heard, prompt, stop)
+        self._library.update_files(voice.voice_id, voice.owner, profile.files(), engine_version=ENGINE_VERSION)
         return profile
+
+    def _kept(self, voice: Voice) -> Profile | None:
+        """Return what is kept of what was learned; None when that is gone or of an older engine."""
+        if PROFILE_FILE not in voice.files:
+            return None
+        others = [name for name in voice.files if name.endswith(".npz") and name != PROFILE_FILE]
+        profile = Profile.from_bytes(self._library.read(voice, PROFILE_FILE))
+        found = {name.removesuffix(".npz"): self._library.read(voice, name) for name in others}
+        return None if profile is None else replace(profile, others=found)
 
     def check(self, order: SpeakOrder) -> str:
         """Raise what would refuse an order before any work; return the language of its text."""
@@ -184,14 +194,24 @@ class Recital:
                 line = self._backend.read(sentence, language)
                 if not line.phonemes:
                     continue
-                samples = self._backend.speak(profile, line, order.model, stop, order.settings)
-                if not kept:  # whoever hears the first sentence has used the voice
-                    self._library.keep(order.voice_id, order.owner)
-                    kept = True
+                spoken = []
+                for samples in self._spoken(profile, line, order, stop, early=i == 0):
+                    if not kept:  # whoever hears the first word has used the voice
+                        self._library.keep(order.voice_id, order.owner)
+                        kept = True
+                    tell(Passage(samples, SAMPLE_RATE))
+                    spoken.append(samples)
                 if keep:
-                    keep(i, sentence.text, samples, SAMPLE_RATE)
-                tell(Passage(samples, SAMPLE_RATE))
+                    keep(i, sentence.text, np.concatenate(spoken), SAMPLE_RATE)
                 if (i + 1) % LINES_A_REST == 0:
                     self._backend.rest()
 
         return recite
+
+    def _spoken(
+        self, profile: Profile, line: Line, order: SpeakOrder, stop: Stop, *, early: bool
+    ) -> Iterator[np.ndarray]:
+        if early:  # there is nothing to hear yet
+            yield from self._backend.stream(profile, line, order.model, stop, order.settings)
+        else:
+            yield self._backend.speak(profile, line, order.model, stop, order.settings)

@@ -7,6 +7,8 @@ import unicodedata
 from dataclasses import dataclass
 
 from hibari import Hibari
+from hibari.g2p import numbers
+from hibari.g2p.normalize import normalize
 
 SENTENCE_PAUSE_S = 0.35
 PARAGRAPH_PAUSE_S = 0.65
@@ -93,6 +95,43 @@ def readable(text: str) -> str:
     plain = "".join(_plain_digit(c) for c in unlinked)
     numbered = _LONG_NUMBER.sub(lambda found: " ".join(found[0].replace(",", "")), plain)
     return _LONG_WORD.sub(lambda found: _parted(found[0]), numbered)
+
+
+_MONEY = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent")}
+_PLURALS = {"penny": "pence"}
+_WRITTEN = (
+    (r"(?<![\d.,$£€])(1[1-9]\d\d|20[0-4]\d)(?![\d.,]*\d)", lambda found: numbers.year(int(found[1]))),
+    (r"(?<=\d),(?=\d{3}(?!\d))", lambda found: ""),
+    (r"([$£€]) ?(\d+)(?:\.(\d\d)(?!\d))?", lambda found: _amount(*found.groups())),
+    (r"%", lambda found: " percent"),
+    (r"&", lambda found: " and "),
+    (r"(?<=\w) ?@ ?(?=\w)", lambda found: " at "),
+    (r"\b(\d{1,2}):(\d\d)\b", lambda found: f"{found[1]} {found[2] if found[2] != '00' else ''}"),
+    (r"(?i)\b([ap])\.?m\b\.?(?=(\s+[A-Z])?)", lambda found: f"{found[1].upper()} M" + ("." if found[2] else "")),
+    (r"\be\.g\.", lambda found: "for example"),
+    (r"\bi\.e\.", lambda found: "that is"),
+    (r"\b(?:[A-Za-z]\.){2,}", lambda found: " ".join(found[0].replace(".", ""))),
+    (r"\b(\d+)(?:st|nd|rd|th)\b", lambda found: numbers.ordinal(int(found[1]))),
+    (r"\d+\.\d+", lambda found: numbers.decimal(found[0])),
+    (rf"\d{{1,{NUMBER_MAX_DIGITS}}}", lambda found: numbers.cardinal(int(found[0]))),
+)
+
+
+def written_out(text: str) -> str:
+    """Return an English sentence with its numbers, sums, times and abbreviations as they are said.
+
+    For a network that reads letters: a full stop in what is left of it is the end of a sentence.
+    """
+    plain = readable(normalize(text))
+    for pattern, said in _WRITTEN:
+        plain = re.sub(pattern, said, plain)
+    return " ".join(plain.split())
+
+
+def _amount(sign: str, whole: str, cents: str | None) -> str:
+    parts = [(int(n), unit) for n, unit in zip((whole, cents or "0"), _MONEY[sign], strict=True)]
+    named = [f"{n} {unit if n == 1 else _PLURALS.get(unit, unit + 's')}" for n, unit in parts if n]
+    return " and ".join(named) or f"0 {_MONEY[sign][0]}s"
 
 
 def _plain_digit(c: str) -> str:
