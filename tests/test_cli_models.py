@@ -60,6 +60,7 @@ def test_the_engines_are_listed(capsys: Output) -> None:
         "terms": POCKET.terms,
         "languages": ["English"],
         "is_here": False,
+        "is_judged": False,
         "verdict": "",
     }
 

@@ -127,6 +127,7 @@ class ModelStatus:
     terms: str
     languages: tuple[str, ...]
     is_here: bool
+    is_judged: bool
     verdict: str
 
     @property
@@ -221,9 +222,9 @@ class Models:
     def status(self, name: str) -> ModelStatus:
         """Return a model as a person is shown it."""
         m = self.model(name)
-        return ModelStatus(
-            m.name, m.title, m.n_bytes, m.licence, m.terms, m.languages, self.is_here(name), self.verdict(name)
-        )
+        is_here, verdict = self.is_here(name), self.verdict(name)
+        is_judged = is_here and verdict != _NOT_JUDGED
+        return ModelStatus(m.name, m.title, m.n_bytes, m.licence, m.terms, m.languages, is_here, is_judged, verdict)
 
     def get(self, name: str, stop: Stop, tell: Tell) -> None:
         """Get what is missing of a model, and have it judged if it has not been.
