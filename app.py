@@ -33,7 +33,7 @@ from clone.api import app, connections
 from clone.api.auth import Keys, Limits, load_keys
 from clone.api.worker import Background
 from clone.hosted.lending import MOUNT
-from clone.studio.facade import Studio
+from clone.studio.facade import ModelStatus, Studio
 from clone.ui import gradio_patches, page, theme
 from clone.ui.api import Authorize, refuse_everybody
 from clone.ui.asgi_cache import PageCache
@@ -43,6 +43,8 @@ from clone.ui.sessions import SESSIONS_LIMIT, sweeping
 from clone.ui.takes import MOUNT as TAKES
 from clone.ui.takes import Takes
 from clone.ui.visitors import Owners
+
+log = logging.getLogger("timbre")
 
 UPLOAD_LIMIT = "200mb"
 LOOK_S = 0.2
@@ -139,6 +141,20 @@ def stopping() -> threading.Event:
     return asked
 
 
+def get_models(studio: Studio, settings: Settings) -> None:
+    """Get the engines that the settings ask for, and log what became of each."""
+    for name in settings.models_not_agreed:
+        log.warning("%s is not got: its terms are not accepted. Set TIMBRE_ACCEPT_TERMS=%s to do so.", name, name)
+    for name in settings.models:
+        try:
+            got = [*studio.get_model(name)][-1]
+        except TimbreError as error:
+            log.warning("%s is not here. %s", name, error)
+        else:
+            assert isinstance(got, ModelStatus)
+            log.info("%s is here%s", got.title, f", and not used. {got.verdict}" if got.verdict else ".")
+
+
 def main() -> None:
     """Serve until stopped; what goes on then ends or is told so, and what is paid for is kept."""
     stop = stopping()
@@ -162,6 +178,7 @@ def main() -> None:
         gradio_patches.look_less_often(demo)
         studio.start()
         background.start()
+        threading.Thread(target=get_models, args=(studio, SETTINGS), name="timbre-models", daemon=True).start()
         print(f"Timbre is at {demo.local_url}, its API at {demo.local_url}docs", flush=True)
         if key_file is not None:
             print(f"The API's key is in {key_file}", flush=True)

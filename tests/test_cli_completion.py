@@ -120,7 +120,18 @@ def test_commands_and_options_are_completed(tab: Tab) -> None:
         ["timbre", "clone", "a.mp3", "--pro"],
         ["timbre"],
     )
-    assert commands == ["clone", "speak", "check", "voices", "keep", "pending", "forget", "doctor", "completion"]
+    assert commands == [
+        "clone",
+        "speak",
+        "check",
+        "voices",
+        "keep",
+        "pending",
+        "forget",
+        "doctor",
+        "models",
+        "completion",
+    ]
     assert (c, voices) == (["clone", "check", "completion"], ["voices"])
     assert set(all_options) == {
         *("--help", "--model", "--out", "--format", "--speed", "--pitch", "--volume", "--language", "--json"),
@@ -130,7 +141,8 @@ def test_commands_and_options_are_completed(tab: Tab) -> None:
 
 def test_every_option_of_every_command_is_known(tab: Tab) -> None:
     helps = {
-        name: help_of(name) for name in ("clone", "speak", "check", "voices", "keep", "pending", "forget", "doctor")
+        name: help_of(name)
+        for name in ("clone", "speak", "check", "voices", "keep", "pending", "forget", "doctor", "models")
     }
     for name, found in zip(helps, tab(*(["timbre", name, "--"] for name in helps)), strict=True):
         declared = re.findall(r"^ +((?:-{1,2}[a-z-]+(?:, )?)+)", helps[name], re.MULTILINE)  # its other names, too

@@ -10,7 +10,8 @@ from platformdirs import user_data_path
 
 import clone.core.settings
 from clone.core.errors import TimbreError
-from clone.core.settings import Settings, has_screen
+from clone.core.settings import ENGINES, Settings, has_screen
+from clone.engine.models import Models
 
 
 def test_defaults() -> None:
@@ -134,3 +135,44 @@ def test_a_browser_is_opened_only_where_it_is_seen(
 ) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     assert has_screen(environ) is seen
+
+
+# engines to get
+
+
+def test_engines_are_got_at_start_only_with_their_terms_accepted() -> None:
+    agreed = Settings.from_environment({"TIMBRE_MODELS": "pocket, pocket", "TIMBRE_ACCEPT_TERMS": " pocket"})
+    assert (agreed.models, agreed.models_not_agreed) == (("pocket",), ())
+    alone = Settings.from_environment({"TIMBRE_MODELS": "pocket"})
+    assert (alone.models, alone.models_not_agreed) == ((), ("pocket",))
+    assert Settings.from_environment({"TIMBRE_ACCEPT_TERMS": "pocket"}).models == ()
+    assert Settings.from_environment({}).models == ()
+    assert tuple(model.name for model in Models(Path()).catalogue) == ENGINES
+
+
+@pytest.mark.parametrize("variable", ["TIMBRE_MODELS", "TIMBRE_ACCEPT_TERMS"])
+@pytest.mark.parametrize("value", ["Pocket", "1", "yes", "pocket;x", "../pocket"])
+def test_an_engine_that_there_is_not_is_said_plainly(variable: str, value: str) -> None:
+    with pytest.raises(TimbreError, match=f"{variable} names “{value}”; there is pocket"):
+        Settings.from_environment({variable: value})
+
+
+def test_engines_come_from_a_folder_or_a_mirror(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert Settings.from_environment({}).models_source == ""
+    for given, folder in (("~/stick", tmp_path / "stick"), ("here", tmp_path / "here"), ("/srv/models", "/srv/models")):
+        assert Settings.from_environment({"TIMBRE_MODELS_DIR": given}).models_source == str(folder)
+    mirror = Settings.from_environment({"TIMBRE_MODELS_URL": " https://mirror.example/models/ "})
+    assert mirror.models_source == "https://mirror.example/models"
+
+
+@pytest.mark.parametrize("url", ["file:///srv/models", "/srv/models", "mirror.example", "ftp://mirror.example/"])
+def test_a_mirror_is_a_web_address(url: str) -> None:
+    with pytest.raises(TimbreError, match="TIMBRE_MODELS_URL must begin with http"):
+        Settings.from_environment({"TIMBRE_MODELS_URL": url})
+
+
+def test_a_folder_and_a_mirror_at_once_are_one_too_many() -> None:
+    with pytest.raises(TimbreError, match="both set"):
+        Settings.from_environment({"TIMBRE_MODELS_DIR": "/srv", "TIMBRE_MODELS_URL": "https://mirror.example"})

@@ -65,7 +65,7 @@ ONLY = {
     "ipadic": {"engine"},
     "sqlalchemy": {"storage"},
     "fsspec": {"files"},
-    "filelock": {"journal", "shelf", "workspace"},
+    "filelock": {"journal", "models", "shelf", "workspace"},
     "platformdirs": {"settings"},
     "av": {"audio"},
     "noisereduce": {"audio"},

@@ -32,7 +32,7 @@ from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder
 from clone.core.errors import Refused, TimbreError, disk_full
 from clone.core.jobs import Stage
 from clone.core.likeness import UNMEASURED, told
-from clone.core.settings import NOVITA, Settings
+from clone.core.settings import ENGINES, NOVITA, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -421,6 +421,25 @@ def doctor(
 
     _interrupts_are_raised()
     run(restores=restores, as_json=as_json)
+
+
+@app.command()
+def models(
+    action: Literal["get"] | None = typer.Argument(None, metavar="get", show_choices=False, help="get an engine"),
+    name: str | None = typer.Argument(None, metavar="NAME", autocompletion=lambda: list(ENGINES), help="which one"),
+    accept_terms: bool = typer.Option(False, "--accept-terms", help="its licence and terms of use are accepted"),
+    as_json: bool = _JSON,
+) -> None:
+    """List the engines that can be added, or get one."""
+    from clone.cli import engines
+
+    if action and not name:
+        raise TimbreError(f"Which engine? There is: {', '.join(ENGINES)}.")
+    with _studio() as studio:
+        if name:
+            engines.get(studio, name, accepted=accept_terms)
+        else:
+            engines.tell(studio, as_json=as_json)
 
 
 @app.command()

@@ -14,12 +14,13 @@ import socket
 import ssl
 import tempfile
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import urljoin
@@ -42,6 +43,12 @@ _HEAD_BYTES = 1024
 _WEB_PORTS = {80, 443}
 _FIRST_FREE_PORT = 1024
 _HEADERS = {"User-Agent": "Timbre", "Accept": "audio/*, */*;q=0.5", "Accept-Encoding": "identity"}
+_HEADERS_OF_DATA = {**_HEADERS, "Accept": "application/octet-stream, */*;q=0.5"}
+_COMPLETE_WITHIN_S = 4 * 3600.0
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})")
+_USELESS = {"url_too_big", "url_web_page"}
+"""What is not the beginning of any file that was asked for."""
 _REDIRECTS = {301, 302, 303, 307, 308}
 LOW_LEVEL = (requests.RequestException, low.HTTPError, HTTPException, OSError, EOFError, ValueError, zlib.error)
 _PAGE = re.compile(rb"\A[\xef\xbb\xbf\s]*<(?:!doctype\s+html|html|head|body|script|(?:\?xml|!--).*<html)", re.I | re.S)
@@ -84,6 +91,44 @@ def fetch(
         raise
 
 
+def complete(
+    url: str,
+    path: Path,
+    n_bytes: int,
+    *,
+    allow_private: bool,
+    tell: Callable[[int], None] | None = None,
+    stop: Stop | None = None,
+    resolver: Resolver = socket.getaddrinfo,
+) -> None:
+    """Download what is missing of a file whose length is known: from its end on, where the server can.
+
+    Beside a file that is begun lies the server's ETag, so that the end of another version is not put behind it. Whether
+    it is the right file, its hash decides later.
+
+    Args:
+        url: http or https.
+        path: the file, which may hold its beginning; what came stays there after an error, to be gone on with.
+        n_bytes: its length; not a byte more is written.
+        allow_private: as ``fetch``.
+        tell: told how many bytes are there.
+        stop: as ``fetch``.
+        resolver: as ``fetch``.
+
+    Raises:
+        FetchError, CancelledError: as ``fetch``.
+    """
+    with closing(Limits(_COMPLETE_WITHIN_S, stop)) as limits:
+        visit = _Visit(Network(allow_private, resolver, limits), n_bytes)
+        visit.complete(place_of(url), path, tell or (lambda n_here: None))
+
+
+def drop(path: Path) -> None:
+    """Remove a file that ``complete`` has begun."""
+    path.unlink(missing_ok=True)
+    _etag_of(path).unlink(missing_ok=True)
+
+
 class Pinned(HTTPAdapter):
     """Sends requests over connections that ``dial`` makes, instead of looking the host up again."""
 
@@ -111,23 +156,71 @@ class _Visit:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix="fetch-", dir=folder)  # made with mode 600
         try:
-            with os.fdopen(handle, "wb") as file, closing(self.follow(place)) as chunks:
-                file.writelines(chunks)
+            with os.fdopen(handle, "wb") as file, self.answer(place) as (response, there):
+                file.writelines(self.body(response, there))
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
         return Path(name)
 
-    def follow(self, place: Place) -> Generator[bytes, None, None]:
-        """Ask, go where we are sent, and yield the body of what is there at last."""
+    def complete(self, place: Place, path: Path, tell: Callable[[int], None]) -> None:
+        n_here = path.stat().st_size if path.is_file() else 0
+        if n_here == self.max_bytes:
+            return
+        if n_here > self.max_bytes:
+            n_here = 0
+        is_anew = False
+        with self.answer(place, _HEADERS_OF_DATA | _rest(path, n_here)) as (response, there):
+            if n_here and response.status_code in (
+                HTTPStatus.PARTIAL_CONTENT,
+                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            ):
+                is_anew = not self._is_rest(response, n_here)
+            else:
+                n_here = 0
+            if not is_anew:
+                self._write(response, there, path, n_here, tell)
+        if is_anew:  # what is here is not the beginning of what is there
+            drop(path)
+            self.complete(place, path, tell)
+
+    def _is_rest(self, response: requests.Response, n_here: int) -> bool:
+        told = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+        is_plain = response.headers.get("Content-Encoding", "identity").strip().lower() == "identity"
+        return is_plain and told is not None and (int(told[1]), int(told[2])) == (n_here, self.max_bytes)
+
+    def _write(
+        self, response: requests.Response, place: Place, path: Path, n_here: int, tell: Callable[[int], None]
+    ) -> None:
+        chunks = self.body(response, place, n_here)
+        first = next(chunks)  # what is refused before leaves a file that is begun as it is
+        with open(path, "ab" if n_here else "wb", opener=_private) as file:
+            if not n_here:
+                _keep_etag(path, response.headers.get("ETag", ""))
+            try:
+                for chunk in chain([first], chunks):
+                    file.write(chunk)
+                    n_here += len(chunk)
+                    tell(n_here)
+            except FetchError as error:
+                if error.code in _USELESS:
+                    drop(path)
+                raise
+        if n_here < self.max_bytes:
+            said = f"The file at {place.shown} ends after {n_here:,} of {self.max_bytes:,} bytes."
+            raise failure("url_broken", said, "Try again.")
+
+    @contextmanager
+    def answer(self, place: Place, headers: Mapping[str, str] = _HEADERS) -> Iterator[tuple[requests.Response, Place]]:
+        """Ask, go where we are sent, and give what is answered there at last, and where that is."""
         for _ in range(MAX_REDIRECTS + 1):
             addresses = self.network.judged_addresses(place)
             with (
                 closing(Pinned(partial(self.network.dial, addresses, place))) as adapter,
-                closing(self.ask(adapter, place)) as response,
+                closing(self.ask(adapter, place, headers)) as response,
             ):
                 if response.status_code not in _REDIRECTS or "Location" not in response.headers:
-                    yield from self.body(response, place)
+                    yield response, place
                     return
                 location = response.headers["Location"].encode("latin-1", "replace").decode("utf-8", "replace")
             place = place_of(location, place.url)
@@ -139,30 +232,33 @@ class _Visit:
             advice="Give the address that the link leads to in the end.",
         )
 
-    def ask(self, adapter: Pinned, place: Place) -> requests.Response:
+    def ask(self, adapter: Pinned, place: Place, headers: Mapping[str, str]) -> requests.Response:
         """Send one GET. No session: it would bring cookies, proxies, .netrc, and read a redirect's body whole."""
         with self.mapped(place):
-            request = requests.Request("GET", place.url, headers=_HEADERS).prepare()
+            request = requests.Request("GET", place.url, headers=headers).prepare()
             return adapter.send(request, stream=True, timeout=(CONNECT_S, READ_S), verify=True, proxies={})
 
-    def body(self, response: requests.Response, place: Place) -> Iterator[bytes]:
-        """Yield a body's bytes, decompressed; refuse what is no file, too big, or not whole."""
-        if response.status_code not in (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION):
+    def body(self, response: requests.Response, place: Place, n_before: int = 0) -> Iterator[bytes]:
+        """Yield a body's bytes, decompressed; refuse what is no file, too big, or not whole.
+
+        With ``n_before`` bytes here already, it is known to be the rest of a file.
+        """
+        if not n_before and response.status_code not in (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION):
             raise _refused(response.status_code, place.shown)
-        self._check_size(response.raw.length_remaining or 0, place)
-        n_bytes, head = 0, b""
+        self._check_size(n_before + (response.raw.length_remaining or 0), place)
+        n_bytes, head = n_before, b""
         with self.mapped(place):
             content = _decompressed(response, place.shown)
             while chunk := content.read(_CHUNK_BYTES):
                 self.network.limits.check(place.shown)
                 n_bytes += len(chunk)
                 self._check_size(n_bytes, place)
-                if len(head) < _HEAD_BYTES:
+                if not n_before and len(head) < _HEAD_BYTES:
                     head += chunk[:_HEAD_BYTES]
                     _check_no_page(head, place.shown)
                 yield chunk
         self.network.limits.check(place.shown)  # a connection that we cut looks like one that ended
-        if not n_bytes:
+        if n_bytes == n_before:
             raise failure("url_empty", f"The file at {place.shown} is empty.", "Check that it was uploaded whole.")
 
     def _check_size(self, n_bytes: int, place: Place) -> None:
@@ -185,6 +281,30 @@ class _Visit:
         except LOW_LEVEL as error:
             self.network.limits.check(place.shown)
             raise explain(error, place.shown) from None
+
+
+def _etag_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.etag")
+
+
+def _keep_etag(path: Path, etag: str) -> None:
+    kept = _etag_of(path)
+    kept.unlink(missing_ok=True)
+    if _STRONG_ETAG.fullmatch(etag):
+        kept.write_text(etag)
+
+
+def _rest(path: Path, n_here: int) -> dict[str, str]:
+    """Return the headers that ask for what is missing of a file."""
+    if not n_here:
+        return {}
+    kept = _etag_of(path)
+    etag = kept.read_text(errors="replace") if kept.is_file() else ""
+    return {"Range": f"bytes={n_here}-"} | ({"If-Range": etag} if _STRONG_ETAG.fullmatch(etag) else {})
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 def _decompressed(response: requests.Response, shown: str) -> IO[bytes]:

@@ -16,6 +16,9 @@ LOCAL, NOVITA = "local", "novita"
 BACKENDS = (LOCAL, NOVITA)
 """What may clone a voice: this machine, or the hosted service."""
 
+ENGINES = ("pocket",)
+"""Engines that can be got; their files, sizes and terms are in engine/models.py."""
+
 SPACE_DATA = Path("/data")
 MAX_PORT = 65535
 
@@ -36,6 +39,10 @@ class Settings:
         server_port: port to bind (GRADIO_SERVER_PORT).
         api_keys: keys that the owner gives out: bearer keys of the served API, and on the page a way to use the
             owner's hosted account; never shown (TIMBRE_API_KEYS, comma-separated).
+        models_source: where engines are got from, instead of their makers': a folder or a URL (TIMBRE_MODELS_DIR,
+            TIMBRE_MODELS_URL).
+        models: engines to get at start (those in both TIMBRE_MODELS and TIMBRE_ACCEPT_TERMS).
+        models_not_agreed: those of TIMBRE_MODELS whose terms nobody accepted; they are not got.
         on_space: whether this is a Space, so the page stands in a frame of Hugging Face's (SPACE_ID).
     """
 
@@ -50,6 +57,9 @@ class Settings:
     server_name: str = "127.0.0.1"
     server_port: int = 7860
     on_space: bool = False
+    models_source: str = ""
+    models: tuple[str, ...] = ()
+    models_not_agreed: tuple[str, ...] = ()
 
     @classmethod
     def at(cls, home: Path, **changes: object) -> Settings:
@@ -82,6 +92,10 @@ class Settings:
         }
         keys = (key.strip() for key in given.get("TIMBRE_API_KEYS", "").split(","))
         changes["api_keys"] = tuple(dict.fromkeys(key for key in keys if key))
+        asked, agreed = (_engines(given, name) for name in ("TIMBRE_MODELS", "TIMBRE_ACCEPT_TERMS"))
+        changes["models"] = tuple(name for name in asked if name in agreed)
+        changes["models_not_agreed"] = tuple(name for name in asked if name not in agreed)
+        changes["models_source"] = _models_source(given)
         for name, variable in (("database_url", "TIMBRE_DATABASE_URL"), ("store_url", "TIMBRE_STORE_URL")):
             if variable in given:
                 changes[name] = given[variable]
@@ -118,6 +132,28 @@ def _default_home(on_space: bool) -> Path:
 def _space_url(given: Mapping[str, str]) -> str:
     host = given.get("SPACE_HOST", "").split(",")[0].strip()
     return f"https://{host}" if host else ""
+
+
+def _engines(given: Mapping[str, str], variable: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in given.get(variable, "").split(",") if name.strip()))
+    for name in names:
+        if name not in ENGINES:
+            raise TimbreError(
+                f"{variable} names “{name[:20]}”; there is {', '.join(ENGINES)}.",
+                code="bad_setting",
+                measured=name[:20],
+                limit=", ".join(ENGINES),
+            )
+    return names
+
+
+def _models_source(given: Mapping[str, str]) -> str:
+    folder, url = given.get("TIMBRE_MODELS_DIR", ""), given.get("TIMBRE_MODELS_URL", "").strip().rstrip("/")
+    if folder and url:
+        raise TimbreError("TIMBRE_MODELS_DIR and TIMBRE_MODELS_URL are both set; give one.", code="bad_setting")
+    if url and not url.lower().startswith(("http://", "https://")):
+        raise TimbreError("TIMBRE_MODELS_URL must begin with http:// or https://.", code="bad_setting")
+    return url or (str(Path(folder).expanduser().absolute()) if folder else "")
 
 
 def _port(text: str) -> int:

@@ -155,6 +155,10 @@ class LocalBackend:
         """Tell whether every engine that is here knows a voice."""
         return not self._unknowing(profile)
 
+    def named(self, name: str) -> Engine:
+        """Return the engine of a name, whether it is here or not."""
+        return next(engine for engine in self._engines if engine.name == name)
+
     def _unknowing(self, profile: Profile) -> list[Engine]:
         return [engine for engine in self._engines if engine.is_here and not engine.knows(profile)]
 

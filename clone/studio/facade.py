@@ -24,7 +24,9 @@ from clone.core.jobs import Queue, Stage, Stop, Waiting, Work
 from clone.core.settings import LOCAL, NOVITA, Settings
 from clone.core.signed_urls import App
 from clone.core.workspace import Workspace, make_home
+from clone.engine import trial
 from clone.engine.backend import SAMPLE_RATE, LocalBackend
+from clone.engine.models import Models, ModelStatus
 from clone.engine.transcript import Match
 from clone.storage.documents import Document, Documents
 from clone.storage.files import Store
@@ -38,6 +40,7 @@ from clone.studio.analysis import Bounds, Examination, Examining, Excerpt
 from clone.studio.cloning import Cloning
 from clone.studio.downloads import Downloads
 from clone.studio.evaluation import Comparison, compare
+from clone.studio.getting import Getting, models_of
 from clone.studio.hosted import Calls
 from clone.studio.prompts import PromptPair, Prompts
 from clone.studio.results import Cloned, Passage, Spoken, provenance_of
@@ -53,6 +56,7 @@ __all__ = [
     "Excerpt",
     "FileWriter",
     "Match",
+    "ModelStatus",
     "Passage",
     "PromptPair",
     "RequestCode",
@@ -70,13 +74,15 @@ log = logging.getLogger(__name__)
 class Studio:
     """One per process; thread-safe. Call start() once, close() at the end."""
 
-    def __init__(self, settings: Settings, backend: LocalBackend | None = None) -> None:
+    def __init__(self, settings: Settings, backend: LocalBackend | None = None, models: Models | None = None) -> None:
         make_home(settings.home)
         self._settings = settings
         store = Store(settings.store_url, settings.home / "copies")
         self._library = Library(settings, store)
-        self._backend = backend or LocalBackend(settings.home / "weights")
+        models = models or models_of(settings, lambda model: trial.judged(self._backend, model))
+        self._backend = backend or LocalBackend(settings.home / "weights", models)
         self._queue = Queue(rest=self._backend.rest)
+        self._getting = Getting(models)
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
         self._examining = Examining(self._backend)
@@ -111,6 +117,7 @@ class Studio:
     def drain(self) -> None:
         """Take no more work; end what goes on, but wait a while for the answers of what was sent and costs money."""
         self._downloads.close()
+        self._getting.close()
         self._queue.close()
         self._calls.close()
 
@@ -338,6 +345,28 @@ class Studio:
         self.tasks().forget(owner)
         self._documents.purge()
         return n_gone
+
+    def models(self) -> list[ModelStatus]:
+        """Return the engines that can be got, and which of them are here."""
+        return self._getting.models()
+
+    def get_model(self, name: str, stop: Stop | None = None) -> Iterator[Stage | Waiting | ModelStatus]:
+        """Get an engine, beside everybody's work, and have it compared with what it would replace.
+
+        Whoever asks has accepted its terms.
+
+        Args:
+            name: which one.
+            stop: obeyed as closing the iterator is.
+
+        Yields:
+            What is going on, as clone() does; the last item is what is here then. Closing the iterator cancels, and
+            what has come so far is gone on with next time.
+
+        Raises:
+            TimbreError: why it can't be got.
+        """
+        return self._getting.run(name, stop)
 
     def check_library(self, within_s: float) -> None:
         """Raise LibraryError unless the library can be had within a time, to be changed."""

@@ -16,6 +16,7 @@ from clone.studio.facade import Studio
 from clone.ui import api, fields, gradio_patches, language, panels, parts, strings, tabs
 from clone.ui.clone_tab import Cloning
 from clone.ui.files import VisitFiles, temporary_folder
+from clone.ui.getting import Getting
 from clone.ui.hosting import BACKEND_KEY, Hosting
 from clone.ui.pending import Pending, pending_panel
 from clone.ui.recording_check import Prompting, Sampling
@@ -96,6 +97,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         _wire_reload(page, clone_tab, token)
         _wire_backend(page, Hosting(desk, run.hosting, run.consent), clone_tab, backend)
         speaking = Speaking(desk, spoken)
+        _wire_getting(page, Getting(desk, preview.getting))
         voices = Voices(desk, listed, speaking, result)
         keeping = _wire_voices(voices, (token, run.hosting.key), places)
         pending = Pending(desk, left, listed.listed)
@@ -258,6 +260,21 @@ def _wire_backend(page: gr.Blocks, hosting: Hosting, clone_tab: Cloning, kept: g
         trigger_mode="always_last",
         **_QUICK,
     )
+
+
+def _wire_getting(page: gr.Blocks, getting: Getting) -> None:
+    p = getting.panel
+    page.load(getting.show, None, getting.outputs(), **_QUICK)
+    running = p.get.click(
+        getting.get,
+        None,
+        getting.outputs(),
+        api_visibility="private",
+        show_progress="hidden",
+        trigger_mode="once",
+        concurrency_limit=_RUNS_AT_ONCE,
+    )
+    _wire_end(running, getting.stop, p.cancel, p.get)
 
 
 def _wire_voices(voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places: gr.Tabs) -> Any:

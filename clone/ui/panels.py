@@ -9,6 +9,7 @@ import gradio as gr
 from clone.contract import cloning
 from clone.ui import fields, parts, strings
 from clone.ui.form import examples
+from clone.ui.getting import GettingPanel, getting_panel
 from clone.ui.hosting import BackendPanel, backend_panel
 from clone.ui.language import LanguagePanel, language_panel
 from clone.ui.recording_check import SamplePanel, sample_panel
@@ -51,6 +52,7 @@ class PreviewPanel:
     text: gr.Textbox
     counter: gr.HTML
     model: gr.Dropdown
+    getting: GettingPanel
     language: LanguagePanel
     note: gr.HTML
     drawer: gr.Accordion
@@ -146,6 +148,7 @@ def preview_panel() -> PreviewPanel:
         gr.HTML(parts.render("sentences"), js_on_load=static("sentences.js"), elem_id="sentences")
         language = language_panel("language", told)
         model = fields.model_choice("model")
+        getting = getting_panel()
         note = fields.slot("text-note")
         with gr.Accordion(strings.ADVANCED, open=False, elem_id="advanced", elem_classes="tb-drawer") as drawer:
             accuracy = gr.Slider(
@@ -164,7 +167,7 @@ def preview_panel() -> PreviewPanel:
                 cloning.VOLUME_NORMALIZATION_DEFAULT, label=strings.VOLUME, info=strings.VOLUME_HINT, elem_id="volume"
             )
             advanced_note = fields.slot("advanced-note")
-    return PreviewPanel(text, counter, model, language, note, drawer, accuracy, noise, volume, advanced_note)
+    return PreviewPanel(text, counter, model, getting, language, note, drawer, accuracy, noise, volume, advanced_note)
 
 
 def run_panel() -> RunPanel:

@@ -22,7 +22,7 @@ from clone.core.likeness import Likeness
 from clone.core.settings import NOVITA
 from clone.storage.journal import Entry
 from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, Voice
-from clone.studio.facade import Comparison, Examination, Match, RequestCode
+from clone.studio.facade import Comparison, Examination, Match, ModelStatus, RequestCode
 from clone.ui import strings
 from clone.ui.takes import Take
 
@@ -154,6 +154,11 @@ def hosted(cost: str, way: str | None) -> str:
 def code(written: RequestCode) -> str:
     """Return programs in tabs, with a button that copies the one that is shown."""
     return render("code", written=written)
+
+
+def model(engine: ModelStatus) -> str:
+    """Return what there is to say of an engine that can be added, with its licence and terms, closed."""
+    return render("model", model=engine)
 
 
 # the new voice
