@@ -93,6 +93,8 @@ class Engine(Protocol):
     languages: frozenset[str]
     """ISO 639-1 codes."""
 
+    def __init__(self, networks: Networks) -> None: ...
+
     @property
     def is_here(self) -> bool:
         """Whether its weights are on this machine, and good; cheap to ask."""

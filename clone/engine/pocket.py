@@ -200,7 +200,7 @@ class Pocket:
 
     def _parts(self, text: str, *, early: bool) -> list[str]:
         """Return a sentence in parts that can be spoken at once; what is wanted early begins with a short one."""
-        words, parts = re.findall(r"\S+\s*", text), []
+        words, parts = re.findall(r"\S+\s*", text), list[str]()
         sizes = [len(self._pieces("▁" + word.strip())) for word in words]
         while words:
             limit = FIRST_TOKENS if early and len(parts) < 2 else MAX_TOKENS
@@ -274,7 +274,7 @@ def _kept(states: list[np.ndarray], n_frames: int, version: str) -> bytes:
         values[f"state_{i}"] = state[tuple(slice(end) for end in ends)]
         values[f"shape_{i}"] = np.array(state.shape, np.int64)
     file = io.BytesIO()
-    np.savez(file, version=np.array(version), n_frames=np.array(n_frames), **values)
+    np.savez(file, allow_pickle=False, version=np.array(version), n_frames=np.array(n_frames), **values)
     return file.getvalue()
 
 

@@ -58,7 +58,6 @@ class Profile:
     def to_bytes(self) -> bytes:
         """Return what Kokoro and hibari need as an npz file, features in half precision."""
         kept = io.BytesIO()
-        values = {"pitch_hz": self.pitch_hz, "rate": self.rate, "style": self.style}
         np.savez(
             kept,
             engine_version=np.array(ENGINE_VERSION),
@@ -69,7 +68,9 @@ class Profile:
             levels=self.frames.levels,
             spectrum=self.frames.spectrum,
             n_bands=np.array(self.frames.n_bands),
-            **values,
+            pitch_hz=self.pitch_hz,
+            rate=self.rate,
+            style=self.style,
         )
         return kept.getvalue()
 
