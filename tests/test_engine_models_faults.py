@@ -63,16 +63,31 @@ def test_a_disk_that_fills_up_keeps_nothing_of_the_file(
     assert {path.name for path in (tmp_path / "models" / NAME).iterdir()} == {".lock"}
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists() or os.geteuid() != 0, reason="needs to mount")
-def test_a_disk_that_is_really_full(mirror: Mirror, tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)], check=False).returncode:
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk on which half of the model has room."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)], capture_output=True, check=False
+    ).returncode:
         pytest.skip("mounting is not allowed here")
-    try:
-        assert refusal(of(mirror, small), small).code == "disk_full"
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("source", ["", "stick"])
+def test_a_disk_that_is_really_full(
+    mirror: Mirror, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    models = of(mirror, small, source=str(put(tmp_path / source)) if source else "")
+    assert refusal(models, small).code == "disk_full"
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, 10**9))  # type: ignore[attr-defined]
+    with pytest.raises(DiskFull):  # others fill it meanwhile
+        get(models)
+    assert {path.name for path in (small / "models" / NAME).iterdir()} == {".lock"}
+    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    assert refusal(models, small).code == "unwritable"
 
 
 def test_a_folder_that_may_not_be_written_is_told(
@@ -89,7 +104,7 @@ def test_a_folder_that_may_not_be_written_is_told(
     assert refusal(of(mirror, tmp_path), tmp_path).code == "unwritable"
 
 
-def test_a_planted_link_is_not_written_through(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_planted_link_is_not_written_through_nor_a_pipe_waited_for(mirror: Mirror, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     part = part_of_main(tmp_path)
@@ -97,6 +112,9 @@ def test_a_planted_link_is_not_written_through(mirror: Mirror, tmp_path: Path) -
     part.symlink_to(victim)
     assert refusal(of(mirror, tmp_path), tmp_path).code == "unwritable"
     assert victim.read_text() == "precious"
+    part.unlink()
+    os.mkfifo(part)
+    assert refusal(of(mirror, tmp_path), tmp_path).code == "unwritable"
     part.unlink()
     (part.parent / f"{part.name}.etag").symlink_to(victim)
     get(of(mirror, tmp_path))

@@ -16,7 +16,7 @@ from clone.audio.preflight import Finding
 from clone.audio.waveform import draw
 from clone.core.likeness import Likeness
 from clone.storage.journal import Entry
-from clone.studio.facade import Comparison, Match, RequestCode
+from clone.studio.facade import Comparison, Match, ModelStatus, RequestCode
 from clone.ui import parts
 from clone.ui.takes import Take
 from tests.voices import make_voice
@@ -54,6 +54,7 @@ def contexts(text: str) -> dict[str, dict[str, Any]]:
         "counter": {"n_chars": 2, "limit": 1},
         "match": {"found": match, "accuracy": 0.7},
         "hosted": {"cost": text, "way": text},
+        "model": {"model": ModelStatus(text, text, 9, text, text, (text,), True, True, text)},
         "code": {"written": RequestCode(((text, text), (text, text)), MORNING)},
         "result": {"replayed": True, "more": text, "alike": alike, "has_preview": True, "facts": [text, text]},
         "likeness": {"alike": alike},
@@ -109,6 +110,13 @@ def test_what_comes_from_outside_stays_text(template: str) -> None:
 def test_what_a_template_is_not_given_is_an_error() -> None:
     with pytest.raises(UndefinedError):
         parts.render("line", style="tb-facts")
+
+
+def test_an_address_in_the_terms_is_a_link_and_nothing_else_is() -> None:
+    terms = f'Read https://example.com/a?b=1&c\n\njavascript:alert(1) data:text/html,x {HOSTILE} https://x"onclick=y'
+    page = Shape(parts.model(ModelStatus("a", "A", 9, "B", terms, ("C",), False, False, "")))
+    assert [each for each in page.elements if each[0] in ("a", "img", "script")] == [("a", "href", "rel", "target")]
+    assert "https://example.com/a?b=1&c" in page.texts
 
 
 def test_an_id_can_not_leave_its_attribute() -> None:

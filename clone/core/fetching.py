@@ -304,7 +304,8 @@ def _rest(path: Path, n_here: int) -> dict[str, str]:
 
 
 def _private(name: str, flags: int) -> int:
-    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    # A link that somebody put there is not followed, and a pipe not waited for.
+    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o600)
 
 
 def _decompressed(response: requests.Response, shown: str) -> IO[bytes]:

@@ -104,9 +104,13 @@ privacy. Keep to the laws that apply to you. The makers take no liability for ot
 The readme of the export adds a sentence about non-commercial use, whose standing beside CC-BY-4.0 is not clear. If you
 mean to use it commercially, ask its makers first.
 
-This is a summary. The texts themselves, which are what counts: https://huggingface.co/kyutai/pocket-tts (terms of use)
-https://creativecommons.org/licenses/by/4.0/legalcode (licence)
-https://huggingface.co/csukuangfj2/sherpa-onnx-pocket-tts-int8-2026-01-26 (export)""",
+This is a summary; what counts are the texts themselves.
+
+Terms of use: https://huggingface.co/kyutai/pocket-tts
+
+Licence: https://creativecommons.org/licenses/by/4.0/legalcode
+
+Export: https://huggingface.co/csukuangfj2/sherpa-onnx-pocket-tts-int8-2026-01-26""",
     languages=("English",),
 )
 

@@ -208,7 +208,7 @@ MODEL = "Model"
 MODEL_LABELS = {"hd": "hd (best quality)", "turbo": "turbo (faster)"}
 MODEL_START = next(name for name in reversed(cloning.MODELS) if cloning.tier(name) == "hd")
 MODEL_HINT = "On this machine all hd models sound alike, and so do all turbo models."
-MODEL_OFFER = "A closer hd exists: {} ({}, {}). It is no part of Timbre, and got only if you ask."
+MODEL_OFFER = "A closer hd exists: {} ({}, {}). It is not part of Timbre, and fetched only if you ask."
 MODEL_TERMS = "Its licence ({}) and terms of use"
 MODEL_GET, MODEL_COMPARE = "Agree and get {}", "Compare it with hd"
 MODEL_HERE = "A closer hd is here: {}."

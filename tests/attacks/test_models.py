@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +14,10 @@ import pytest
 import requests
 
 from tests.attacks.asking import JOIN, Events, Headers, send
+from tests.attacks.conftest import Start
 from tests.attacks.test_owner import FORWARDED, cookie_of, good, instead, with_host
-from tests.getting import standing_in
-from tests.mirror import N_BYTES, Mirror, mirroring
+from tests.getting import part_of_main, standing_in
+from tests.mirror import CONTENT, MAIN, N_BYTES, Mirror, mirroring
 from tests.running import App
 
 
@@ -90,3 +93,23 @@ def test_a_visitor_stops_nothing_of_the_owners_even_by_its_session(events: Event
     assert "Stopped" not in told
     assert sum(mirror.sent.values()) == N_BYTES
     mirror.pause_s = 0.0
+
+
+def test_a_start_gets_an_engine_beside_serving_and_goes_on_after_a_kill(mirror: Mirror, start: Start) -> None:
+    mirror.sent.clear()
+    mirror.asked.clear()
+    mirror.pause_s = 0.3
+    app = start(before=standing_in(mirror.url), TIMBRE_MODELS="pocket", TIMBRE_ACCEPT_TERMS="pocket")
+    while not mirror.sent[MAIN] > 100_000:
+        assert app.process.poll() is None
+        time.sleep(0.05)
+    assert requests.get(app.url, timeout=30).status_code == 200
+    app.send(signal.SIGKILL)
+    n_here = part_of_main(app.home).stat().st_size
+    assert 0 < n_here < len(CONTENT["main.onnx"])
+    mirror.pause_s = 0.0
+    app.start()
+    while "Stand-in TTS is here." not in app.log.read_text():
+        assert app.process.poll() is None
+        time.sleep(0.05)
+    assert [headers.get("Range") for path, headers in mirror.asked if path == MAIN] == [None, f"bytes={n_here}-"]
