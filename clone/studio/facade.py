@@ -77,7 +77,7 @@ class Studio:
         store = Store(settings.store_url, settings.home / "copies")
         self._library = Library(settings, store)
         self._backend = backend or LocalBackend(settings.home / "weights")
-        self._queue = Queue(rest=self._backend.rest)
+        self._queue = Queue(rest=self._rest)
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
         self._examining = Examining(self._backend)
@@ -87,7 +87,8 @@ class Studio:
         self._documents = Documents(self._library.database, store)
         self._retention = Retention(self._library, self._calls.sweep, self._documents.purge)
         self._recital = Recital(self._backend, self._library, self._documents, self._run)
-        self._cloning = Cloning(self._backend, self._library, self._prompts, self._recital, self._calls)
+        looks = self._examining, self._prompts
+        self._cloning = Cloning(self._backend, self._library, looks, self._recital, self._calls)
         self.language_of = self._backend.language_of
 
     @property
@@ -210,7 +211,7 @@ class Studio:
             if order.segment is not None:
                 order = replace(order, audio=self._downloads.path(order.owner, order.audio, folder))
             with self._examining.place():
-                clips = analysis.clips(self._backend, order)
+                clips = analysis.clips(self._examining, order)
         return self._calls.request_code(order, clips, served_at or f"http://127.0.0.1:{self._settings.server_port}")
 
     def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
@@ -429,6 +430,10 @@ class Studio:
 
     def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
         return self._calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)
+
+    def _rest(self) -> None:
+        self._examining.forget()
+        self._backend.rest()
 
     def _warm_up(self) -> None:
         try:
