@@ -79,7 +79,16 @@ class Cloning:
         voice = self._library.again(key, order.owner) if key else None
         return None if voice is None else replayed(voice)
 
-    def run(self, order: CloneOrder, files: Mapping[str, Path], key: str | None, tell: Tell, stop: Stop) -> Cloned:
+    def run(
+        self,
+        order: CloneOrder,
+        files: Mapping[str, Path],
+        key: str | None,
+        tell: Tell,
+        stop: Stop,
+        *,
+        language: str | None,
+    ) -> Cloned:
         """Clone a voice and keep it.
 
         Args:
@@ -88,17 +97,20 @@ class Cloning:
             key: the order's; None where it is not known yet.
             tell: told the stages.
             stop: obeyed, of a hosted clone until the request is sent.
+            language: of the preview's text, where this machine speaks it.
 
         Raises:
             TimbreError: what refuses or fails, at its field.
         """
         key = key or self.key(order, files)
-        made = self._hosted if order.backend == NOVITA else self._local
+        made = self._hosted if order.backend == NOVITA else partial(self._local, language=language)
         return self.again(order, key) or made(order, files, key or "", tell, stop)
 
-    def _local(self, order: CloneOrder, files: Mapping[str, Path], key: str, tell: Tell, stop: Stop) -> Cloned:
+    def _local(
+        self, order: CloneOrder, files: Mapping[str, Path], key: str, tell: Tell, stop: Stop, *, language: str | None
+    ) -> Cloned:
         text = order.options.text
-        script = [] if text is None else self._backend.script(text, order.language, stop)
+        script = [] if text is None else self._backend.script(text, language, stop)
         step = steps(tell, 4 + len(script))
         step("Reading the recording")
         taken = self._taken(order, files, partial(step, "Checking the recording"), stop)

@@ -178,15 +178,18 @@ class Studio:
         if stored := self._cloning.again(order, key):
             yield stored
             return
+        language = order.language
         if order.backend == NOVITA:
             self._calls.check(order)
         elif order.options.text is not None:
-            self._backend.check_text(order.options.text, order.language)
+            language = self._backend.check_text(order.options.text, language)
         if isinstance(order.prompt_audio, Path):
             self.check_prompt(order.prompt_audio, order.prompt_text or "", order.options.accuracy)
         with self._workspace.folder() as folder:
             files = yield from self._downloads.run(order.owner, given, folder)
-            work = self._run(order.owner, partial(self._cloning.run, order, files, key), order.backend)
+            work = self._run(
+                order.owner, partial(self._cloning.run, order, files, key, language=language), order.backend
+            )
             yield from cast(Iterator[Stage | Waiting | Cloned], work)
 
     def request_code(self, order: CloneOrder, served_at: str = "") -> RequestCode:
@@ -225,8 +228,8 @@ class Studio:
             cloning.check_text(order.text, cloning.SPEECH_TASK_MAX_CHARS)
             self._calls.key(order.owner, order.api_key)
         else:
-            cloning.check_text(order.text)
-            self._backend.check_text(order.text, order.settings.language)
+            language = self._recital.check(order, cloning.TEXT_MAX_CHARS)
+            order = replace(order, settings=replace(order.settings, language=language))
         speak = self._calls.speak if backend == NOVITA else self._recital.whole
         work = self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend)
         yield from cast(Iterator[Stage | Waiting | Spoken], work)

@@ -156,10 +156,10 @@ class Recital:
         self._library.update_files(voice.voice_id, voice.owner, files, engine_version=ENGINE_VERSION)
         return profile
 
-    def check(self, order: SpeakOrder) -> str:
+    def check(self, order: SpeakOrder, max_chars: int = cloning.SPEECH_TASK_MAX_CHARS) -> str:
         """Raise what would refuse an order before any work; return the language of its text."""
         cloning.check_model(order.model)
-        cloning.check_text(order.text, cloning.SPEECH_TASK_MAX_CHARS)
+        cloning.check_text(order.text, max_chars)
         voice = self._library.get(order.voice_id, order.owner)
         if voice.backend != self._backend.name:
             raise VoiceError(
