@@ -109,3 +109,14 @@ def test_a_language_that_is_not_spoken_here_is_refused_in_one_place(cloning: Clo
     places = [each for each, said in updates.items() if "German" in str(said)]
     assert places == [cloning.preview.language.said]
     assert 'role="alert"' in updates[places[0]]
+
+
+def test_both_recordings_are_copied_once_to_be_played_and_compared(
+    cloning: Cloning, studio: Studio, settings: Settings
+) -> None:
+    shown = list(run(cloning))[-1]
+    compared = cloning.compare(VISIT, TOKEN, shown[cloning.result.voice_id])
+    assert compared[cloning.result.compare].count("/takes/") == 2
+    copies = [path for path in temporary_folder(settings.home).rglob("*") if path.is_file()]
+    players = [shown[player]["value"] for player in (cloning.result.original, cloning.result.clone)]
+    assert sorted(map(str, copies)) == sorted(players)

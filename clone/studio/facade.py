@@ -25,7 +25,6 @@ from clone.core.settings import LOCAL, NOVITA, Settings
 from clone.core.signed_urls import App
 from clone.core.workspace import Workspace, make_home
 from clone.engine.backend import LocalBackend
-from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.transcript import Match
 from clone.storage.documents import Document, Documents
 from clone.storage.files import Store
@@ -281,8 +280,8 @@ class Studio:
         """Write all that is spoken of a document to a file, of the kind that its name says; raises as document()."""
         document = self._documents.get(document_id, owner)
         writer = self.writing(path, document.voice_id, owner, document.model)
-        for _, samples, _ in self._documents.spoken(document):
-            writer.add(samples)
+        for _, samples, sample_rate in self._documents.spoken(document):
+            writer.add(samples, sample_rate)
         writer.end()
 
     def check_order(self, order: SpeakOrder) -> None:
@@ -429,7 +428,7 @@ class Studio:
 
     def writing(self, path: Path, voice_id: str, owner: str, model: str) -> FileWriter:
         """Begin a file of speech that is written as it is spoken; its name says of which kind: mp3, wav or flac."""
-        return FileWriter(path, SAMPLE_RATE, provenance_of(self._library.get(voice_id, owner), model))
+        return FileWriter(path, provenance_of(self._library.get(voice_id, owner), model))
 
     def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
         return self._calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)

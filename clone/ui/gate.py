@@ -16,9 +16,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
 from clone.core.errors import BusyError, TimbreError
+from clone.core.signed_urls import MEDIA
 from clone.ui.asgi_cache import App, Message, Receive, Scope, Send
 from clone.ui.bodies import JSON_MAX_BYTES, UPLOAD_MAX_BYTES, Gone, Reader, again, check_json, check_size, too_much
-from clone.ui.files import FILE_MIN_BYTES, MEDIA, UPLOAD_MAX_FILES, UPLOADS_BYTES, Room
+from clone.ui.files import FILE_MIN_BYTES, UPLOAD_MAX_FILES, UPLOADS_BYTES, Room
 
 FILE = "/gradio_api/file="
 

@@ -179,7 +179,7 @@ class Speaking:
                     if recorder is None:
                         recorder = begin()
                         take = replace(take, key=self._desk.takes.begin(recorder, request.session_hash))
-                    recorder.add(event.samples)
+                    recorder.add(event.samples, event.sample_rate)
                     if not take.duration_s:
                         take = replace(take, duration_s=len(event.samples) / event.sample_rate)
                         yield {p.latest: parts.take(take)}
