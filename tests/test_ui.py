@@ -19,7 +19,7 @@ from clone.core.likeness import Likeness
 from clone.core.settings import Settings
 from clone.engine.g2p import espeak
 from clone.studio.facade import Examination, Studio
-from clone.ui import language, parts, strings
+from clone.ui import fields, parts, strings
 from clone.ui.files import VisitFiles, make_temporary_folder, temporary_folder
 from clone.ui.form import Form, examples
 from clone.ui.running import Progress, explain
@@ -378,7 +378,7 @@ def test_the_language_is_said_beside_the_text(
 ) -> None:
     monkeypatch.setattr(espeak, "PACKAGE", "no_such_package")
     studio = Studio(Settings.at(home))
-    told = language.said(studio, text, chosen)
+    told = fields.language_line(studio, text, chosen)
     studio.close()
     assert line in told
     assert bool(told) == bool(text)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from clone.contract.orders import CloneOrder, SpeakOrder
 from clone.contract.speech import LINK_LIFETIME, AsyncSpeechRequest, SpeechRequest
 from clone.core.errors import CancelledError, Refused, TimbreError, VoiceError
 from clone.core.settings import Settings
-from clone.core.signed_urls import ROUTE, Signer, link_route
+from clone.core.signed_urls import ROUTE, App, Scope, Signer, link_route
 from clone.core.workspace import kept_secret
 from clone.storage.tasks import FAILED, SUCCEED, Task
 from clone.studio.facade import Studio
@@ -41,9 +41,6 @@ OURS = ("/v3", "/healthz", "/docs", "/openapi.json", ROUTE.rstrip("/"))
 HEALTHY_WITHIN_S = 3.0
 """How long the library's lock and its database may take, each, to be there."""
 _SANDBOX = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "Cache-Control": "no-store"}
-
-Scope = MutableMapping[str, Any]
-App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 
 def is_ours(scope: Scope) -> bool:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ROUTE = "/links/"
@@ -32,12 +34,9 @@ MEDIA = {
     ".webm": "audio/webm",
 }
 """What is served to be played, and as what; any other file is only saved."""
-_HEADERS = {
-    "Cache-Control": "private, no-store",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-    "Content-Security-Policy": "default-src 'none'; sandbox",
-}
+_HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
+_SIGNED_HEADERS = {"X-Robots-Tag": "noindex", "Content-Security-Policy": "default-src 'none'; sandbox"}
+"""For links that are handed to others."""
 
 
 class Signer:
@@ -91,28 +90,36 @@ def link_route(signer: Signer, find: Callable[[str], Path | None]) -> App:
             return
         key = str(scope["path"]).partition(ROUTE)[2]
         path = linked(key, scope.get("query_string", b"").decode("latin-1"), signer, find)
-        await answer(scope["method"], path)(scope, receive, send)
+        await answer(scope["method"], path, more=_SIGNED_HEADERS)(scope, receive, send)
 
     return serve
 
 
-def answer(method: str, path: Path | None, growing: AsyncIterator[bytes] | None = None) -> Response:
+def answer(
+    method: str,
+    path: Path | None,
+    growing: AsyncIterator[bytes] | None = None,
+    *,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
     """Return the answer of a link to a file: GET and HEAD, Range too; what can't be played is saved, never shown.
 
     Args:
         method: asked with.
         path: the file; None, or one that is gone, is a 404.
         growing: its bytes, where somebody still writes it.
+        more: headers beside those that every such answer has.
     """
+    headers = _HEADERS | dict(more)
     if method not in ("GET", "HEAD"):
-        return PlainTextResponse("Method Not Allowed", 405, {**_HEADERS, "Allow": "GET, HEAD"})
+        return PlainTextResponse("Method Not Allowed", 405, {**headers, "Allow": "GET, HEAD"})
     if path is None or not path.is_file():
-        return PlainTextResponse("Not Found", 404, _HEADERS)
+        return PlainTextResponse("Not Found", 404, headers)
     media = MEDIA.get(path.suffix)
     if growing is not None:
-        return StreamingResponse(growing, headers=_HEADERS, media_type=media)
+        return StreamingResponse(growing, headers=headers, media_type=media)
     saved = {} if media else {"Content-Disposition": "attachment"}
-    return FileResponse(path, headers=_HEADERS | saved, media_type=media or "application/octet-stream")
+    return FileResponse(path, headers=headers | saved, media_type=media or "application/octet-stream")
 
 
 def linked(key: str, query: str, signer: Signer, find: Callable[[str], Path | None]) -> Path | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import gradio as gr
 from clone.core.errors import CancelledError, PromptMismatch, TimbreError, VoiceError
 from clone.core.settings import LOCAL
 from clone.studio.facade import Cloned, CloneOrder, Voice
-from clone.ui import language, parts, strings
+from clone.ui import fields, parts, strings
 from clone.ui.form import Form, Given, example
 from clone.ui.panels import CloserPanel, PreviewPanel, ResultPanel, RunPanel, VoicePanel
 from clone.ui.running import Desk, Progress, address, explain, share
@@ -58,7 +59,7 @@ class Cloning:
 
     def given(self) -> list[Any]:
         """Return the inputs of ``check``: those of Given."""
-        return [getattr(self.voice, each.name) for each in fields(Given)]
+        return [getattr(self.voice, each.name) for each in dataclasses.fields(Given)]
 
     def filled(self) -> list[Any]:
         """Return the inputs of ``clone``: those of Form."""
@@ -257,7 +258,7 @@ class Cloning:
         told_at: dict[Any, str] = {}
         for fault in faults:
             slot = self._slots.get(fault.field or "", self.run.progress)
-            if fault.code in language.REFUSALS:
+            if fault.code in fields.REFUSALS:
                 slot = self.preview.language.said
             told_at[slot] = told_at.get(slot, "") + parts.refusal(fault)
         if self.closer.note in told_at:

@@ -17,7 +17,7 @@ from clone.core.settings import NOVITA
 from clone.storage.voice import Voice
 from clone.studio.facade import Document, Passage, SpeakOrder
 from clone.ui import fields, parts, strings
-from clone.ui.language import REFUSALS, LanguagePanel, language_panel
+from clone.ui.fields import REFUSALS, LanguagePanel, language_panel
 from clone.ui.running import Desk, Progress, explain, refused
 from clone.ui.takes import Recorder, Take
 
