@@ -21,6 +21,7 @@ from starlette.routing import Mount
 
 from clone.core.errors import TimbreError, disk_full
 from clone.core.settings import Settings, has_screen, prepare_gradio
+from clone.core.signed_urls import App
 from clone.ui.files import make_temporary_folder, temporary_folder
 
 SETTINGS = Settings.from_environment()
@@ -29,17 +30,16 @@ prepare_gradio(temporary_folder(SETTINGS.home))
 import gradio as gr
 from gradio import routes
 
-from clone.api import app, connections
+from clone.api import app as api_app
+from clone.api import connections
 from clone.api.auth import Keys, Limits, load_keys
 from clone.api.worker import Background
 from clone.hosted.lending import MOUNT
 from clone.studio.facade import ModelStatus, Studio
 from clone.ui import gradio_patches, page, theme
 from clone.ui.api import Authorize, refuse_everybody
-from clone.ui.asgi_cache import PageCache
-from clone.ui.door import Door, Link
-from clone.ui.gate import Gate
-from clone.ui.sessions import SESSIONS_LIMIT, sweeping
+from clone.ui.gate import Door, Gate, Link, PageCache
+from clone.ui.gradio_patches import SESSIONS_LIMIT, sweeping
 from clone.ui.takes import MOUNT as TAKES
 from clone.ui.takes import Takes
 from clone.ui.visitors import Owners
@@ -54,7 +54,7 @@ MAX_THREADS = 100
 """Handlers at work at once, nearly all of which wait: for downloads, for their turn in the studio's queue."""
 
 
-def launch_options(settings: Settings, api: app.App | None = None, link: Link | None = None) -> dict[str, Any]:
+def launch_options(settings: Settings, api: App | None = None, link: Link | None = None) -> dict[str, Any]:
     """Return how the page is served: nothing of a visitor is kept, shown to others or sent anywhere else.
 
     Args:
@@ -63,10 +63,9 @@ def launch_options(settings: Settings, api: app.App | None = None, link: Link | 
         link: makes a browser the owner's; one that nobody is told of where it is left out.
     """
     folder = temporary_folder(settings.home)
-    ours = () if api is None else (*app.OURS, MOUNT)
-    known = {"public_url": settings.public_url, "on_space": settings.on_space}
-    gate = Middleware(Gate, folder=folder, beside=ours, own=(TAKES,), **known)
-    beside = [] if api is None else [Middleware(app.Beside, api=api)]
+    ours = () if api is None else (*api_app.OURS, MOUNT)
+    gate = Middleware(Gate, folder=folder, beside=ours, own=(TAKES,), on_space=settings.on_space)
+    beside = [] if api is None else [Middleware(api_app.Beside, api=api)]
     return {
         "server_name": settings.server_name,
         "server_port": settings.server_port,
@@ -109,7 +108,7 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(page: routes.App) -> AsyncIterator[None]:
         assert page.middleware_stack is not None
-        page.middleware_stack = Door(page.middleware_stack, owners, link or Link(owners), app.is_ours)
+        page.middleware_stack = Door(page.middleware_stack, owners, link or Link(owners), api_app.is_ours)
         async with inner(page):
             yield
 
@@ -168,7 +167,7 @@ def main() -> None:
     takes = Takes()
     demo = build(studio, SETTINGS, doorman(keys, limits), takes)
     background = Background(studio, studio.tasks())
-    api = app.build(studio, SETTINGS, keys, background, limits)
+    api = api_app.build(studio, SETTINGS, keys, background, limits)
     link = Link(Owners(SETTINGS))
     try:
         options = launch_options(SETTINGS, api, link)

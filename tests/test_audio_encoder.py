@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clone.audio.encoder import Encoder, whole
+from clone.audio.encoder import Encoder
 from clone.audio.enhance import limited
 from clone.contract.speech import AudioSetting
 from tests.serving import decoded
@@ -21,9 +21,9 @@ def tone(seconds: float, hz: float = 440.0, level: float = 0.5) -> np.ndarray:
 
 def encoded(sound: np.ndarray, n_pieces: int, **setting: Any) -> tuple[bytes, Encoder]:
     asked = AudioSetting(**setting)
-    encoder = Encoder(asked, RATE)
-    pieces = [encoder.add(piece) for piece in np.array_split(sound, n_pieces)]
-    return whole([*pieces, encoder.end()], asked), encoder
+    encoder = Encoder(asked)
+    pieces = [encoder.add(piece, RATE) for piece in np.array_split(sound, n_pieces)]
+    return encoder.file([*pieces, encoder.end()]), encoder
 
 
 @pytest.mark.parametrize("kind", ["mp3", "wav", "flac"])

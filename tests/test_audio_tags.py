@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from clone.audio.encoder import Encoder, whole
+from clone.audio.encoder import Encoder
 from clone.audio.reader import read
 from clone.audio.tags import SOURCE_TYPE, Provenance, marked
 from clone.audio.writer import file_bytes
@@ -52,9 +52,9 @@ def unsyncsafe(size: bytes) -> int:
 
 def streamed(kind: str, provenance: Provenance | None, **setting: Any) -> bytes:
     asked = AudioSetting(format=kind, **setting)  # type: ignore[arg-type]
-    encoder = Encoder(asked, RATE, provenance)
-    pieces = [encoder.add(piece) for piece in np.array_split(SPEECH, 5)]
-    return whole([*pieces, encoder.end()], asked, provenance)
+    encoder = Encoder(asked, provenance)
+    pieces = [encoder.add(piece, RATE) for piece in np.array_split(SPEECH, 5)]
+    return encoder.file([*pieces, encoder.end()])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -147,7 +147,7 @@ def test_what_is_streamed_is_a_file(audio_format: str, tmp_path: Path) -> None:
     passages = [Passage(tone(seconds, 24_000), 24_000) for seconds in (0.7, 1.3, 0.5)]
     streamed = tmp_path / "streamed"
     with streamed.open("wb") as file:
-        pipes.stream(passages, audio_format, file.fileno())
+        pipes.stream((each for each in passages), audio_format, file.fileno())
     sound = read(streamed)
     assert sound.format == audio_format
     assert sound.sample_rate == 24_000
@@ -179,7 +179,7 @@ def test_more_than_a_pipe_holds_is_written_whole() -> None:
 
     listener = threading.Thread(target=listen)
     listener.start()
-    pipes.stream([Passage(tone(5.0, 24_000), 24_000)], "wav", writer)
+    pipes.stream((each for each in [Passage(tone(5.0, 24_000), 24_000)]), "wav", writer)
     os.close(writer)
     listener.join()
     assert sum(map(len, got)) == 44 + 2 * 5 * 24_000

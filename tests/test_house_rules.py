@@ -63,6 +63,7 @@ ONLY = {
     "pypinyin": {"engine"},
     "fugashi": {"engine"},
     "ipadic": {"engine"},
+    "tokenizers": {"engine"},
     "sqlalchemy": {"storage"},
     "fsspec": {"files"},
     "filelock": {"journal", "models", "shelf", "workspace"},

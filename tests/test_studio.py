@@ -24,6 +24,7 @@ from clone.core.errors import TaskError, TextError, VoiceError
 from clone.core.settings import Settings
 from clone.engine import profile as engine_profile
 from clone.engine.backend import LocalBackend
+from clone.engine.g2p import languages
 from clone.engine.profile import Profile
 from clone.storage.files import Store
 from clone.storage.voices import Library, utc_now
@@ -408,3 +409,21 @@ def test_the_public_face_is_loaded_when_it_is_used() -> None:
     program = "import sys, clone; assert 'numpy' not in sys.modules; from clone import *; print(Studio, Settings)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "facade.Studio" in done.stdout, done.stderr
+
+
+def test_the_language_of_a_text_is_told_once_for_a_request(
+    studio: Studio, examples: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str] = []
+
+    def counted(text: str) -> str:
+        texts.append(text)
+        return told(text)
+
+    told = languages.told
+    monkeypatch.setattr(languages, "told", counted)
+    voice = last(studio.clone(order(examples[1], text=TEXT))).voice
+    assert texts.count(TEXT) == 1  # learning a voice has sentences of its own
+    last(studio.speak(say(voice)))
+    assert texts.count(TEXT) == 2
+    assert voice.settings["language"] is None

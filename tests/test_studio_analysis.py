@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import time
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from clone.audio import enhance
-from clone.audio.reader import read, resample
+from clone.audio.reader import Recording, read, resample
 from clone.audio.writer import mp3_bytes, wav_bytes
 from clone.cli import app
 from clone.contract import cloning
+from clone.core.errors import AudioError
 from clone.core.likeness import told
+from clone.studio import analysis
 from clone.studio.facade import Studio
 from tests.sounds import noise
 from tests.studios import TEXT, last, order, refusal
@@ -181,3 +187,101 @@ def test_a_half_distorted_recording_of_one_person_is_of_one_person(
     found = {finding.code: finding for finding in studio.check(path).findings}
     assert found["clipping"].severity == "warn"
     assert found["speakers"].severity == "ok"
+
+
+# what was checked a moment ago
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Every file that was read."""
+    paths: list[Path] = []
+
+    def counted(path: Path, **how: object) -> Recording:
+        paths.append(path)
+        return read(path, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(analysis, "read", counted)
+    return paths
+
+
+@pytest.fixture
+def recording(examples: list[Path], tmp_path: Path) -> Path:
+    return Path(shutil.copyfile(examples[0], tmp_path / "recording.mp3"))
+
+
+def test_a_checked_recording_is_cloned_without_being_read_again(
+    studio: Studio, examples: list[Path], recording: Path, reads: list[Path]
+) -> None:
+    report = studio.check(recording)
+    assert report.refusal() is None
+    checked = last(studio.clone(order(recording))).voice
+    assert reads == [recording]
+    other = last(studio.clone(order(examples[0], owner="ben"))).voice  # the same bytes, never looked at
+    assert reads == [recording, examples[0]]
+    kept = [studio._library.read(voice, "profile.npz") for voice in (checked, other)]
+    assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize("change", ["touched", "replaced", "part", "rested", "aged"])
+def test_what_is_no_longer_the_same_is_read_again(
+    studio: Studio,
+    recording: Path,
+    reads: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+) -> None:
+    looking = studio._examining
+    first = looking.look(recording)
+    assert looking.look(recording) is first
+    assert len(reads) == 1
+    if change == "touched":
+        os.utime(recording, ns=(1, 1))
+    elif change == "replaced":
+        stat = recording.stat()
+        other = recording.with_name("other")
+        other.write_bytes(bytes(len(recording.read_bytes())))
+        os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        other.replace(recording)
+        with pytest.raises(AudioError):
+            looking.look(recording)
+    elif change == "rested":
+        studio._rest()
+    elif change == "aged":
+        monkeypatch.setattr(analysis, "RECENT_S", 0.0)
+    if change != "replaced":
+        looking.look(recording, (1.0, 12.0) if change == "part" else None)
+    assert len(reads) == 2
+
+
+def test_what_is_kept_of_a_recording_goes_with_it(
+    studio: Studio, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analysis, "_DROPPED_EVERY_S", 0.02)
+    looking = studio._examining
+    kept = weakref.ref(looking.look(recording))
+    assert kept() is not None
+    recording.unlink()
+    until_s = time.monotonic() + 20
+    while kept() is not None and time.monotonic() < until_s:
+        time.sleep(0.02)
+    assert kept() is None
+    with pytest.raises(AudioError):
+        looking.look(recording)
+
+
+def test_more_than_there_is_room_for_is_not_kept(
+    studio: Studio, examples: list[Path], recording: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking = studio._examining
+    n_bytes = looking.look(recording).recording.samples.nbytes
+    monkeypatch.setattr(analysis, "RECENT_MAX_BYTES", n_bytes + 1_000_000)
+    looking.look(examples[1])
+    looking.look(examples[1])
+    assert reads == [recording, examples[1]]
+    looking.look(recording)
+    assert reads == [recording, examples[1], recording]
+    monkeypatch.setattr(analysis, "RECENT_MAX_BYTES", 1_000)
+    looking.look(examples[1])
+    looking.look(examples[1])
+    assert len(reads) == 5

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clone.audio.reader import read
 from clone.contract import cloning
 from clone.contract.cloning import CloneOptions
 from clone.contract.orders import CloneOrder, SpeakOrder
@@ -49,7 +50,9 @@ def cloned(studio: Studio, asked: CloneOrder) -> Cloned:
     return found
 
 
-def test_a_voice_cloned_there_speaks_and_is_kept_in_both(asking: Studio, api: Served, audio_url: str) -> None:
+def test_a_voice_cloned_there_speaks_and_is_kept_in_both(
+    asking: Studio, api: Served, audio_url: str, tmp_path: Path
+) -> None:
     voice = cloned(asking, order(audio_url)).voice
     assert voice.voice_id == kept_voice(api, voice.voice_id).voice_id
     assert not voice.permanent
@@ -61,6 +64,9 @@ def test_a_voice_cloned_there_speaks_and_is_kept_in_both(asking: Studio, api: Se
     assert float(np.abs(spoken.samples).max()) > 0.05
     assert spoken.voice.permanent
     assert kept_voice(api, voice.voice_id).permanent
+    *_, said = asking.say(SpeakOrder("ann", voice.voice_id, TEXT, TURBO, api_key=KEYS[0]))
+    asking.write_document(said.document_id, "ann", tmp_path / "said.wav")
+    assert read(tmp_path / "said.wav").duration_s == pytest.approx(said.duration_s, abs=0.01)
 
 
 def test_a_text_too_long_for_an_answer_becomes_a_task_there(

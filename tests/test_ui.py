@@ -19,7 +19,7 @@ from clone.core.likeness import Likeness
 from clone.core.settings import Settings
 from clone.engine.g2p import espeak
 from clone.studio.facade import Examination, Studio
-from clone.ui import language, parts, strings
+from clone.ui import fields, parts, strings
 from clone.ui.files import VisitFiles, make_temporary_folder, temporary_folder
 from clone.ui.form import Form, examples
 from clone.ui.running import Progress, explain
@@ -213,6 +213,27 @@ def test_only_what_is_about_a_voice_can_go(home: Path) -> None:
     assert two.exists()
 
 
+def test_a_voices_file_is_copied_once_for_a_visit(home: Path) -> None:
+    files = VisitFiles(temporary_folder(home))
+    home.mkdir(exist_ok=True)
+    sources = [home / "one.mp3", home / "two.mp3"]
+    for source in sources:
+        source.write_bytes(source.name.encode())
+    path = files.copy("visit", sources[0], "Preview.mp3", "moss/voice")
+    assert files.copy("visit", sources[0], "Preview.mp3", "moss/voice") == path
+    others = [
+        ("visit", "Original.mp3", "moss/voice"),
+        ("visit", "Preview.mp3", "voice"),
+        ("two", "Preview.mp3", "voice"),
+    ]
+    unnamed = [("visit", "Preview.mp3", ""), ("visit", "Preview.mp3", ""), (None, "Preview.mp3", "moss/voice")]
+    copies = [files.copy(visit, sources[1], name, about) for visit, name, about in (*others, *unnamed)]
+    assert len({path, *copies}) == 1 + len(copies)
+    assert {copy.read_bytes() for copy in copies} == {b"two.mp3"}
+    path.unlink()
+    assert files.copy("visit", sources[1], "Preview.mp3", "moss/voice").read_bytes() == b"two.mp3"
+
+
 def test_a_hosted_voice_may_have_a_slash_in_its_id(home: Path) -> None:
     files = VisitFiles(temporary_folder(home))
     home.mkdir(exist_ok=True)
@@ -357,7 +378,7 @@ def test_the_language_is_said_beside_the_text(
 ) -> None:
     monkeypatch.setattr(espeak, "PACKAGE", "no_such_package")
     studio = Studio(Settings.at(home))
-    told = language.said(studio, text, chosen)
+    told = fields.language_line(studio, text, chosen)
     studio.close()
     assert line in told
     assert bool(told) == bool(text)

@@ -13,7 +13,7 @@ import pytest
 from clone.core.jobs import HEARTBEAT_S
 from clone.core.settings import LOCAL, Settings
 from clone.studio.facade import Studio
-from clone.ui import language, panels, strings
+from clone.ui import fields, panels, strings
 from clone.ui.clone_tab import Cloning
 from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.form import examples
@@ -103,9 +103,20 @@ def test_a_transcript_that_is_known_to_fail_is_refused_at_its_field_at_once(clon
 
 def test_a_language_that_is_not_spoken_here_is_refused_in_one_place(cloning: Cloning, studio: Studio) -> None:
     text = "Der Zug an die Küste fährt um neun Uhr ab."
-    told = language.said(studio, text, "auto")
+    told = fields.language_line(studio, text, "auto")
     assert "German" in told
     *_, updates = run(cloning, {cloning.preview.text: text})
     places = [each for each, said in updates.items() if "German" in str(said)]
     assert places == [cloning.preview.language.said]
     assert 'role="alert"' in updates[places[0]]
+
+
+def test_both_recordings_are_copied_once_to_be_played_and_compared(
+    cloning: Cloning, studio: Studio, settings: Settings
+) -> None:
+    shown = list(run(cloning))[-1]
+    compared = cloning.compare(VISIT, TOKEN, shown[cloning.result.voice_id])
+    assert compared[cloning.result.compare].count("/takes/") == 2
+    copies = [path for path in temporary_folder(settings.home).rglob("*") if path.is_file()]
+    players = [shown[player]["value"] for player in (cloning.result.original, cloning.result.clone)]
+    assert sorted(map(str, copies)) == sorted(players)

@@ -48,18 +48,18 @@ def asked(
 def recorder(folder: Path, kind: str) -> Recorder:
     live, path = folder / "live.mp3", folder / f"take.{kind}"
     made_by = Provenance("voice_1", "speech-2.8-turbo")
-    return Recorder(path if kind == "mp3" else live, path, lambda each: FileWriter(each, RATE, made_by))
+    return Recorder(path if kind == "mp3" else live, path, lambda each: FileWriter(each, made_by))
 
 
 @pytest.mark.parametrize("kind", ["mp3", "wav", "flac"])
 def test_a_take_is_heard_while_it_grows_and_is_a_file_at_the_end(tmp_path: Path, kind: str) -> None:
     takes, recording = Takes(), recorder(tmp_path, kind)
     key = takes.begin(recording, "visit")
-    recording.add(tone(1.0, RATE))
+    recording.add(tone(1.0, RATE), RATE)
     heard: dict[str, Any] = {}
     listener = threading.Thread(target=lambda: heard.update(asked(takes, f"{MOUNT}/{key}/live.mp3")))
     listener.start()
-    recording.add(tone(1.0, RATE))
+    recording.add(tone(1.0, RATE), RATE)
     assert recording.end() == pytest.approx(2.0, abs=0.01)
     listener.join(WITHIN_S)
     assert heard["status"] == 200
@@ -76,11 +76,27 @@ def test_a_take_is_heard_while_it_grows_and_is_a_file_at_the_end(tmp_path: Path,
     assert (part["status"], part["body"]) == (206, file["body"][2:6])
 
 
+@pytest.mark.parametrize("kind", ["mp3", "wav", "flac"])
+@pytest.mark.parametrize(("rate", "kept"), [(32_000, 32_000), (11_025, 16_000), (48_000, 44_100)])
+def test_a_take_is_as_fast_as_it_was_spoken(tmp_path: Path, kind: str, rate: int, kept: int) -> None:
+    """The hosted service speaks at another rate than this machine does."""
+    recording = recorder(tmp_path, kind)
+    hz = 440.0
+    recording.add((0.5 * np.sin(2 * np.pi * hz * np.arange(2 * rate) / rate)).astype(np.float32), rate)
+    assert recording.end() == pytest.approx(2.0, abs=0.01)
+    for path in (recording.live, recording.path):
+        heard = read(path)
+        assert heard.sample_rate == kept
+        assert heard.duration_s == pytest.approx(2.0, abs=0.1)
+        second = heard.samples[kept // 2 : kept // 2 + kept]
+        assert np.abs(np.fft.rfft(second)).argmax() == pytest.approx(hz, abs=1)
+
+
 def test_nothing_else_is_answered(tmp_path: Path) -> None:
     takes, recording = Takes(), recorder(tmp_path, "wav")
     (tmp_path / "other.wav").write_bytes(b"other")
     key = takes.begin(recording, "visit")
-    recording.add(tone(1.0, RATE))
+    recording.add(tone(1.0, RATE), RATE)
     recording.end()
     for path in (f"{MOUNT}/{key}x/live.mp3", f"{MOUNT}/{key}/other.wav", f"{MOUNT}/{key}/../other.wav", MOUNT, "/"):
         assert asked(takes, path)["status"] == 404
@@ -92,7 +108,7 @@ def test_nothing_else_is_answered(tmp_path: Path) -> None:
 def test_a_take_that_was_broken_off_ends(tmp_path: Path) -> None:
     takes, recording = Takes(), recorder(tmp_path, "mp3")
     key = takes.begin(recording, "visit")
-    recording.add(tone(1.0, RATE))
+    recording.add(tone(1.0, RATE), RATE)
     threading.Timer(0.2, recording.end).start()
     assert asked(takes, f"{MOUNT}/{key}/live.mp3")["status"] == 200
 

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from anyio import to_thread
 from fastapi import FastAPI, Request
@@ -21,18 +22,18 @@ from clone.api.docs_page import page
 from clone.api.openapi import document
 from clone.api.requests import Follower, Health, read_body
 from clone.api.worker import Background
-from clone.audio.encoder import Encoder, whole
+from clone.audio.encoder import Encoder
 from clone.audio.tags import Provenance
 from clone.contract.cloning import MODELS, CloneOptions, CloneRequest
 from clone.contract.orders import CloneOrder, SpeakOrder
 from clone.contract.speech import LINK_LIFETIME, AsyncSpeechRequest, SpeechRequest
 from clone.core.errors import CancelledError, Refused, TimbreError, VoiceError
 from clone.core.settings import Settings
-from clone.core.signed_urls import ROUTE, Signer, link_route
+from clone.core.signed_urls import ROUTE, App, Scope, Signer, link_route
 from clone.core.workspace import kept_secret
 from clone.storage.tasks import FAILED, SUCCEED, Task
 from clone.studio.facade import Studio
-from clone.studio.results import Passage
+from clone.studio.synthesis import encoded
 
 OURS = ("/v3", "/healthz", "/docs", "/openapi.json", ROUTE.rstrip("/"))
 """Paths that are the API's; everything else is the page's."""
@@ -40,9 +41,6 @@ OURS = ("/v3", "/healthz", "/docs", "/openapi.json", ROUTE.rstrip("/"))
 HEALTHY_WITHIN_S = 3.0
 """How long the library's lock and its database may take, each, to be there."""
 _SANDBOX = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "Cache-Control": "no-store"}
-
-Scope = MutableMapping[str, Any]
-App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 
 def is_ours(scope: Scope) -> bool:
@@ -139,8 +137,8 @@ class Api:
         order = SpeakOrder(owner, asked.voice_setting.voice_id, asked.text, model, asked.settings)
         if asked.stream:
             return await self._streamed(request, order, asked)
-        encoder, data = await self._spoken(request, order, asked)
-        setting = asked.audio_setting
+        encoder, setting = _encoder(order, asked), asked.audio_setting
+        data = encoder.file([piece async for piece in self._pieces(request, order, encoder)])
         if asked.output_format == "url":
             keep = partial(self._tasks.keep, owner, model, data, setting.format)
             audio = self._link(request, await to_thread.run_sync(keep))
@@ -198,15 +196,11 @@ class Api:
         """Return the document for people; it loads nothing from anywhere."""
         return HTMLResponse(page(document(self._base(request))), headers=_SANDBOX)
 
-    async def _spoken(self, request: Request, order: SpeakOrder, asked: SpeechRequest) -> tuple[Encoder, bytes]:
-        encoder, pieces, made = None, [], Provenance(order.voice_id, order.model)
-        async with self._follower.following(request, self._studio.recite(order)) as events:
+    async def _pieces(self, request: Request, order: SpeakOrder, encoder: Encoder) -> AsyncIterator[bytes]:
+        async with self._follower.following(request, encoded(self._studio.recite(order), encoder)) as events:
             async for event in events:
-                if isinstance(event, Passage):
-                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate, made)
-                    pieces.append(await to_thread.run_sync(encoder.add, event.samples))
-        assert encoder is not None, "a text without a sentence is refused"
-        return encoder, whole([*pieces, encoder.end()], asked.audio_setting, made)
+                if isinstance(event, bytes):
+                    yield event
 
     async def _streamed(self, request: Request, order: SpeakOrder, asked: SpeechRequest) -> Response:
         sentences = self._sentences(request, order, asked)
@@ -223,19 +217,13 @@ class Api:
         return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def _sentences(self, request: Request, order: SpeakOrder, asked: SpeechRequest) -> AsyncIterator[bytes]:
-        encoder, begun, made = None, False, Provenance(order.voice_id, order.model)
+        encoder, begun = _encoder(order, asked), False
         try:
-            async with self._follower.following(request, self._studio.recite(order)) as events:
-                async for event in events:
-                    if not isinstance(event, Passage):
-                        continue
-                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate, made)
-                    audio = await to_thread.run_sync(encoder.add, event.samples)
+            async with aclosing(cast(Any, self._pieces(request, order, encoder))) as pieces:
+                async for audio in pieces:
                     if audio:
                         begun = True
                         yield responses.event({"audio": audio.hex(), "status": 1})
-            assert encoder is not None, "a text without a sentence is refused"
-            yield responses.event({"audio": encoder.end().hex(), "status": 1})
             yield responses.event({"status": 2})
         except CancelledError:
             return
@@ -261,6 +249,10 @@ class Api:
     def _linked(self, key: str) -> Path | None:
         parts = key.split("/")
         return self._tasks.path(parts[1]) if len(parts) == 3 and parts[0] == "speech" else None
+
+
+def _encoder(order: SpeakOrder, asked: SpeechRequest) -> Encoder:
+    return Encoder(asked.audio_setting, Provenance(order.voice_id, order.model))
 
 
 def _check_path(model: str) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 
-from clone.audio.encoder import Encoder, whole
+from clone.audio.encoder import Encoder
 from clone.audio.tags import Provenance
 from clone.contract.orders import SpeakOrder
 from clone.contract.speech import AsyncSpeechRequest
 from clone.core.errors import DiskFull, LibraryError, StoppingError, TimbreError, disk_full
 from clone.storage.tasks import Task, Tasks
 from clone.studio.facade import Studio
-from clone.studio.results import Passage
+from clone.studio.synthesis import encoded
 
 log = logging.getLogger(__name__)
 
@@ -107,17 +108,11 @@ class Background:
         """Return a task's file and what its name ends in; None when this process is about to end."""
         asked = AsyncSpeechRequest.model_validate_json(task.request)
         order = SpeakOrder(task.owner, asked.voice_setting.voice_id, asked.text, task.model, asked.settings)
-        encoder, pieces, made = None, [], Provenance(order.voice_id, order.model)
-        events = self._studio.recite(order, in_turns=True)
-        try:
+        encoder, pieces = Encoder(asked.audio_setting, Provenance(order.voice_id, order.model)), []
+        with closing(encoded(self._studio.recite(order, in_turns=True), encoder)) as events:
             for event in events:
                 if self._closed.is_set():
                     return None
-                if isinstance(event, Passage):
-                    encoder = encoder or Encoder(asked.audio_setting, event.sample_rate, made)
-                    pieces.append(encoder.add(event.samples))
-        finally:
-            events.close()
-        assert encoder is not None, "a text without a sentence is refused"
-        pieces.append(encoder.end())
-        return whole(pieces, asked.audio_setting, made), asked.audio_setting.format
+                if isinstance(event, bytes):
+                    pieces.append(event)
+        return encoder.file(pieces), asked.audio_setting.format

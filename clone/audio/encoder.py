@@ -14,7 +14,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from clone.audio.tags import Provenance, marked
-from clone.contract.speech import AudioSetting
+from clone.contract.speech import SAMPLE_RATES, AudioSetting
 
 _CODECS = {"mp3": ("libmp3lame", "s16p"), "flac": ("flac", "s16")}
 _BYTES_PER_SAMPLE = 2
@@ -26,19 +26,33 @@ class Encoder:
     """Takes float32 mono at one rate, gives bytes of one file; what all calls return, joined, is the file.
 
     Args:
-        setting: format, rate in Hz, bits per second, channels.
-        sample_rate: of the samples that come in, Hz.
-        provenance: said in the tags that a mp3 or flac begins with; a wav gets them from ``whole``.
+        asked: format, rate in Hz, bits per second, channels; or the format alone, for the rate of what comes in.
+        provenance: said in the tags that a mp3 or flac begins with; a wav gets them from ``file``.
+        open_ended: begin a wav with a header that promises no length, for who reads it while it is written.
     """
 
-    def __init__(self, setting: AudioSetting, sample_rate: int, provenance: Provenance | None = None) -> None:
-        self._setting = setting
-        self._untold = provenance
-        self._resampler = soxr.ResampleStream(sample_rate, setting.sample_rate, 1, dtype="float32")
+    def __init__(
+        self, asked: AudioSetting | str, provenance: Provenance | None = None, *, open_ended: bool = False
+    ) -> None:
+        self._has_rate = isinstance(asked, AudioSetting)
+        self._setting = asked if isinstance(asked, AudioSetting) else AudioSetting.model_validate({"format": asked})
+        self._provenance = provenance
+        self._untold = provenance if self._setting.format in _CODECS else None
+        self._open_ended = open_ended and self._setting.format == "wav"
+        self._resampler: soxr.ResampleStream | None = None
         self._written = io.BytesIO()
         self._n_samples = 0
         self._container: OutputContainer | None = None
         self._stream: AudioStream | None = None
+
+    def _begin(self, sample_rate: int) -> soxr.ResampleStream:
+        """Begin the file, for sound of a rate."""
+        if not self._has_rate:
+            rate = next((each for each in SAMPLE_RATES if each >= sample_rate), SAMPLE_RATES[-1])
+            self._setting = self._setting.model_copy(update={"sample_rate": rate})
+        setting = self._setting
+        if self._open_ended:
+            self._written.write(wav_header(setting, None))
         if setting.format in _CODECS:
             codec, self._sample_format = _CODECS[setting.format]
             # A stream can't be gone back in, so no length is promised in its first frame. Its tags are ours.
@@ -51,31 +65,43 @@ class Encoder:
             self._stream.format = self._sample_format
             if setting.format == "mp3":
                 self._stream.bit_rate = setting.bitrate
+        return soxr.ResampleStream(sample_rate, setting.sample_rate, 1, dtype="float32")
 
     @property
     def duration_s(self) -> float:
         """Length of what went in so far, in seconds."""
         return self._n_samples / self._setting.sample_rate
 
-    def add(self, samples: np.ndarray) -> bytes:
-        """Encode a piece; return what is ready of it (float32, shape (n_samples,), within [-1, 1])."""
+    def add(self, samples: np.ndarray, sample_rate: int) -> bytes:
+        """Encode a piece; return what is ready of it (float32, shape (n_samples,), within [-1, 1]; Hz)."""
+        self._resampler = self._resampler or self._begin(sample_rate)
         return self._encoded(self._resampler.resample_chunk(samples, last=False))
 
     def end(self) -> bytes:
         """Return the rest."""
-        rest = self._encoded(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        resampler = self._resampler or self._begin(self._setting.sample_rate)
+        rest = self._encoded(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
         if self._container is None or self._stream is None:
             return rest
         self._container.mux(self._stream.encode(None))
         self._container.close()
         return rest + self._taken()
 
+    def file(self, pieces: list[bytes]) -> bytes:
+        """Return the file of all that was returned; a wav gets its header and tags, now that the length is known."""
+        data = b"".join(pieces)
+        if self._setting.format != "wav":
+            return data
+        file = wav_header(self._setting, len(data)) + data
+        return file if self._provenance is None else marked(file, "wav", self._provenance)
+
     def _encoded(self, samples: np.ndarray) -> bytes:
         pcm = np.clip(np.round(samples * np.float32(32768.0)), -32768, 32767).astype("<i2")
         both = np.repeat(pcm, self._setting.channel)
         if self._container is None or self._stream is None:
             self._n_samples += len(pcm)
-            return both.tobytes()
+            self._written.write(both.tobytes())
+            return self._taken()
         if len(pcm):
             # Stereo of one voice: both channels are the same, interleaved or one after the other.
             planar = self._sample_format.endswith("p")
@@ -107,15 +133,6 @@ class _Forward:
         return self._to.write(data)
 
 
-def whole(pieces: list[bytes], setting: AudioSetting, provenance: Provenance | None = None) -> bytes:
-    """Return the file of an encoder's pieces; a wav gets its header and tags, now that the length is known."""
-    data = b"".join(pieces)
-    if setting.format != "wav":
-        return data
-    file = wav_header(setting, len(data)) + data
-    return file if provenance is None else marked(file, "wav", provenance)
-
-
 def wav_header(setting: AudioSetting, n_bytes: int | None) -> bytes:
     """Return what stands before so many bytes of sound in a wav; None: nobody knows yet, it goes on until it ends."""
     per_frame = setting.channel * _BYTES_PER_SAMPLE
@@ -131,31 +148,28 @@ class FileWriter:
 
     Args:
         path: its suffix says of which kind: .mp3, .flac or .wav.
-        sample_rate: of the samples, Hz.
         provenance: said in its tags.
     """
 
-    def __init__(self, path: Path, sample_rate: int, provenance: Provenance) -> None:
+    def __init__(self, path: Path, provenance: Provenance) -> None:
         self._path = path
-        self._setting = AudioSetting(sample_rate=sample_rate, format=path.suffix.lstrip("."))
-        self._provenance = provenance
-        self._encoder = Encoder(self._setting, sample_rate, provenance)
-        self._pieces: list[bytes] = []  # of a wav, whose header tells its length
+        self._encoder = Encoder(path.suffix.lstrip("."), provenance)
+        self._pieces: list[bytes] | None = [] if path.suffix == ".wav" else None  # its header tells its length
         path.touch(0o600)
 
-    def add(self, samples: np.ndarray) -> None:
-        """Write a piece: float32, shape (n_samples,), mono, within [-1, 1]."""
-        self._write(self._encoder.add(samples))
+    def add(self, samples: np.ndarray, sample_rate: int) -> None:
+        """Write a piece: float32, shape (n_samples,), mono, within [-1, 1]; Hz."""
+        self._write(self._encoder.add(samples, sample_rate))
 
     def end(self) -> float:
         """Finish the file; return its length in seconds."""
         self._write(self._encoder.end())
-        if self._setting.format == "wav":
-            self._path.write_bytes(whole(self._pieces, self._setting, self._provenance))
+        if self._pieces is not None:
+            self._path.write_bytes(self._encoder.file(self._pieces))
         return self._encoder.duration_s
 
     def _write(self, data: bytes) -> None:
-        if self._setting.format == "wav":
+        if self._pieces is not None:
             self._pieces.append(data)
         elif data:
             with self._path.open("ab") as file:

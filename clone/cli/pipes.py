@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
-from clone.audio.encoder import Encoder, wav_header
+from clone.audio.encoder import Encoder
 from clone.audio.reader import MAX_INTAKE_BYTES, read
 from clone.audio.tags import Provenance
 from clone.cli.terminal import PIPE, progress, told
-from clone.contract.speech import AudioSetting
 from clone.core.errors import TimbreError
 from clone.core.settings import LOCAL, NOVITA
 from clone.studio.facade import Passage, SpeakOrder, Spoken, Studio, Voice
+from clone.studio.synthesis import encoded
 
 WRITABLE = (".mp3", ".wav", ".flac")
 MAX_TEXT_BYTES = 16_000_000
@@ -102,7 +102,9 @@ def standard_output() -> int:
     return sys.stdout.fileno()
 
 
-def stream(passages: Iterable[Passage], audio_format: str, fd: int, provenance: Provenance | None = None) -> None:
+def stream(
+    passages: Generator[Passage, None, None], audio_format: str, fd: int, provenance: Provenance | None = None
+) -> None:
     """Write passages as they come, past every buffer: each can be heard before the next is spoken.
 
     What mp3 and flac begin with says where it comes from; a wav that never knew its length has no place for that.
@@ -110,16 +112,8 @@ def stream(passages: Iterable[Passage], audio_format: str, fd: int, provenance: 
     Raises:
         BrokenPipeError: nobody reads any more.
     """
-    encoder: Encoder | None = None
-    for passage in passages:
-        if encoder is None:
-            setting = AudioSetting.model_validate({"format": audio_format, "sample_rate": passage.sample_rate})
-            encoder = Encoder(setting, passage.sample_rate, provenance)
-            if audio_format == "wav":
-                _write(fd, wav_header(setting, None))
-        _write(fd, encoder.add(passage.samples))
-    if encoder is not None:
-        _write(fd, encoder.end())
+    for data in encoded(passages, Encoder(audio_format, provenance, open_ended=True)):
+        _write(fd, cast(bytes, data))
 
 
 def to_file(studio: Studio, order: SpeakOrder, out: Path) -> Voice:

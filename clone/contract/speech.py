@@ -21,6 +21,8 @@ PITCH_MIN, PITCH_MAX = -12, 12
 """Semitones."""
 
 SampleRate = Literal[8000, 16000, 22050, 24000, 32000, 44100]
+SAMPLE_RATES: tuple[int, ...] = get_args(SampleRate)
+"""Hz, ascending."""
 Bitrate = Literal[32000, 64000, 128000, 256000]
 AudioFormat = Literal["mp3", "wav", "flac", "pcm"]
 SPEECH_FORMATS: tuple[str, ...] = get_args(AudioFormat)

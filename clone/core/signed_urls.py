@@ -1,31 +1,42 @@
-"""Links that are good for one file and for a while: signed, checked in constant time, served with HEAD and Range."""
+"""Links to one file: signed for a while and checked in constant time, and how every link to a file is answered."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from starlette.responses import FileResponse, PlainTextResponse
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ROUTE = "/links/"
 
-_MEDIA = {".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".wav": "audio/wav", ".flac": "audio/flac"}
-_HEADERS = {
-    "Cache-Control": "private, no-store",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-    "Content-Security-Policy": "default-src 'none'; sandbox",
+MEDIA = {
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".mp4": "audio/mp4",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".aac": "audio/aac",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".webm": "audio/webm",
 }
+"""What is served to be played, and as what; any other file is only saved."""
+_HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
+_SIGNED_HEADERS = {"X-Robots-Tag": "noindex", "Content-Security-Policy": "default-src 'none'; sandbox"}
+"""For links that are handed to others."""
 
 
 class Signer:
@@ -77,19 +88,38 @@ def link_route(signer: Signer, find: Callable[[str], Path | None]) -> App:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        if scope["method"] not in ("GET", "HEAD"):
-            headers = {**_HEADERS, "Allow": "GET, HEAD"}
-            await PlainTextResponse("Method Not Allowed", 405, headers)(scope, receive, send)
-            return
         key = str(scope["path"]).partition(ROUTE)[2]
         path = linked(key, scope.get("query_string", b"").decode("latin-1"), signer, find)
-        if path is None:
-            await PlainTextResponse("Not Found", 404, _HEADERS)(scope, receive, send)
-            return
-        media = _MEDIA.get(path.suffix, "application/octet-stream")
-        await FileResponse(path, headers=_HEADERS, media_type=media)(scope, receive, send)
+        await answer(scope["method"], path, more=_SIGNED_HEADERS)(scope, receive, send)
 
     return serve
+
+
+def answer(
+    method: str,
+    path: Path | None,
+    growing: AsyncIterator[bytes] | None = None,
+    *,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
+    """Return the answer of a link to a file: GET and HEAD, Range too; what can't be played is saved, never shown.
+
+    Args:
+        method: asked with.
+        path: the file; None, or one that is gone, is a 404.
+        growing: its bytes, where somebody still writes it.
+        more: headers beside those that every such answer has.
+    """
+    headers = _HEADERS | dict(more)
+    if method not in ("GET", "HEAD"):
+        return PlainTextResponse("Method Not Allowed", 405, {**headers, "Allow": "GET, HEAD"})
+    if path is None or not path.is_file():
+        return PlainTextResponse("Not Found", 404, headers)
+    media = MEDIA.get(path.suffix)
+    if growing is not None:
+        return StreamingResponse(growing, headers=headers, media_type=media)
+    saved = {} if media else {"Content-Disposition": "attachment"}
+    return FileResponse(path, headers=headers | saved, media_type=media or "application/octet-stream")
 
 
 def linked(key: str, query: str, signer: Signer, find: Callable[[str], Path | None]) -> Path | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from clone.audio.enhance import limited
 from clone.audio.reader import resample
-from clone.contract.cloning import tier
+from clone.contract.cloning import MODELS, tier
 from clone.contract.speech import AS_IT_IS, SpeechSettings
 from clone.core.jobs import Stop
 from clone.core.likeness import Likeness
@@ -73,7 +73,7 @@ class LocalBackend:
         noise = np.random.default_rng(0).standard_normal(HEARD_RATE).astype(np.float32) * 0.01
         heard = Heard(noise, HEARD_RATE, [(0.0, 1.0)])
         profile = self.learn(heard, None)
-        for model in ("speech-2.8-hd", "speech-2.8-turbo"):
+        for model in {tier(model): model for model in MODELS}.values():
             self.speak(profile, self.script("Ready.")[0], model)
         self.rest()
 

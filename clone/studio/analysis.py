@@ -1,12 +1,14 @@
 """What a person is shown of a recording before it is cloned: report, picture, best segment, excerpts.
 
-Nothing here costs anything, keeps anything or goes anywhere.
+Nothing here costs anything or goes anywhere, and nothing is stored: what was read of a file is remembered for minutes.
 """
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,12 @@ CHECK_WAIT_S = 10.0
 
 MAX_EXCERPT_S = 60.0
 """Longest part given back to be heard."""
+
+RECENT_S = 300.0
+"""How long a checked recording stays in memory, for its cloning."""
+RECENT_MAX_BYTES = 64_000_000
+"""All of them together: five minutes at 48 kHz take 58 MB."""
+_DROPPED_EVERY_S = 30.0
 
 Bounds = tuple[float, float]
 
@@ -72,6 +80,24 @@ class Clip:
     url: str | None = None
 
 
+@dataclass(frozen=True)
+class Look:
+    """A recording, or the part of it that was chosen: read, listened to and judged.
+
+    Attributes:
+        recording: what was read.
+        heard: the same as the engine hears it.
+        report: the judgement.
+        kept, suffix: the bytes to clone from, and their format; no bytes where its length or size refuses it anyway.
+    """
+
+    recording: Recording
+    heard: Heard
+    report: Report
+    kept: bytes
+    suffix: str
+
+
 class Examining:
     """Looks at recordings for every visitor; thread-safe, a few at a time.
 
@@ -82,6 +108,8 @@ class Examining:
     def __init__(self, backend: LocalBackend) -> None:
         self._backend = backend
         self._places = threading.BoundedSemaphore(MAX_CHECKS)
+        self._recent = _Recent()
+        self.forget = self._recent.forget
 
     def examine(self, path: Path, stop: Stop | None = None) -> Iterator[Examination]:
         """Look at a recording.
@@ -98,10 +126,9 @@ class Examining:
             BusyError: too many are being looked at.
         """
         with self.place():
-            recording = read(path, stop=stop)
-            heard = self._backend.listen(recording.samples, recording.sample_rate)
+            look = self.look(path, stop=stop)
+            heard, report = look.heard, look.report
             clipped = clipped_spans(heard.samples, heard.sample_rate)
-            report = preflight.check(recording, _bytes_to_clone(recording, path), heard.spans)
             drawn = waveform.draw(heard.samples, heard.sample_rate, heard.spans, clipped)
             yield Examination(report, drawn)
             best = None
@@ -113,6 +140,36 @@ class Examining:
                 alone = (best.start_s, best.end_s) if best else None
                 report = preflight.complete(report, who, language, name, alone)
             yield Examination(report, drawn, best, complete=True)
+
+    def look(
+        self,
+        path: Path,
+        bounds: Bounds | None = None,
+        stop: Stop | None = None,
+        begin: Callable[[Recording], None] = lambda _: None,
+    ) -> Look:
+        """Read, listen to and judge a recording, or take what that came to a moment ago.
+
+        Args:
+            path: its file.
+            bounds: start and end in seconds of the part that is chosen; None for all of it.
+            stop: obeyed while it is read and converted.
+            begin: called with what was read before it is listened to; may refuse it.
+
+        Raises:
+            AudioError: it can't be read; ``bad_stretch``.
+        """
+        seen, look = _identity(path), self._recent.find(path, bounds)
+        recording = look.recording if look else part_at(path, bounds, stop)
+        begin(recording)
+        if look is None:
+            kept = _to_clone(recording, path, bounds, stop)
+            heard = self._backend.listen(recording.samples, recording.sample_rate)
+            report = preflight.check(recording, len(kept[0]) or recording.n_bytes, heard.spans)
+            recording.samples.flags.writeable = False  # several may work with it
+            look = Look(recording, heard, report, *kept)
+            self._recent.add(path, bounds, seen, look)
+        return look
 
     def hear(self, audio: Path, bounds: Bounds | None, noise: bool, volume: bool) -> Excerpt:
         """Return a part of a recording as it would be learned from.
@@ -189,15 +246,10 @@ def _undistorted(voices: np.ndarray, at_s: np.ndarray, clipped: Sequence[Bounds]
     return voices[clear], at_s[clear]
 
 
-def part_at(path: Path, bounds: Bounds | None) -> Recording:
+def part_at(path: Path, bounds: Bounds | None, stop: Stop | None = None) -> Recording:
     """Return what is looked at of a recording: its part, or its beginning; raises as read() and part_of()."""
-    return read(path) if bounds is None else part_of(read(path, begins_s=bounds[0]), bounds)
-
-
-def _bytes_to_clone(recording: Recording, path: Path) -> int:
-    if stays(recording) or recording.duration_s > cloning.REFERENCE_MAX_S:  # an hour is refused: why convert it
-        return recording.n_bytes
-    return len(accepted(recording, path)[0])
+    recording = read(path, stop=stop, begins_s=bounds[0] if bounds else 0.0)
+    return part_of(recording, bounds) if bounds else recording
 
 
 def _pauses_db(heard: Heard) -> float:
@@ -213,43 +265,27 @@ def _level_db(samples: np.ndarray) -> float:
     return 10.0 * float(np.log10(max(float(np.mean(np.square(samples))), 1e-12))) if len(samples) else 0.0
 
 
-def chosen(path: Path, bounds: Bounds | None, stop: Stop, *, as_sent: bool = False) -> tuple[Recording, Path | bytes]:
-    """Return what is to be cloned, and its file: the recording, or the part of it from one second to another.
+def refuse_unheard(recording: Recording) -> None:
+    """Refuse what is too long or too big whatever else it is like: an hour need not be listened to.
 
     Raises:
-        AudioError: it can't be read; ``bad_stretch``; ``bad_format`` or ``too_big``, where the file goes ``as_sent``.
+        AudioError: as cloning.check_duration() and cloning.check_size().
     """
-    recording = read(path, stop=stop, begins_s=bounds[0] if bounds else 0.0)
-    if bounds is None:
-        if as_sent:
-            cloning.check_format(recording.format)
-            cloning.check_size(recording.n_bytes)
-        return recording, path
-    part = part_of(recording, bounds)
-    return part, b"" if is_refused(part) else wav_bytes(part.samples, part.sample_rate)
+    if _is_refused(recording):
+        cloning.check_duration(recording.duration_s)
+        cloning.check_size(recording.n_bytes)
 
 
-def judged(
-    backend: LocalBackend, recording: Recording, original: Path | bytes, stop: Stop
-) -> tuple[Report, Heard, tuple[bytes, str]]:
-    """Judge what would be cloned: the file itself, or the mp3 that a browser's recording becomes.
-
-    Returns:
-        The report, what was heard, and the bytes to clone from with their format.
-    """
-    if is_refused(recording):  # an hour is, without listening to it
-        heard, kept = Heard(recording.samples, recording.sample_rate, []), (b"", recording.format)
-        report = preflight.check(recording, recording.n_bytes, heard.spans)
-        return Report(tuple(f for f in report.findings if f.code != "no_speech")), heard, kept
-    kept = accepted(recording, original, stop)
-    heard = backend.listen(recording.samples, recording.sample_rate)
-    return preflight.check(recording, len(kept[0]), heard.spans), heard, kept
-
-
-def is_refused(recording: Recording) -> bool:
-    """Tell whether a recording is too long or too big whatever else it is like."""
+def _is_refused(recording: Recording) -> bool:
     too_big = stays(recording) and recording.n_bytes > cloning.REFERENCE_MAX_BYTES
     return recording.duration_s > cloning.REFERENCE_MAX_S or too_big
+
+
+def _to_clone(recording: Recording, path: Path, bounds: Bounds | None, stop: Stop | None) -> tuple[bytes, str]:
+    """Return the bytes to clone from: the file, its part as a wav, or the mp3 that a browser's recording becomes."""
+    if _is_refused(recording):
+        return b"", recording.format
+    return accepted(recording, wav_bytes(recording.samples, recording.sample_rate) if bounds else path, stop)
 
 
 def is_by_links(order: CloneOrder) -> bool:
@@ -258,11 +294,11 @@ def is_by_links(order: CloneOrder) -> bool:
     return whole and not isinstance(order.prompt_audio, Path)
 
 
-def clips(backend: LocalBackend, order: CloneOrder) -> tuple[Clip, Clip | None]:
+def clips(examining: Examining, order: CloneOrder) -> tuple[Clip, Clip | None]:
     """Return the reference and the prompt clip of an order to be sent, what was given by a link by that link.
 
     Args:
-        backend: listens.
+        examining: looks at the file.
         order: what is to be cloned; a part of it, of a file only.
 
     Raises:
@@ -272,10 +308,9 @@ def clips(backend: LocalBackend, order: CloneOrder) -> tuple[Clip, Clip | None]:
     if isinstance(order.audio, str):
         reference = Clip(b"", "", order.audio)
     else:
-        recording, original = chosen(order.audio, order.segment, Stop())
-        report, _, kept = judged(backend, recording, original, Stop())
-        report.raise_if_refused()
-        reference = Clip(*kept)
+        look = examining.look(order.audio, order.segment, begin=refuse_unheard)
+        look.report.raise_if_refused()
+        reference = Clip(look.kept, look.suffix)
     return reference, _prompt_clip(order.prompt_audio)
 
 
@@ -297,3 +332,51 @@ def clip_of(given: Path | str | None, recording: Recording, kept: tuple[bytes, s
     """
     untouched = kept[1] == recording.format and len(kept[0]) == recording.n_bytes
     return Clip(*kept, given if isinstance(given, str) and untouched else None)
+
+
+class _Recent:
+    """The last few looks, while their files lie there unchanged, and for minutes at most; thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._looks: dict[tuple[Path, Bounds | None], tuple[Look, tuple[int, ...], float]] = {}
+        self._timer = threading.Timer(0.0, self._drop)
+
+    def find(self, path: Path, bounds: Bounds | None) -> Look | None:
+        with self._lock:
+            self._drop()
+            return self._looks.get((path, bounds), (None,))[0]
+
+    def add(self, path: Path, bounds: Bounds | None, seen: tuple[int, ...], look: Look) -> None:
+        """Keep a look at the file as it was before it was read; it is dropped at once where that is another by now."""
+        with self._lock:
+            self._looks[path, bounds] = look, seen, time.monotonic()
+            self._drop()
+
+    def forget(self) -> None:
+        with self._lock:
+            self._looks.clear()
+            self._drop()
+
+    def _drop(self) -> None:
+        """Drop what is too old, too much or of a file that is gone or another, now and every few seconds."""
+        with self._lock:
+            n_bytes = 0
+            for key, (look, seen, since_s) in reversed(list(self._looks.items())):  # the newest has room first
+                n_bytes += look.heard.samples.nbytes + len(look.kept)
+                if n_bytes > RECENT_MAX_BYTES or time.monotonic() - since_s > RECENT_S or seen != _identity(key[0]):
+                    del self._looks[key]
+            self._timer.cancel()
+            if self._looks:
+                self._timer = threading.Timer(_DROPPED_EVERY_S, self._drop)
+                self._timer.daemon = True
+                self._timer.start()
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Return what tells whether a file is still the same; nothing where there is none."""
+    try:
+        told = os.stat(path)
+    except (OSError, ValueError):
+        return ()
+    return told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from clone.audio.reader import Recording
 from clone.audio.writer import accepted, mp3_bytes
-from clone.contract.cloning import ACCURACY_DEFAULT
+from clone.contract.cloning import ACCURACY_DEFAULT, check_format, check_size
 from clone.contract.orders import CloneOrder
 from clone.contract.speech import AS_IT_IS
 from clone.core.jobs import Stop, Tell, steps
@@ -22,7 +22,7 @@ from clone.engine.backend import SAMPLE_RATE, Heard, LocalBackend
 from clone.engine.profile import ENGINE_VERSION
 from clone.storage.voice import NAME_MAX_CHARS, Voice, one_line
 from clone.storage.voices import Library
-from clone.studio.analysis import chosen, clip_of, enhanced, judged
+from clone.studio.analysis import Examining, Look, clip_of, enhanced, refuse_unheard
 from clone.studio.evaluation import likeness, likeness_of_file
 from clone.studio.hosted import N_STEPS, Asked, Calls, files_of
 from clone.studio.prompts import Prompts
@@ -35,16 +35,11 @@ class Taken:
     """What an order's files come to, once nothing refuses them.
 
     Attributes:
-        recording: what is cloned: all of it or its part.
-        heard: the same as the engine hears it.
-        kept, suffix: the bytes to clone from, and their format.
+        look: at what is cloned: all of the recording or its part.
         prompt, prompt_heard, prompt_path: the prompt clip; None without one.
     """
 
-    recording: Recording
-    heard: Heard
-    kept: bytes
-    suffix: str
+    look: Look
     prompt: Recording | None = None
     prompt_heard: Heard | None = None
     prompt_path: Path | None = None
@@ -56,17 +51,17 @@ class Cloning:
     Args:
         backend: the engine of this machine.
         library: keeps the voices.
-        prompts: checks a prompt clip against its transcript.
+        looks: looks at the recording; checks a prompt clip against its transcript.
         recital: says the preview.
         calls: asks the hosted service.
     """
 
     def __init__(
-        self, backend: LocalBackend, library: Library, prompts: Prompts, recital: Recital, calls: Calls
+        self, backend: LocalBackend, library: Library, looks: tuple[Examining, Prompts], recital: Recital, calls: Calls
     ) -> None:
         self._backend = backend
         self._library = library
-        self._prompts = prompts
+        self._examining, self._prompts = looks
         self._recital = recital
         self._calls = calls
 
@@ -83,7 +78,16 @@ class Cloning:
         voice = self._library.again(key, order.owner) if key else None
         return None if voice is None else replayed(voice)
 
-    def run(self, order: CloneOrder, files: Mapping[str, Path], key: str | None, tell: Tell, stop: Stop) -> Cloned:
+    def run(
+        self,
+        order: CloneOrder,
+        files: Mapping[str, Path],
+        key: str | None,
+        tell: Tell,
+        stop: Stop,
+        *,
+        language: str | None,
+    ) -> Cloned:
         """Clone a voice and keep it.
 
         Args:
@@ -92,29 +96,32 @@ class Cloning:
             key: the order's; None where it is not known yet.
             tell: told the stages.
             stop: obeyed, of a hosted clone until the request is sent.
+            language: of the preview's text, where this machine speaks it.
 
         Raises:
             TimbreError: what refuses or fails, at its field.
         """
         key = key or self.key(order, files)
-        made = self._hosted if order.backend == NOVITA else self._local
+        made = self._hosted if order.backend == NOVITA else partial(self._local, language=language)
         return self.again(order, key) or made(order, files, key or "", tell, stop)
 
-    def _local(self, order: CloneOrder, files: Mapping[str, Path], key: str, tell: Tell, stop: Stop) -> Cloned:
+    def _local(
+        self, order: CloneOrder, files: Mapping[str, Path], key: str, tell: Tell, stop: Stop, *, language: str | None
+    ) -> Cloned:
         text = order.options.text
-        script = [] if text is None else self._backend.script(text, order.language, stop)
+        script = [] if text is None else self._backend.script(text, language, stop)
         step = steps(tell, 4 + len(script))
         step("Reading the recording")
         taken = self._taken(order, files, partial(step, "Checking the recording"), stop)
         step("Learning the voice")
-        profile = self._backend.learn(enhanced(taken.heard, order.options, stop), taken.prompt_heard, stop)
-        kept = {f"reference.{taken.suffix}": taken.kept, **profile.files()}
+        profile = self._backend.learn(enhanced(taken.look.heard, order.options, stop), taken.prompt_heard, stop)
+        kept = {f"reference.{taken.look.suffix}": taken.look.kept, **profile.files()}
         if taken.prompt and taken.prompt_path:
             kept[f"prompt.{taken.prompt.format}"] = taken.prompt_path.read_bytes()
         samples = self._recital.say(profile, script, (order.options.model or "", AS_IT_IS), step, stop)
         step("Comparing the clone with the original")
         alike = likeness(self._backend, profile, samples, SAMPLE_RATE, stop) if script else None
-        voice = new_voice(order, taken.recording, key).measured(alike)
+        voice = new_voice(order, taken.look.recording, key).measured(alike)
         if script:
             kept["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
         stop.check()
@@ -126,23 +133,29 @@ class Cloning:
         step("Reading the recording")
         taken = self._taken(order, files, partial(step, "Checking the recording"), stop)
         whole = order.audio if order.segment is None else None
-        clip, prompt = clip_of(whole, taken.recording, (taken.kept, taken.suffix)), None
+        clip, prompt = clip_of(whole, taken.look.recording, (taken.look.kept, taken.look.suffix)), None
         if taken.prompt and taken.prompt_path:
             prompt = clip_of(order.prompt_audio, taken.prompt, accepted(taken.prompt, taken.prompt_path, stop))
-        measure = partial(likeness_of_file, self._backend, taken.heard, order.options)
-        asked = Asked(order, new_voice(order, taken.recording, key), (clip, prompt), measure)
+        measure = partial(likeness_of_file, self._backend, taken.look.heard, order.options)
+        asked = Asked(order, new_voice(order, taken.look.recording, key), (clip, prompt), measure)
         self._check_room(order.owner, files_of(asked.clips))
         return self._calls.clone(asked, tell, stop)
 
     def _taken(self, order: CloneOrder, files: Mapping[str, Path], checking: Callable[[], None], stop: Stop) -> Taken:
         """Read and judge what is cloned, and the prompt clip."""
-        recording, original = chosen(files["audio"], order.segment, stop, as_sent=order.as_sent)
-        checking()
-        report, heard, (kept, suffix) = judged(self._backend, recording, original, stop)
-        report.raise_if_refused()
+
+        def begin(recording: Recording) -> None:
+            if order.as_sent and order.segment is None:
+                check_format(recording.format)
+                check_size(recording.n_bytes)
+            checking()
+            refuse_unheard(recording)
+
+        look = self._examining.look(files["audio"], order.segment, stop, begin)
+        look.report.raise_if_refused()
         path = files.get("prompt_audio")
         clip, prompt = self._prompts.checked(order, path, stop) if path else (None, None)
-        return Taken(recording, heard, kept, suffix, clip, prompt, path)
+        return Taken(look, clip, prompt, path)
 
     def _check_room(self, owner: str, files: Mapping[str, bytes]) -> None:
         used = self._library.used_bytes(owner) + self._calls.settlement.left_bytes(owner)

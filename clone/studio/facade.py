@@ -25,7 +25,7 @@ from clone.core.settings import LOCAL, NOVITA, Settings
 from clone.core.signed_urls import App
 from clone.core.workspace import Workspace, make_home
 from clone.engine import trial
-from clone.engine.backend import SAMPLE_RATE, LocalBackend
+from clone.engine.backend import LocalBackend
 from clone.engine.models import Models, ModelStatus
 from clone.engine.transcript import Match
 from clone.storage.documents import Document, Documents
@@ -81,7 +81,7 @@ class Studio:
         self._library = Library(settings, store)
         models = models or models_of(settings, lambda model: trial.judged(self._backend, model))
         self._backend = backend or LocalBackend(settings.home / "weights", models)
-        self._queue = Queue(rest=self._backend.rest)
+        self._queue = Queue(rest=self._rest)
         self._getting = Getting(models)
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
@@ -92,7 +92,8 @@ class Studio:
         self._documents = Documents(self._library.database, store)
         self._retention = Retention(self._library, self._calls.sweep, self._documents.purge)
         self._recital = Recital(self._backend, self._library, self._documents, self._run)
-        self._cloning = Cloning(self._backend, self._library, self._prompts, self._recital, self._calls)
+        looks = self._examining, self._prompts
+        self._cloning = Cloning(self._backend, self._library, looks, self._recital, self._calls)
         self.language_of = self._backend.language_of
 
     @property
@@ -183,15 +184,18 @@ class Studio:
         if stored := self._cloning.again(order, key):
             yield stored
             return
+        language = order.language
         if order.backend == NOVITA:
             self._calls.check(order)
         elif order.options.text is not None:
-            self._backend.check_text(order.options.text, order.language)
+            language = self._backend.check_text(order.options.text, language)
         if isinstance(order.prompt_audio, Path):
             self.check_prompt(order.prompt_audio, order.prompt_text or "", order.options.accuracy)
         with self._workspace.folder() as folder:
             files = yield from self._downloads.run(order.owner, given, folder)
-            work = self._run(order.owner, partial(self._cloning.run, order, files, key), order.backend)
+            work = self._run(
+                order.owner, partial(self._cloning.run, order, files, key, language=language), order.backend
+            )
             yield from cast(Iterator[Stage | Waiting | Cloned], work)
 
     def request_code(self, order: CloneOrder, served_at: str = "") -> RequestCode:
@@ -216,7 +220,7 @@ class Studio:
             if order.segment is not None:
                 order = replace(order, audio=self._downloads.path(order.owner, order.audio, folder))
             with self._examining.place():
-                clips = analysis.clips(self._backend, order)
+                clips = analysis.clips(self._examining, order)
         return self._calls.request_code(order, clips, served_at or f"http://127.0.0.1:{self._settings.server_port}")
 
     def speak(self, order: SpeakOrder) -> Iterator[Stage | Waiting | Spoken]:
@@ -230,8 +234,8 @@ class Studio:
             cloning.check_text(order.text, cloning.SPEECH_TASK_MAX_CHARS)
             self._calls.key(order.owner, order.api_key)
         else:
-            cloning.check_text(order.text)
-            self._backend.check_text(order.text, order.settings.language)
+            language = self._recital.check(order, cloning.TEXT_MAX_CHARS)
+            order = replace(order, settings=replace(order.settings, language=language))
         speak = self._calls.speak if backend == NOVITA else self._recital.whole
         work = self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend)
         yield from cast(Iterator[Stage | Waiting | Spoken], work)
@@ -283,8 +287,8 @@ class Studio:
         """Write all that is spoken of a document to a file, of the kind that its name says; raises as document()."""
         document = self._documents.get(document_id, owner)
         writer = self.writing(path, document.voice_id, owner, document.model)
-        for _, samples, _ in self._documents.spoken(document):
-            writer.add(samples)
+        for _, samples, sample_rate in self._documents.spoken(document):
+            writer.add(samples, sample_rate)
         writer.end()
 
     def check_order(self, order: SpeakOrder) -> None:
@@ -453,10 +457,14 @@ class Studio:
 
     def writing(self, path: Path, voice_id: str, owner: str, model: str) -> FileWriter:
         """Begin a file of speech that is written as it is spoken; its name says of which kind: mp3, wav or flac."""
-        return FileWriter(path, SAMPLE_RATE, provenance_of(self._library.get(voice_id, owner), model))
+        return FileWriter(path, provenance_of(self._library.get(voice_id, owner), model))
 
     def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
         return self._calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)
+
+    def _rest(self) -> None:
+        self._examining.forget()
+        self._backend.rest()
 
     def _warm_up(self) -> None:
         try:

@@ -64,23 +64,11 @@ class Request:
 
 def clone_code(request: Request) -> tuple[Snippet, ...]:
     """Return programs that clone a voice and print its voice_id, and the preview's address if a text is spoken."""
-    names = ["voice_id"] + ["demo_audio_url"] * ("text" in request.body)
-    shown = [(f'answer["{name}"]', f"answer.{name}") for name in names]
-    return _programs(request, shown)
-
-
-def speech_code(request: Request) -> tuple[Snippet, ...]:
-    """Return programs that say a text and print where its audio is; the body asks for a URL."""
-    # the newest models answer with the audio in "data", the others without
-    return _programs(request, [('answer.get("data", answer)["audio"]', "(answer.data ?? answer).audio")])
-
-
-def _programs(request: Request, shown: list[tuple[str, str]]) -> tuple[Snippet, ...]:
-    in_python, in_javascript = zip(*shown, strict=True)
+    shown = ["voice_id"] + ["demo_audio_url"] * ("text" in request.body)
     return (
         Snippet(CURL, _curl(request)),
-        Snippet(PYTHON, _python(request, in_python)),
-        Snippet(JAVASCRIPT, _javascript(request, in_javascript)),
+        Snippet(PYTHON, _python(request, shown)),
+        Snippet(JAVASCRIPT, _javascript(request, shown)),
     )
 
 
@@ -97,8 +85,8 @@ JSON
 """
 
 
-def _python(request: Request, shown: tuple[str, ...]) -> str:
-    prints = "\n".join(f"print({each})" for each in shown)
+def _python(request: Request, shown: list[str]) -> str:
+    prints = "\n".join(f'print(answer["{name}"])' for name in shown)
     return f"""{_head(request, "#")}
 import os
 
@@ -119,8 +107,8 @@ answer = response.json()
 """
 
 
-def _javascript(request: Request, shown: tuple[str, ...]) -> str:
-    prints = "\n".join(f"  console.log({each});" for each in shown)
+def _javascript(request: Request, shown: list[str]) -> str:
+    prints = "\n".join(f"  console.log(answer.{name});" for name in shown)
     # In a function, since Node takes await outside of one in modules only.
     return f"""{_head(request, "//")}
 const body = {_written(request.body, _JAVASCRIPT)};

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import cast
 
 import numpy as np
 
+from clone.audio.encoder import Encoder
 from clone.audio.reader import read
 from clone.contract import cloning
 from clone.contract.cloning import CloneOptions
@@ -34,6 +36,14 @@ LINES_A_REST = 10
 Event = Stage | Waiting | Passage
 Keep = Callable[[int, str, np.ndarray, int], None]
 """Keeps a sentence as soon as it is spoken: position, text, samples, Hz."""
+
+
+def encoded(events: Generator[object, None, None], encoder: Encoder) -> Generator[object, None, None]:
+    """Yield what is going on, and as bytes each Passage as soon as it is spoken, then the rest of the file."""
+    with closing(events):
+        for event in events:
+            yield encoder.add(event.samples, event.sample_rate) if isinstance(event, Passage) else event
+    yield encoder.end()
 
 
 class Recital:
@@ -166,10 +176,10 @@ class Recital:
         found = {name.removesuffix(".npz"): self._library.read(voice, name) for name in others}
         return None if profile is None else replace(profile, others=found)
 
-    def check(self, order: SpeakOrder) -> str:
+    def check(self, order: SpeakOrder, max_chars: int = cloning.SPEECH_TASK_MAX_CHARS) -> str:
         """Raise what would refuse an order before any work; return the language of its text."""
         cloning.check_model(order.model)
-        cloning.check_text(order.text, cloning.SPEECH_TASK_MAX_CHARS)
+        cloning.check_text(order.text, max_chars)
         voice = self._library.get(order.voice_id, order.owner)
         if voice.backend != self._backend.name:
             raise VoiceError(

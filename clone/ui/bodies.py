@@ -8,7 +8,7 @@ import json
 from starlette.datastructures import Headers
 
 from clone.core.errors import Refused
-from clone.ui.asgi_cache import Message, Receive
+from clone.core.signed_urls import Message, Receive
 
 UPLOAD_MAX_BYTES = 210_000_000
 """A file of UPLOAD_LIMIT in app.py, and what is wrapped around it."""

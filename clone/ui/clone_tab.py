@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import gradio as gr
 
 from clone.core.errors import CancelledError, PromptMismatch, TimbreError, VoiceError
 from clone.core.settings import LOCAL
-from clone.studio.facade import Cloned, CloneOrder
-from clone.ui import language, parts, strings
+from clone.studio.facade import Cloned, CloneOrder, Voice
+from clone.ui import fields, parts, strings
 from clone.ui.form import Form, Given, example
 from clone.ui.panels import CloserPanel, PreviewPanel, ResultPanel, RunPanel, VoicePanel
 from clone.ui.running import Desk, Progress, address, explain, share
@@ -58,7 +59,7 @@ class Cloning:
 
     def given(self) -> list[Any]:
         """Return the inputs of ``check``: those of Given."""
-        return [getattr(self.voice, each.name) for each in fields(Given)]
+        return [getattr(self.voice, each.name) for each in dataclasses.fields(Given)]
 
     def filled(self) -> list[Any]:
         """Return the inputs of ``clone``: those of Form."""
@@ -202,16 +203,14 @@ class Cloning:
 
     def compare(self, request: gr.Request, token: str, voice_id: str | None) -> Updates:
         """Say which words are heard in the preview, and put both recordings under one switch."""
-        result, studio, visit = self.result, self._desk.studio, request.session_hash
+        result, visit = self.result, self._desk.visit(request)
         if not voice_id:
             return {result.compare: "", result.said: ""}
         try:
             owner = self._desk.owner(token, request)
-            found = studio.compare(voice_id, owner)
-            sources = [studio.audio(voice_id, owner, kind) for kind in ("reference", "preview")]
+            found, voice = self._desk.studio.compare(voice_id, owner), self._desk.studio.voice(voice_id, owner)
             one, other = (
-                self._desk.takes.lend(self._desk.files.copy(visit, source, f"{voice_id}-{i}{source.suffix}"), visit)
-                for i, source in enumerate(sources)
+                self._desk.takes.lend(self._copy(voice, kind, visit), visit) for kind in ("reference", "preview")
             )
         except VoiceError:  # it has no preview, or is gone: then there is nothing to compare
             return {result.compare: "", result.said: ""}
@@ -259,7 +258,7 @@ class Cloning:
         told_at: dict[Any, str] = {}
         for fault in faults:
             slot = self._slots.get(fault.field or "", self.run.progress)
-            if fault.code in language.REFUSALS:
+            if fault.code in fields.REFUSALS:
                 slot = self.preview.language.said
             told_at[slot] = told_at.get(slot, "") + parts.refusal(fault)
         if self.closer.note in told_at:
@@ -268,6 +267,11 @@ class Cloning:
             updates[self.preview.drawer] = gr.update(open=True)
         return updates | told_at
 
+    def _copy(self, voice: Voice, kind: str, visit: str | None) -> Path:
+        source = self._desk.studio.audio(voice.voice_id, voice.owner, kind)
+        name = file_name(source.suffix[1:], strings.player(kind, voice.name or strings.UNNAMED))
+        return self._desk.files.copy(visit, source, name, voice.voice_id)
+
     def _shown(self, cloned: Cloned, owner: str, visit: str | None) -> Updates:
         voice, studio = cloned.voice, self._desk.studio
         players = {}
@@ -275,11 +279,7 @@ class Cloning:
             if not any(name.startswith(f"{kind}.") for name in voice.files):
                 players[player] = gr.update(value=None, visible=False)
                 continue
-            source = studio.audio(voice.voice_id, owner, kind)
-            name = file_name(source.suffix[1:], strings.player(kind, voice.name or strings.UNNAMED))
-            players[player] = gr.update(
-                value=str(self._desk.files.copy(visit, source, name, voice.voice_id)), visible=True
-            )
+            players[player] = gr.update(value=str(self._copy(voice, kind, visit)), visible=True)
         return {
             **players,
             self.result.card: gr.update(visible=True),

@@ -1,13 +1,18 @@
-"""The kinds of fields the page is made of."""
+"""The kinds of fields the page is made of; the language of a text among them, which is said beside it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from clone.contract import cloning
-from clone.ui import strings
+from clone.contract.cloning import SPEECH_TASK_MAX_CHARS
+from clone.contract.speech import AUTO, LANGUAGES, check_language
+from clone.studio.facade import Studio
+from clone.ui import parts, strings
 from clone.ui.theme import wave
 
 
@@ -47,3 +52,50 @@ def model_choice(elem_id: str) -> gr.Dropdown:
 def slot(elem_id: str) -> gr.HTML:
     """Build the place of the message that belongs to the input above it."""
     return gr.HTML(elem_id=elem_id, elem_classes="tb-slot")
+
+
+REFUSALS = {"text_language", "language_missing"}
+"""What is said in the line beneath a text while it is written, and would only be repeated elsewhere."""
+
+
+@dataclass(frozen=True)
+class LanguagePanel:
+    """The choice of a text's language, and what is said of it."""
+
+    choice: gr.Dropdown
+    said: gr.HTML
+
+
+def language_panel(elem_id: str, said: gr.HTML) -> LanguagePanel:
+    """Build the choice; ``said`` is the line beneath the text that says which language it is."""
+    choices = [(strings.LANGUAGE_DETECT, AUTO), *((name, code) for code, name in LANGUAGES.items())]
+    choice = gr.Dropdown(choices, value=AUTO, label=strings.LANGUAGE, elem_id=elem_id, elem_classes="tb-inline")
+    return LanguagePanel(choice, said)
+
+
+def wire_language(
+    panel: LanguagePanel, text: gr.Textbox, studio: Studio, page: gr.Blocks, quick: dict[str, Any]
+) -> None:
+    """Say the language anew whenever the text or the choice changes."""
+    gr.on(
+        [page.load, text.change, panel.choice.change],
+        partial(language_line, studio),
+        [text, panel.choice],
+        panel.said,
+        trigger_mode="always_last",
+        **quick,
+    )
+
+
+def language_line(studio: Studio, text: str | None, chosen: str | None) -> str:
+    """Return the line: which language, who says so, who speaks it; or why it can't be spoken here."""
+    text = (text or "")[:SPEECH_TASK_MAX_CHARS]  # a longer one is refused, and the line is told at every key
+    if not any(c.isalnum() for c in text):
+        return ""
+    language = check_language(chosen) if chosen in (AUTO, *LANGUAGES) else None
+    told = studio.language_of(text, language)
+    if told.refusal is not None:
+        return parts.note("warn", told.refusal.message, told.refusal.advice)
+    line = (strings.LANGUAGE_SET if language else strings.LANGUAGE_TOLD).format(told.name)
+    line += "" if told.code == "en" else f" {strings.LANGUAGE_HD}"
+    return parts.line(line)

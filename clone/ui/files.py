@@ -27,22 +27,10 @@ SPARE_BYTES = 500_000_000
 FILE_MIN_BYTES = 64_000
 """What the smallest file counts as: tiny ones take folders, and time to look at."""
 UPLOAD_MAX_FILES = 8
-MEDIA = {
-    ".mp3": "audio/mpeg",
-    ".m4a": "audio/mp4",
-    ".mp4": "audio/mp4",
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-    ".aac": "audio/aac",
-    ".ogg": "audio/ogg",
-    ".oga": "audio/ogg",
-    ".opus": "audio/ogg",
-    ".webm": "audio/webm",
-}
-"""What is served to be played, and as what; any other file is only saved."""
 
 _MEASURED_FOR_S = 2.0
 _VISITS_LIMIT = 10_000
+_SECRET_CHARS = 32
 
 
 class NoRoom(BusyError):
@@ -190,7 +178,14 @@ class VisitFiles:
             return False
 
     def copy(self, visit: str | None, source: Path, name: str, about: str = "") -> Path:
-        """Copy a file into the temporary folder, as new() makes room for it."""
+        """Copy a file into the temporary folder, as new() makes room for it; a voice's once for a visit."""
+        with self._lock:
+            known = list(self._files.get(visit or "", ())) if about else []
+        wanted = _in_one_piece(about), _in_one_piece(name)
+        for path in known:
+            if (path.parent.name[_SECRET_CHARS:], path.name) == wanted and path.is_file():
+                path.touch()
+                return path
         path = self.new(visit, name, about)
         shutil.copyfile(source, path)
         return path
@@ -238,7 +233,7 @@ class VisitFiles:
 
     def _new_folder(self, about: str = "") -> Path:
         self._room.check()
-        folder = self._folder / f"{secrets.token_hex(16)}{_in_one_piece(about)}"
+        folder = self._folder / f"{secrets.token_hex(_SECRET_CHARS // 2)}{_in_one_piece(about)}"
         folder.mkdir(parents=True, mode=0o700)
         return folder
 

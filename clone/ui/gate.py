@@ -1,4 +1,7 @@
-"""The gate in front of the page: which of the framework's routes there are, who may ask, and how much they may send.
+"""What stands in front of the page, in the order of a request: Door, Gate and PageCache.
+
+Door makes a browser the owner's by its link, and refuses what pages of other sites ask for. Gate knows which of the
+framework's routes there are, and how much may be sent. PageCache has the page in memory, the same for everybody.
 
 The framework brings some seventy routes; a few of them fetch links for whoever asks, and all of them share the page's
 origin. What is not listed here is not there. tests/attacks/test_gate.py holds the list against the framework's own.
@@ -6,19 +9,100 @@ origin. What is not listed here is not there. tests/attacks/test_gate.py holds t
 
 from __future__ import annotations
 
+import logging
 import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from clone.core.errors import BusyError, TimbreError
-from clone.ui.asgi_cache import App, Message, Receive, Scope, Send
+from clone.core.signed_urls import MEDIA, App, Message, Receive, Scope, Send
+from clone.ui import strings
 from clone.ui.bodies import JSON_MAX_BYTES, UPLOAD_MAX_BYTES, Gone, Reader, again, check_json, check_size, too_much
-from clone.ui.files import FILE_MIN_BYTES, MEDIA, UPLOAD_MAX_FILES, UPLOADS_BYTES, Room
+from clone.ui.files import FILE_MIN_BYTES, UPLOAD_MAX_FILES, UPLOADS_BYTES, Room
+from clone.ui.visitors import COOKIE_LIFETIME, COOKIE_PATH, Owners
+
+log = logging.getLogger(__name__)
+
+_QUIET = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+
+
+class Link:
+    """The address that makes a browser the owner's, once; then another takes its place, and is logged.
+
+    Args:
+        owners: tells who is one.
+    """
+
+    def __init__(self, owners: Owners) -> None:
+        self._owners = owners
+        self._secret = secrets.token_urlsafe(32)
+
+    @property
+    def address(self) -> str:
+        """The address to open next; "" where nobody is the owner."""
+        return f"http://{self._owners.hosts[0]}/?owner={self._secret}" if self._owners.hosts else ""
+
+    def take(self, given: str) -> bool:
+        """Tell whether this is the secret, which is then good for nothing any more."""
+        if not secrets.compare_digest(given.encode(), self._secret.encode()):
+            return False
+        self._secret = secrets.token_urlsafe(32)
+        log.info("A browser is the owner's now. For another one: %s", self.address)
+        return True
+
+
+class Door:
+    """ASGI middleware that gives the owner's cookie for the link, and refuses what a page of another site asks for.
+
+    It has to stand before Gradio's own CORS, which admits every page where the Host is spelled unusually.
+
+    Args:
+        app: everything behind.
+        owners: tells who is one.
+        link: what is taken for the cookie.
+        is_open: tells of a request for what anybody may ask from anywhere, as it takes a key.
+    """
+
+    def __init__(self, app: App, owners: Owners, link: Link, is_open: Callable[[Scope], bool]) -> None:
+        self._app = app
+        self._owners = owners
+        self._link = link
+        self._is_open = is_open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or let the application do it."""
+        app: App = self._app
+        if scope["type"] == "http" and not self._is_open(scope):
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+            given = _secret(scope)
+            if self._owners.is_foreign(headers):
+                app = JSONResponse({"detail": strings.FOREIGN}, 403)
+            elif given and self._owners.is_direct(headers):
+                app = self._let_in(given)
+        await app(scope, receive, send)
+
+    def _let_in(self, given: str) -> RedirectResponse:
+        answer = RedirectResponse("/", 303, _QUIET)
+        if self._link.take(given):
+            lifetime_s = int(COOKIE_LIFETIME.total_seconds())
+            name, value = self._owners.cookie, self._owners.new_cookie()
+            answer.set_cookie(name, value, lifetime_s, path=COOKIE_PATH, httponly=True, samesite="strict")
+        return answer
+
+
+def _secret(scope: Scope) -> str:
+    if scope["method"] != "GET" or scope["path"] != "/":
+        return ""
+    return str(parse_qs(scope["query_string"].decode("latin-1")).get("owner", [""])[0])
+
 
 FILE = "/gradio_api/file="
 
@@ -97,7 +181,6 @@ class Gate:
         folder: the page's temporary folder; files are served from nowhere else.
         beside: prefixes of paths that look after themselves; their answers only get headers.
         own: prefixes of paths beside that only this site's pages may load from.
-        public_url: by which the page is known; "" when there is none.
         on_space: whether the page stands in a frame of huggingface.co.
     """
 
@@ -108,13 +191,11 @@ class Gate:
         folder: Path,
         beside: tuple[str, ...] = (),
         own: tuple[str, ...] = (),
-        public_url: str = "",
         on_space: bool = False,
     ) -> None:
         self._app = app
         self._folder = folder.resolve()
         self._beside, self._own = beside, own
-        self._public_host = urlsplit(public_url).netloc.lower()
         self._policy = policy(on_space)
         self._room = Room(folder, UPLOADS_BYTES)
         self._n_big = self._n_hearts = 0
@@ -133,13 +214,13 @@ class Gate:
         route: Route | None = None
         try:
             if _lies_in(scope["path"], self._own):
-                self._check_origin(scope, headers)
+                self._check_site(scope, headers)
             if _lies_in(scope["path"], (*self._beside, *self._own)):
                 await self._app(scope, receive, send)
                 return
             route = find(scope)
             if not route.keyed:
-                self._check_origin(scope, headers)
+                self._check_site(scope, headers)
             await self._answer(route, scope, receive, send)
         except TimbreError as error:
             await _refusal(error, as_text=route is None or route.takes != _JSON)(scope, receive, send)
@@ -159,21 +240,16 @@ class Gate:
         else:
             await self._app(scope, receive, send)
 
-    def _check_origin(self, scope: Scope, headers: Headers) -> None:
+    def _check_site(self, scope: Scope, headers: Headers) -> None:
         """Refuse what a page of another site makes a browser ask for, but for being opened by a link.
+
+        Origins are judged before this, by Door; a browser may leave them out where it only loads something.
 
         Raises:
             Foreign: it is that. Programs send none of these headers.
         """
-        site = headers.get("sec-fetch-site")
-        if site in ("same-origin", "none"):
+        if headers.get("sec-fetch-site") in (None, "same-origin", "none"):
             return
-        if site is None:  # a program, or a browser of before 2023
-            origin = headers.get("origin")
-            forwarded = headers.get("x-forwarded-host", "").partition(",")[0].strip()
-            hosts = {headers.get("host", "").lower(), forwarded.lower(), self._public_host} - {""}
-            if origin is None or urlsplit(origin).netloc.lower() in hosts:
-                return
         opened = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") in ("document", "iframe")
         if not (opened and scope["method"] in _READ):
             raise Foreign("This can't be loaded from another site.", code="foreign", advice="Open the page itself.")
@@ -306,3 +382,73 @@ def _refusal(error: TimbreError, as_text: bool) -> Response:
     if as_text:
         return PlainTextResponse(str(error), error.status, headers)
     return JSONResponse({"error": str(error), "detail": str(error)}, error.status, headers)
+
+
+ADDRESSES_LIMIT = 32
+_PAGE_LIMIT_BYTES = 2_000_000
+_ADDRESS_HEADERS = (b"host", b"x-forwarded-host", b"x-forwarded-proto")
+_NEVER_WITH = {b"cookie", b"x-gradio-server"}
+
+
+class PageCache:
+    """ASGI middleware that answers ``GET /`` from memory.
+
+    Only plain visits are answered so: no query, no cookie. What the framework builds the page's own address from
+    (host, forwarded host and protocol, scheme, root path) is the key, so nobody is handed a page made for another.
+
+    Args:
+        app: the application behind.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._pages: OrderedDict[tuple[object, ...], list[Message]] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer from memory, or let the application answer and keep what it said."""
+        if not _is_plain_visit(scope):
+            await self._app(scope, receive, send)
+            return
+        key = _address(scope)
+        page = self._pages.get(key, [])
+        if not page:
+
+            async def collect(message: Message) -> None:
+                page.append(message)
+
+            await self._app(scope, receive, collect)
+            if not _is_keepable(page):
+                await _send_all(page, send)
+                return
+            self._pages[key] = page
+            if len(self._pages) > ADDRESSES_LIMIT:
+                self._pages.popitem(last=False)
+        await _send_all(page, send)
+
+
+async def _send_all(page: list[Message], send: Send) -> None:
+    for message in page:
+        await send(dict(message))
+
+
+def _is_plain_visit(scope: Scope) -> bool:
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "GET"
+        and scope["path"] == "/"
+        and not scope.get("query_string")
+        and not any(name in _NEVER_WITH for name, _ in scope["headers"])
+    )
+
+
+def _address(scope: Scope) -> tuple[object, ...]:
+    told = tuple((name, value) for name, value in scope["headers"] if name in _ADDRESS_HEADERS)
+    return scope["scheme"], scope.get("root_path", ""), scope.get("server"), told
+
+
+def _is_keepable(page: list[Message]) -> bool:
+    if not page or page[0].get("status") != 200 or page[-1].get("more_body"):
+        return False
+    if any(name.lower() == b"set-cookie" for name, _ in page[0]["headers"]):
+        return False
+    return sum(len(message.get("body", b"")) for message in page) <= _PAGE_LIMIT_BYTES

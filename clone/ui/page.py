@@ -13,19 +13,18 @@ from clone.contract import cloning
 from clone.core.settings import Settings
 from clone.core.workspace import kept_secret
 from clone.studio.facade import Studio
-from clone.ui import api, fields, gradio_patches, language, panels, parts, strings, tabs
+from clone.ui import api, fields, gradio_patches, panels, parts, strings, tabs
 from clone.ui.clone_tab import Cloning
 from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.getting import Getting
-from clone.ui.hosting import BACKEND_KEY, Hosting
-from clone.ui.pending import Pending, pending_panel
+from clone.ui.gradio_patches import QUEUE_LIMIT
+from clone.ui.panels import BACKEND_KEY, Hosting
 from clone.ui.recording_check import Prompting, Sampling
 from clone.ui.running import Desk
-from clone.ui.sessions import QUEUE_LIMIT
 from clone.ui.speak_tab import Speaking, speak_panel
 from clone.ui.takes import Takes
 from clone.ui.visitors import STORAGE_KEY, Owners, header_pairs
-from clone.ui.voices_tab import Voices, voices_panel
+from clone.ui.voices_tab import Pending, Voices, pending_panel, voices_panel
 
 # The studio has its own queue; this only bounds how many visitors are told where they stand in it.
 _RUNS_AT_ONCE = 48
@@ -110,8 +109,8 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
         _wire_speaking(speaking, (token, run.hosting.key), speak_place)
         page.load(speaking.recall, token, [spoken.takes, spoken.earlier], **_QUICK)
-        language.wire(preview.language, preview.text, studio, page, _QUICK)
-        language.wire(spoken.language, spoken.text, studio, page, _QUICK)
+        fields.wire_language(preview.language, preview.text, studio, page, _QUICK)
+        fields.wire_language(spoken.language, spoken.text, studio, page, _QUICK)
         page.load(_greet(desk, bool(settings.novita_api_key)), None, [whose, run.hosting.key], **_QUICK)
         page.load(js=_DRAFTS_JS, outputs=[preview.text, spoken.text], **_IN_BROWSER)
         page.unload(_leaving(desk))

@@ -17,7 +17,7 @@ from clone.core.settings import NOVITA
 from clone.storage.voice import Voice
 from clone.studio.facade import Document, Passage, SpeakOrder
 from clone.ui import fields, parts, strings
-from clone.ui.language import REFUSALS, LanguagePanel, language_panel
+from clone.ui.fields import REFUSALS, LanguagePanel, language_panel
 from clone.ui.running import Desk, Progress, explain, refused
 from clone.ui.takes import Recorder, Take
 
@@ -179,7 +179,7 @@ class Speaking:
                     if recorder is None:
                         recorder = begin()
                         take = replace(take, key=self._desk.takes.begin(recorder, request.session_hash))
-                    recorder.add(event.samples)
+                    recorder.add(event.samples, event.sample_rate)
                     if not take.duration_s:
                         take = replace(take, duration_s=len(event.samples) / event.sample_rate)
                         yield {p.latest: parts.take(take)}

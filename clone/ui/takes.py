@@ -7,23 +7,18 @@ import logging
 import re
 import secrets
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote
 
 import numpy as np
-from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import Response
 
 from clone.core.errors import TimbreError
+from clone.core.signed_urls import Receive, Scope, Send, answer
 from clone.studio.facade import FileWriter
 from clone.ui import strings
-from clone.ui.files import MEDIA
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +31,6 @@ TAKES_LIMIT = 10_000
 _LOOK_S = 0.03
 _NAMED_MAX_CHARS = 40
 _CHUNK_BYTES = 65_536
-_HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 
 
 @dataclass(frozen=True)
@@ -92,10 +86,10 @@ class Recorder:
         self.done = threading.Event()
         self._writers = [writing(each) for each in dict.fromkeys((live, path))]
 
-    def add(self, samples: np.ndarray) -> None:
-        """Write a sentence: float32, shape (n_samples,), mono."""
+    def add(self, samples: np.ndarray, sample_rate: int) -> None:
+        """Write a sentence: float32, shape (n_samples,), mono; Hz."""
         for writer in self._writers:
-            writer.add(samples)
+            writer.add(samples, sample_rate)
 
     def end(self) -> float:
         """Finish; return the length in seconds. Whatever happened, whoever listens is told that it is over."""
@@ -148,7 +142,7 @@ class Takes:
 
     def lend(self, path: Path, visit: str | None) -> str:
         """Return the link of a visit's finished file."""
-        return f"{MOUNT}/{self.begin(_Done(path), visit)}/{path.name}"
+        return f"{MOUNT}/{self.begin(_Done(path), visit)}/{quote(path.name)}"
 
     def later(self, make: Callable[[], Path], visit: str | None) -> str:
         """Return the key of the links of a file that is made when it is asked for."""
@@ -166,18 +160,11 @@ class Takes:
             await self._answer(scope)(scope, receive, send)
 
     def _answer(self, scope: Scope) -> Response:
-        if scope["method"] not in ("GET", "HEAD"):
-            return PlainTextResponse("Method Not Allowed", 405, {**_HEADERS, "Allow": "GET, HEAD"})
         recorder, name = self._recorders.get(_key(scope)), str(scope["path"]).rpartition("/")[2]
         path = None if recorder is None else recorder.live if name == "live.mp3" else recorder.path
-        if recorder is None or path is None or not path.is_file() or name not in ("live.mp3", path.name):
-            return PlainTextResponse("Not Found", 404, _HEADERS)
-        if recorder.done.is_set():
-            # A page among them, somebody's card, is for keeping: never shown as a page of this address.
-            saved = {"Content-Disposition": "attachment"} if path.suffix not in MEDIA else {}
-            media = MEDIA.get(path.suffix, "application/octet-stream")
-            return FileResponse(path, headers=_HEADERS | saved, media_type=media)
-        return StreamingResponse(_growing(path, recorder.done), headers=_HEADERS, media_type=MEDIA[path.suffix])
+        if recorder is None or path is None or name not in ("live.mp3", path.name):
+            return answer(scope["method"], None)
+        return answer(scope["method"], path, None if recorder.done.is_set() else _growing(path, recorder.done))
 
 
 def _key(scope: Scope) -> str:
