@@ -39,7 +39,7 @@ from clone.studio.facade import ModelStatus, Studio
 from clone.ui import gradio_patches, page, theme
 from clone.ui.api import Authorize, refuse_everybody
 from clone.ui.gate import Door, Gate, Link, PageCache
-from clone.ui.gradio_patches import SESSIONS_LIMIT, sweeping
+from clone.ui.sessions import SESSIONS_LIMIT, sweeping
 from clone.ui.takes import MOUNT as TAKES
 from clone.ui.takes import Takes
 from clone.ui.visitors import Owners
@@ -60,7 +60,7 @@ def launch_options(settings: Settings, api: App | None = None, link: Link | None
     Args:
         settings: where.
         api: what is served beside the page, on the same port.
-        link: makes a browser the owner's; one that nobody is told of where it is left out.
+        link: makes a browser the owner's; one that nobody is shown where it is left out.
     """
     folder = temporary_folder(settings.home)
     ours = () if api is None else (*api_app.OURS, MOUNT)
@@ -155,7 +155,7 @@ def get_models(studio: Studio, settings: Settings) -> None:
 
 
 def main() -> None:
-    """Serve until stopped; what goes on then ends or is told so, and what is paid for is kept."""
+    """Serve until stopped; what goes on then ends or is cancelled, and what is paid for is kept."""
     stop = stopping()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     for library in ("httpx", "mcp", "faster_whisper"):  # they have a line for every request
@@ -213,8 +213,8 @@ if __name__ == "__main__":
     try:
         main()
     except (TimbreError, OSError) as error:
-        if not (told := error if isinstance(error, TimbreError) else disk_full(error)):
+        if not (known := error if isinstance(error, TimbreError) else disk_full(error)):
             raise
-        sys.exit(str(told))
+        sys.exit(str(known))
     logging.shutdown()
     os._exit(0)  # compiled code may still be at work, and a download in a thread that nobody waits for

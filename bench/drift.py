@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def stream(studio: Studio, recording: Path, model: str, text: str, file: Path) -> Streamed:
-    """Clone a recording, then recite a text into a file as it comes; no more than a sentence is held here."""
+    """Clone a recording, then speak a text into a file as it comes; no more than a sentence is held here."""
     order = CloneOrder(owner=OWNER, audio=recording, options=CloneOptions(), consent=True)
     voice = cast(Cloned, list(studio.clone(order))[-1]).voice
     forget_peak()
@@ -83,7 +83,7 @@ def stream(studio: Studio, recording: Path, model: str, text: str, file: Path) -
     begun, first_sound_s, rate, n_sentences = time.perf_counter(), 0.0, 0, 0
     sound: soundfile.SoundFile | None = None
     try:
-        for event in studio.recite(SpeakOrder(OWNER, voice.voice_id, text, model)):
+        for event in studio.speak_long(SpeakOrder(OWNER, voice.voice_id, text, model)):
             if isinstance(event, Stage):
                 n_sentences = event.total
             if not isinstance(event, Passage):

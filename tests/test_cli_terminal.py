@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from clone.cli.app import main
-from clone.cli.terminal import progress, told
+from clone.cli.terminal import progress, showing
 from clone.core.jobs import Stage, Waiting
 from clone.core.settings import Settings
 from clone.storage.files import Store
@@ -123,9 +123,9 @@ def test_a_bar_fits_its_terminal(columns: int, expected: str, monkeypatch: pytes
 
 def test_a_stage_of_nobody_knows_how_many_has_no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal(monkeypatch, "stderr") as at:
-        assert list(told([Waiting(2), "else"], ignored)) == ["else"]
+        assert list(showing([Waiting(2), "else"], ignored)) == ["else"]
         with progress() as show:
-            list(told([Waiting(2)], show))
+            list(showing([Waiting(2)], show))
             found = lines(at.shown())
     assert re.fullmatch(r"Waiting at place 2 ━{20} +0:00:0\d", found[-1])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clone.core.likeness import Likeness, in_short, told
+from clone.core.likeness import Likeness, in_short, in_words
 from tests.voices import make_voice
 
 KNOWN = Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10)
@@ -45,32 +45,32 @@ def standing_at(standing: float, n_beaten: int = 54, n_pieces: int | None = 7) -
     ],
 )
 def test_it_is_said_by_how_far_it_gets(standing: float, said: str) -> None:
-    assert told(standing_at(standing)).startswith(said)
+    assert in_words(standing_at(standing)).startswith(said)
 
 
 def test_no_sentence_is_said_of_clones_that_differ() -> None:
-    sentences = [set(told(standing_at(each)).split(". ")) for each in (0.95, 0.83, 0.63, 0.3, 0.1, -0.3)]
+    sentences = [set(in_words(standing_at(each)).split(". ")) for each in (0.95, 0.83, 0.63, 0.3, 0.1, -0.3)]
     assert not set.intersection(*sentences[:2])
     assert all(not one & other for i, one in enumerate(sentences) for other in sentences[:i])
 
 
 def test_stock_voices_are_told_of_only_where_one_is_closer() -> None:
-    assert "54" not in told(standing_at(0.83))
-    assert "1 of 54 stock voices is closer." in told(standing_at(0.3, 53))
-    assert "14 of 54 stock voices are closer." in told(standing_at(0.3, 40))
+    assert "54" not in in_words(standing_at(0.83))
+    assert "1 of 54 stock voices is closer." in in_words(standing_at(0.3, 53))
+    assert "14 of 54 stock voices are closer." in in_words(standing_at(0.3, 40))
 
 
 def test_of_a_short_recording_it_is_said_that_it_is_rough() -> None:
-    assert "rough" in told(standing_at(0.83, n_pieces=None))
-    assert "rough" not in told(standing_at(0.83))
+    assert "rough" in in_words(standing_at(0.83, n_pieces=None))
+    assert "rough" not in in_words(standing_at(0.83))
 
 
 def test_it_is_said_why_there_is_no_scale() -> None:
     several, unsteady = Likeness(0.7, None, 0.5, 54, 54), Likeness(0.7, 0.4, 0.5, 54, 54, 6, 7)
-    assert "More than one voice" in told(several)
-    assert "no more like itself" in told(unsteady)
+    assert "More than one voice" in in_words(several)
+    assert "no more like itself" in in_words(unsteady)
     for each in (several, unsteady):
-        assert "%" not in told(each)
+        assert "%" not in in_words(each)
         assert in_short(each) == "likeness unknown"
 
 

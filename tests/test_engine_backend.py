@@ -289,9 +289,9 @@ def test_a_line_is_handed_over_in_parts_whose_seams_are_not_heard(
         assert 0.5 <= len(parts[0]) / SAMPLE_RATE <= 2.1
         for part, after in pairwise(parts[:-1]):  # spoken while the one before is heard
             assert len(after) <= 2.4 * len(part)
-    said = np.concatenate(parts)
+    said = np.concatenate([*parts, backend.pause(profiles["ada"], line)])
     assert len(said) == pytest.approx(len(in_one), abs=0.1 * SAMPLE_RATE)
-    seams = np.cumsum([len(part) for part in parts])[:-1]
+    seams = np.cumsum([len(part) for part in parts[:-1]])
     usual = np.abs(np.diff(in_one)).max()
     assert all(np.abs(np.diff(said[at - 100 : at + 100])).max() < 0.5 * usual for at in seams)
     assert match(LONG, transcript(backend, said)) >= match(LONG, transcript(backend, in_one)) - 0.05
@@ -300,4 +300,6 @@ def test_a_line_is_handed_over_in_parts_whose_seams_are_not_heard(
 def test_a_short_line_is_one_part(backend: LocalBackend, profiles: dict[str, Profile]) -> None:
     line = backend.script("Walk slowly home.")[0]
     (part,) = backend.stream(profiles["ben"], line, HD)
-    assert np.array_equal(part, backend.speak(profiles["ben"], line, HD))
+    assert np.array_equal(
+        np.append(part, backend.pause(profiles["ben"], line)), backend.speak(profiles["ben"], line, HD)
+    )

@@ -48,7 +48,7 @@ def folders(home: Path) -> list[str]:
 
 def test_what_was_said_is_there_again_sentence_by_sentence(kept: Documents) -> None:
     document = say(kept, kept.begin(ORDER, "engine 1", 3), 0, 1)
-    assert (document.n_spoken, document.n_sentences, document.whole) == (2, 3, False)
+    assert (document.n_spoken, document.n_sentences, document.complete) == (2, 3, False)
     assert (document.voice_name, document.text, document.settings) == (make_voice().name, ORDER.text, ORDER.settings)
     assert document.duration_s == pytest.approx(0.3)
     sounds = list(kept.spoken(document))
@@ -66,17 +66,17 @@ def test_the_same_request_goes_on_until_it_is_whole(kept: Documents, clock: Cloc
     for other in (replace(ORDER, text="Else."), replace(ORDER, settings=SpeechSettings(pitch=1))):
         assert kept.begin(other, "engine 1", 3).document_id != first.document_id
     assert kept.begin(ORDER, "engine 2", 3).document_id != first.document_id
-    assert say(kept, first, 2).whole
+    assert say(kept, first, 2).complete
     clock.time += MOMENT
     assert kept.begin(ORDER, "engine 1", 3).document_id != first.document_id
 
 
 def test_a_sentence_without_sound_is_passed_over(kept: Documents) -> None:
     document = say(kept, kept.begin(ORDER, "engine 1", 4), 0, 2)
-    assert (document.n_spoken, document.whole) == (3, False)
+    assert (document.n_spoken, document.complete) == (3, False)
     assert [i for i, _, _ in kept.spoken(document)] == [0, 2]
     document = kept.finish(document)
-    assert (document.n_sentences, document.whole) == (3, True)
+    assert (document.n_sentences, document.complete) == (3, True)
 
 
 def test_a_document_goes_with_its_voice(kept: Documents, library: Library, home: Path, clock: Clock) -> None:

@@ -18,7 +18,7 @@ from clone.audio.writer import mp3_bytes, wav_bytes
 from clone.cli import app
 from clone.contract import cloning
 from clone.core.errors import AudioError
-from clone.core.likeness import told
+from clone.core.likeness import in_words
 from clone.studio import analysis
 from clone.studio.facade import Studio
 from tests.sounds import noise
@@ -167,7 +167,7 @@ def test_two_people_cloned_as_one_have_no_likeness_that_could_be_told(
     two = of_two(examples, tmp_path / "two.wav", [20.0, 20.0])
     alike = last(studio.clone(order(two, text=TEXT))).alike
     assert alike.share is None
-    assert "More than one voice" in told(alike)
+    assert "More than one voice" in in_words(alike)
     assert last(studio.clone(order(two, text=TEXT, segment=(0.0, 19.0)))).alike.share is not None
 
 
@@ -281,7 +281,9 @@ def test_more_than_there_is_room_for_is_not_kept(
     assert reads == [recording, examples[1]]
     looking.look(recording)
     assert reads == [recording, examples[1], recording]
+    part = looking.look(recording, (1.0, 12.0))
+    assert part.recording.samples.base is None  # all of it would stay with the part
     monkeypatch.setattr(analysis, "RECENT_MAX_BYTES", 1_000)
     looking.look(examples[1])
     looking.look(examples[1])
-    assert len(reads) == 5
+    assert len(reads) == 6

@@ -124,12 +124,12 @@ def test_a_thousand_voices_are_a_small_answer() -> None:
 
 def test_progress_is_said_once_per_step() -> None:
     progress = Progress()
-    assert strings.STARTING in progress.told()
-    assert "2 ahead" in progress.told(Waiting(3))
-    first = progress.told(Stage("Learning the voice", 1, 4))
+    assert strings.STARTING in progress.shown()
+    assert "2 ahead" in progress.shown(Waiting(3))
+    first = progress.shown(Stage("Learning the voice", 1, 4))
     assert 'aria-valuenow="25"' in first
-    assert progress.told(Stage("Learning the voice", 1, 4)) is first
-    assert progress.told(Stage("Speaking", 2, 4)) != first
+    assert progress.shown(Stage("Learning the voice", 1, 4)) is first
+    assert progress.shown(Stage("Speaking", 2, 4)) != first
 
 
 def reported(*findings: Finding) -> str:

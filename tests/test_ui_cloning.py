@@ -44,7 +44,7 @@ def run(cloning: Cloning, given: dict[Any, Any] | None = None) -> Iterator[dict[
         cloning.preview.text: TEXT,
         cloning.preview.model: TURBO,
         cloning.run.consent: True,
-        cloning.run.hosting.backend: LOCAL,
+        cloning.run.backend_choice.backend: LOCAL,
     } | (given or {})
     return cloning.clone(VISIT, TOKEN, *(filled.get(each, each.value) for each in cloning.filled()))
 

@@ -165,14 +165,14 @@ class Api:
         if not task_id:
             raise Refused("task_id is missing.", code="missing", field="task_id", advice="Add ?task_id=… to the path.")
         task = await to_thread.run_sync(self._tasks.get, task_id, owner)
-        told = {"task_id": task.task_id, "status": task.status, "reason": task.reason if task.status == FAILED else ""}
+        state = {"task_id": task.task_id, "status": task.status, "reason": task.reason if task.status == FAILED else ""}
         audios = []
         if task.status == SUCCEED:
             ttl_s = int((task.expires_at - task.created_at).total_seconds())
             audios = [
                 {"audio_url": self._link(request, task), "audio_url_ttl": str(ttl_s), "audio_type": task.file[7:]}
             ]
-        return JSONResponse({"task": told, "audios": audios})
+        return JSONResponse({"task": state, "audios": audios})
 
     async def forget(self, request: Request, voice_id: str) -> Response:
         """Delete a voice of the key's holder, with all its recordings."""
@@ -197,7 +197,7 @@ class Api:
         return HTMLResponse(page(document(self._base(request))), headers=_SANDBOX)
 
     async def _pieces(self, request: Request, order: SpeakOrder, encoder: Encoder) -> AsyncIterator[bytes]:
-        async with self._follower.following(request, encoded(self._studio.recite(order), encoder)) as events:
+        async with self._follower.following(request, encoded(self._studio.speak_long(order), encoder)) as events:
             async for event in events:
                 if isinstance(event, bytes):
                     yield event

@@ -1,4 +1,4 @@
-"""Bearer keys of the served API: whose request it is, told in constant time, and how often each key may ask."""
+"""Bearer keys of the served API: whose request it is, compared in constant time, and how often each key may ask."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Keys:
 
 
 def fingerprint(digest: bytes) -> str:
-    """Return the owner of a key's SHA-256 digest; the key can't be told from it."""
+    """Return the owner of a key's SHA-256 digest; the key can't be derived from it."""
     return f"key-{digest.hex()[:_OWNER_DIGITS]}"
 
 

@@ -22,7 +22,7 @@ vertical-align:top}
 def page(document: Json) -> str:
     """Return the page of a document."""
     info = document["info"]
-    told = "".join(f"<p>{escape(each)}</p>" for each in info["description"].split("\n\n"))
+    description = "".join(f"<p>{escape(each)}</p>" for each in info["description"].split("\n\n"))
     operations = [
         _operation(document, method.upper(), path, operation)
         for path, methods in document["paths"].items()
@@ -31,7 +31,7 @@ def page(document: Json) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Timbre: the API</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<style>{_STYLE}</style></head><body><main><h1>{escape(info['title'])}: the API</h1>{told}"
+        f"<style>{_STYLE}</style></head><body><main><h1>{escape(info['title'])}: the API</h1>{description}"
         "<p>Every request but <code>/healthz</code> brings <code>Authorization: Bearer YOUR_KEY</code>. "
         'The same as a file: <a href="openapi.json">openapi.json</a></p>'
         f"{''.join(operations)}</main></body></html>"

@@ -84,7 +84,7 @@ class Follower:
         """Yield what a generator of the studio yields.
 
         Raises:
-            CancelledError: the asker has gone; the work is told to stop.
+            CancelledError: the asker has gone; the work is asked to stop.
             TimbreError: what the work raises.
         """
         limiter = self._limiter = self._limiter or CapacityLimiter(AT_ONCE)
@@ -106,7 +106,7 @@ class Follower:
 
     @asynccontextmanager
     async def following(self, request: Request, work: Iterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
-        """Lend ``events``; the work has stopped, or been told to, on the way out."""
+        """Lend ``events``; the work has stopped, or been asked to, on the way out."""
         async with aclosing(cast(Any, self.events(request, work))) as events:
             yield events
 

@@ -36,8 +36,8 @@ def no_voice(error: VoiceError) -> JSONResponse:
 
 def _answer(error: TimbreError, status: int, reason: str) -> JSONResponse:
     code = f" ({error.service_code})" if error.service_code else ""
-    told = {"code": error.code, "field": error.field, "measured": error.measured, "limit": error.limit}
-    metadata = {name: str(value) for name, value in told.items() if value is not None}
+    details = {"code": error.code, "field": error.field, "measured": error.measured, "limit": error.limit}
+    metadata = {name: str(value) for name, value in details.items() if value is not None}
     wait_s = retry_after_s(error) if status == error.status else getattr(error, "retry_after_s", None)
     headers = {} if wait_s is None else {"Retry-After": str(wait_s)}
     if error.code == "body_too_big":  # the rest of it is not waited for

@@ -93,15 +93,15 @@ class Background:
 
     def _note(self, change: Callable[[], None]) -> None:
         """Make a change of the tasks as soon as the library can be had; what a close comes before begins again."""
-        told = False
+        warned = False
         while not self._closed.is_set():
             try:
                 change()
                 return
             except LibraryError as e:
-                if not told:
+                if not warned:
                     log.warning("A task's end can't be written down yet: %s", e.code)
-                told = True
+                warned = True
                 self._closed.wait(LOOK_EVERY_S)
 
     def _spoken(self, task: Task) -> tuple[bytes, str] | None:
@@ -109,7 +109,7 @@ class Background:
         asked = AsyncSpeechRequest.model_validate_json(task.request)
         order = SpeakOrder(task.owner, asked.voice_setting.voice_id, asked.text, task.model, asked.settings)
         encoder, pieces = Encoder(asked.audio_setting, Provenance(order.voice_id, order.model)), []
-        with closing(encoded(self._studio.recite(order, in_turns=True), encoder)) as events:
+        with closing(encoded(self._studio.speak_long(order, in_turns=True), encoder)) as events:
             for event in events:
                 if self._closed.is_set():
                     return None

@@ -1,4 +1,4 @@
-"""What kind of file it is, and whether it is whole, told from its content. The file's name is never looked at.
+"""What kind of file it is, and whether it is whole, found from its content. The file's name is never looked at.
 
 FFmpeg is given the one demuxer that fits: its own guessing would also open playlists, which name other files and
 addresses. It plays a cut file in silence, so each walker goes from box to box (chunk, page, frame, element) without
@@ -133,13 +133,13 @@ class Extent:
 
     Attributes:
         missing_bytes: bytes that the structure promises beyond those there; 0 when the file is whole.
-        untold_bytes: bytes of sound there that the header does not speak of.
+        unannounced_bytes: bytes of sound there that the header does not speak of.
         promised_s: length in seconds where the structure tells it better than FFmpeg estimates it.
         contradiction: what the header says against itself; empty when it does not.
     """
 
     missing_bytes: int = 0
-    untold_bytes: int = 0
+    unannounced_bytes: int = 0
     promised_s: float | None = None
     contradiction: str = ""
 
@@ -223,8 +223,9 @@ def _wav_data(data: Data, start: int, size: int, bytes_per_s: int) -> Extent:
         another()
         at += 8 + struct.unpack("<I", data[at + 4 : at + 8])[0]
         at += at & 1
-    untold = max(len(data) - at, 0)
-    return Extent(untold_bytes=untold if untold > bytes_per_s / 10 else 0)  # a little padding is no sound
+    unannounced = max(len(data) - at, 0)
+    is_sound = unannounced > bytes_per_s / 10  # a little padding is none
+    return Extent(unannounced_bytes=unannounced if is_sound else 0)
 
 
 # --- mp3 ---------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ class Encoder:
         self._has_rate = isinstance(asked, AudioSetting)
         self._setting = asked if isinstance(asked, AudioSetting) else AudioSetting.model_validate({"format": asked})
         self._provenance = provenance
-        self._untold = provenance if self._setting.format in _CODECS else None
+        self._tags_due = provenance if self._setting.format in _CODECS else None
         self._open_ended = open_ended and self._setting.format == "wav"
         self._resampler: soxr.ResampleStream | None = None
         self._written = io.BytesIO()
@@ -118,8 +118,8 @@ class Encoder:
         taken = self._written.getvalue()
         self._written.seek(0)
         self._written.truncate()
-        if taken and self._untold is not None:
-            taken, self._untold = marked(taken, self._setting.format, self._untold), None
+        if taken and self._tags_due is not None:
+            taken, self._tags_due = marked(taken, self._setting.format, self._tags_due), None
         return taken
 
 

@@ -146,7 +146,7 @@ OR_REDUCE = ", or reduce the noise"
 
 DC_SHARE = 0.01
 ECHO_S = 0.3
-"""Dry speech reached 0.22, in a room of 0.6 s at equal level 0.35 and more. Noise hides decays: told only without."""
+"""Dry speech reached 0.22, in a room of 0.6 s at equal level 0.35 and more. Noise hides decays: then it is left out."""
 
 EDGE_S = 2.0
 LANGUAGE_SURE = 0.5

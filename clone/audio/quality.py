@@ -189,8 +189,8 @@ def hum(samples: np.ndarray, sample_rate: int) -> tuple[float, float] | None:
     _, _, spectrum = signal.stft(heard, rate, "hann", n, 3 * n // 4, boundary=None, padded=False)
     power = np.percentile(np.abs(spectrum) ** 2, 10, axis=1)  # speech comes and goes, hum stays
     mains, lines = max(((hz, _lines(power, hz)) for hz in MAINS_HZ), key=lambda found: found[1])
-    whole = float(np.vdot(samples, samples)) / len(samples)
-    return (mains, 10 * float(np.log10(lines / whole))) if lines > 0.0 < whole else None
+    full = float(np.vdot(samples, samples)) / len(samples)
+    return (mains, 10 * float(np.log10(lines / full))) if lines > 0.0 < full else None
 
 
 def dc_offset(samples: np.ndarray) -> float:

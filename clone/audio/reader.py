@@ -54,7 +54,7 @@ class Recording:
         n_bytes: size of the file.
         sha256: hex digest of the file's bytes.
         begins_s: where in the recording the samples begin, in seconds.
-        whole_s: length of the recording; None where the samples are all of it.
+        full_s: length of the recording; None where the samples are all of it.
     """
 
     samples: np.ndarray
@@ -63,12 +63,12 @@ class Recording:
     n_bytes: int
     sha256: str
     begins_s: float = 0.0
-    whole_s: float | None = None
+    full_s: float | None = None
 
     @property
     def duration_s(self) -> float:
         """Length in seconds, as decoded."""
-        return len(self.samples) / self.sample_rate if self.whole_s is None else self.whole_s
+        return len(self.samples) / self.sample_rate if self.full_s is None else self.full_s
 
 
 _READERS = Readers()
@@ -102,11 +102,11 @@ def read(
     """
     begins_s = min(max(0.0, begins_s), MAX_INTAKE_S)  # 0 for no number too
     try:
-        samples, told = _READERS.read(path, (begins_s, most_s), stop or Stop())
+        samples, attributes = _READERS.read(path, (begins_s, most_s), stop or Stop())
     except AudioError as e:
         e.field = field
         raise
-    return Recording(samples, **told)
+    return Recording(samples, **attributes)
 
 
 def serve() -> None:
@@ -120,7 +120,7 @@ def read_here(path: Path, part: tuple[float, float], allow: Callable[[float], No
     Args:
         path: the file.
         part: what is kept of it: from which second on, and how many seconds.
-        allow: told how many seconds of a core the next step may take.
+        allow: called with how many seconds of a core the next step may take.
     """
     try:
         return _Reading(path, part, allow).recording()
@@ -175,10 +175,10 @@ class _Reading:
             if sound.cancels:
                 file.seek(0)
                 sound = self._decode(file, channel=0)
-        self._check_whole(sound)
+        self._check_complete(sound)
         samples, rate = sound.kept()
-        whole_s = sound.n_samples / sound.sample_rate
-        return Recording(samples, rate, sound.format, self.n_bytes, sha256, self.part[0], whole_s)
+        full_s = sound.n_samples / sound.sample_rate
+        return Recording(samples, rate, sound.format, self.n_bytes, sha256, self.part[0], full_s)
 
     def _inspect(self, file: BinaryIO) -> tuple[str, containers.Extent, str]:
         if not self.n_bytes:
@@ -219,11 +219,11 @@ class _Reading:
             raise too_long(sound.declared_s)
         check_samples((sound.declared_s or 0.0) * sound.sample_rate * sound.n_channels)
 
-    def _check_whole(self, sound: Sound) -> None:
+    def _check_complete(self, sound: Sound) -> None:
         measured, promised = sound.measured_s, sound.declared_s or 0.0
-        missing, untold = self.extent.missing_bytes, self.extent.untold_bytes
-        if untold:
-            held = self.n_bytes - untold
+        missing, unannounced = self.extent.missing_bytes, self.extent.unannounced_bytes
+        if unannounced:
+            held = self.n_bytes - unannounced
             raise damaged(measured * self.n_bytes / held, measured)
         if missing:  # FFmpeg often counts the length from what is there: then the share of bytes tells
             share = measured * (self.n_bytes + missing) / self.n_bytes

@@ -65,7 +65,7 @@ class Readers:
             reader = self._ready.pop() if self._ready else None
         reader = reader if reader and reader.alive else _Reader()
         try:
-            told, samples = reader.ask({"path": str(path.absolute()), "part": part}, stop)
+            answer, samples = reader.ask({"path": str(path.absolute()), "part": part}, stop)
         except BaseException:
             reader.end()
             raise
@@ -76,11 +76,11 @@ class Readers:
         if not keep:
             reader.end()
         stop.check()
-        if "failed" in told:
-            raise RuntimeError(told["failed"])
-        if "refused" in told:
-            raise AudioError(**told["refused"])
-        return samples, told["recording"]
+        if "failed" in answer:
+            raise RuntimeError(answer["failed"])
+        if "refused" in answer:
+            raise AudioError(**answer["refused"])
+        return samples, answer["recording"]
 
     def close(self) -> None:
         """End those that are ready."""
@@ -132,15 +132,15 @@ class _Reader:
         assert stdout is not None
         stdin.write(json.dumps(asked).encode() + b"\n")
         stdin.flush()
-        told = json.loads(stdout.readline())
-        samples = np.empty(told.get("n_samples", 0), np.float32)
+        answer = json.loads(stdout.readline())
+        samples = np.empty(answer.get("n_samples", 0), np.float32)
         left = samples.view(np.uint8).data
         while len(left):
             n_bytes = stdout.readinto(left)  # type: ignore[attr-defined]
             if not n_bytes:
                 raise EOFError
             left = left[n_bytes:]
-        return told, samples
+        return answer, samples
 
     @contextmanager
     def _ended_by(self, stop: Stop) -> Iterator[None]:
@@ -170,15 +170,15 @@ def serve(read_here: ReadHere) -> None:
         asked = json.loads(line)
         kept_bytes = round(asked["part"][1] * KEPT_RATE_MAX_HZ) * np.float32().itemsize
         _limit("DATA", n_own_bytes + kept_bytes + SPARE_BYTES)
-        told, samples = _told(partial(read_here, Path(asked["path"]), asked["part"], _limit_time))
-        out.write(json.dumps(told).encode() + b"\n")
+        answer, samples = _outcome(partial(read_here, Path(asked["path"]), asked["part"], _limit_time))
+        out.write(json.dumps(answer).encode() + b"\n")
         if len(samples):
             out.write(samples.data)
         out.flush()
         del samples  # not held until somebody asks again
 
 
-def _told(work: Callable[[], Any]) -> tuple[dict[str, Any], np.ndarray]:
+def _outcome(work: Callable[[], Any]) -> tuple[dict[str, Any], np.ndarray]:
     """Return what came of reading a file as JSON can hold it, and its samples."""
     nothing = np.empty(0, np.float32)
     try:
@@ -190,8 +190,8 @@ def _told(work: Callable[[], Any]) -> tuple[dict[str, Any], np.ndarray]:
         return {"refused": {name: getattr(e, name) for name in _OF_AN_ERROR}}, nothing
     except Exception as e:  # noqa: BLE001  who asked for it says that it was not expected
         return {"failed": type(e).__name__}, nothing
-    told = {name: value for name, value in vars(recording).items() if name != "samples"}
-    return {"recording": told, "n_samples": len(recording.samples)}, recording.samples
+    attributes = {name: value for name, value in vars(recording).items() if name != "samples"}
+    return {"recording": attributes, "n_samples": len(recording.samples)}, recording.samples
 
 
 def _limit_time(more_s: float) -> None:

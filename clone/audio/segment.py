@@ -137,8 +137,8 @@ def cut(recording: Recording, start_s: float, end_s: float) -> Recording:
     rate = recording.sample_rate
     start, end, before = (round(at_s * rate) for at_s in (start_s, end_s, recording.begins_s))
     key = hashlib.sha256(f"{recording.sha256} {start} {end}".encode()).hexdigest()
-    samples = recording.samples[start - before : end - before]
-    return Recording(samples, rate, "wav", 44 + 2 * (end - start), key, whole_s=(end - start) / rate)
+    samples = recording.samples[start - before : end - before].copy()  # the rest need not stay in memory for it
+    return Recording(samples, rate, "wav", 44 + 2 * (end - start), key, full_s=(end - start) / rate)
 
 
 def between_pauses(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans) -> list[tuple[float, float]]:
@@ -193,11 +193,11 @@ class _Variety:
             n_before, sum_before, squares_before = sums[-1]
             sums.append((n_before + len(x), sum_before + x.sum(axis=0), squares_before + x.T @ x))
         self._sums = sums
-        self._whole = self._spread(0, len(pieces) - 1) if pieces else 0.0
+        self._full_spread = self._spread(0, len(pieces) - 1) if pieces else 0.0
 
     def __call__(self, first: int, last: int) -> float:
         """Return it for a run of pieces, from one over VARIETY_MOST to that."""
-        return float(np.clip(np.exp(self._spread(first, last) - self._whole), 1 / VARIETY_MOST, VARIETY_MOST))
+        return float(np.clip(np.exp(self._spread(first, last) - self._full_spread), 1 / VARIETY_MOST, VARIETY_MOST))
 
     def _spread(self, first: int, last: int) -> float:
         before, after = self._sums[first], self._sums[last + 1]

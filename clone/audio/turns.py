@@ -1,4 +1,4 @@
-"""Who speaks when: a recording's voices told apart, as well as windows of 0.8 s allow."""
+"""Who speaks when: a recording's voices distinguished, as well as windows of 0.8 s allow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 WINDOW_S = 0.8
-"""Length of the windows that are told apart."""
+"""Length of the windows that are distinguished."""
 
 SAME_SPEAKER = 0.75
 """Cosine of two persons' mean voices, from which on they are one person. Chosen on 18 LibriSpeech speakers: one alone,
@@ -48,7 +48,7 @@ class Turns:
 
     @property
     def n_persons(self) -> int:
-        """How many people were told apart; 0 where nobody speaks."""
+        """How many people were distinguished; 0 where nobody speaks."""
         return len(self.voices)
 
     @property

@@ -38,7 +38,7 @@ def wav_bytes(samples: np.ndarray, sample_rate: int, provenance: Provenance | No
         file.setsampwidth(2)
         file.setframerate(sample_rate)
         file.writeframes(_pcm16(samples).tobytes())
-    return _told(out, "wav", provenance)
+    return _tagged(out, "wav", provenance)
 
 
 def mp3_bytes(
@@ -75,7 +75,7 @@ def mp3_bytes(
             frame.sample_rate, frame.pts = rate, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return _told(out, "mp3", provenance)
+    return _tagged(out, "mp3", provenance)
 
 
 def flac_bytes(samples: np.ndarray, sample_rate: int, provenance: Provenance | None = None) -> bytes:
@@ -87,7 +87,7 @@ def flac_bytes(samples: np.ndarray, sample_rate: int, provenance: Provenance | N
         frame.sample_rate, frame.pts = sample_rate, 0
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return _told(out, "flac", provenance)
+    return _tagged(out, "flac", provenance)
 
 
 def file_bytes(samples: np.ndarray, sample_rate: int, suffix: str, provenance: Provenance | None = None) -> bytes:
@@ -121,7 +121,7 @@ def accepted(recording: Recording, original: bytes | Path, stop: Stop | None = N
     return mp3_bytes(recording.samples, recording.sample_rate, stop=stop), "mp3"
 
 
-def _told(out: io.BytesIO, kind: str, provenance: Provenance | None) -> bytes:
+def _tagged(out: io.BytesIO, kind: str, provenance: Provenance | None) -> bytes:
     return out.getvalue() if provenance is None else marked(out.getvalue(), kind, provenance)
 
 

@@ -31,7 +31,7 @@ from clone.contract.cloning import CloneOptions, parse
 from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder
 from clone.core.errors import Refused, TimbreError, disk_full
 from clone.core.jobs import Stage
-from clone.core.likeness import UNMEASURED, told
+from clone.core.likeness import UNMEASURED, in_words
 from clone.core.settings import ENGINES, NOVITA, Settings
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _tell_cloned(cloned: Cloned, preview: Path | None, as_json: bool) -> None:
         print(voice.voice_id)  # id=$(python -m clone clone …)
         return
     figures = {name: getattr(voice, name) for name in UNMEASURED}
-    words = {"likeness": told(cloned.alike)} if cloned.alike else {}
+    words = {"likeness": in_words(cloned.alike)} if cloned.alike else {}
     _answer(
         as_json,
         voice_id=voice.voice_id,
@@ -302,13 +302,13 @@ def _examined(studio: Studio, given: str) -> Examination:
 @app.command()
 def voices(
     everybodys: bool = typer.Option(False, "--all", help="of everybody, with whose they are"),
-    whose: str | None = typer.Option(None, "--owner", metavar="OWNER", help=f"of somebody else: {_OWNER}"),
+    owned_by: str | None = typer.Option(None, "--owner", metavar="OWNER", help=f"of somebody else: {_OWNER}"),
     as_json: bool = _JSON,
 ) -> None:
     """List the voices kept."""
     with _studio() as studio:
-        of_all = studio.voices(None) if everybodys or whose else []
-        found = of_all if everybodys else studio.voices(owner(whose, of_all))
+        of_all = studio.voices(None) if everybodys or owned_by else []
+        found = of_all if everybodys else studio.voices(owner(owned_by, of_all))
         left = studio.unsettled(LOCAL_OWNER)
     whose_first = ["owner"] if everybodys else []
     if as_json:
@@ -389,14 +389,14 @@ def forget(
     """Remove voices and all their recordings."""
     asked = yes or interactive()
     with _studio() as studio:
-        whose = owner(of, studio.voices(None) if of else [], whole=not asked)
+        owned_by = owner(of, studio.voices(None) if of else [], exact=not asked)
         if of and not given:
-            sure(f"Remove all voices and recordings of {whose}?", yes)
-            print(f"Everything of {whose} is gone; voices: {studio.forget_all(whose)}.")
+            sure(f"Remove all voices and recordings of {owned_by}?", yes)
+            print(f"Everything of {owned_by} is gone; voices: {studio.forget_all(owned_by)}.")
             return
         if not given:
             raise TimbreError("Which voices? Give their voice_ids, or --owner for all of somebody's.")
-        there = studio.voices(whose)
+        there = studio.voices(owned_by)
         chosen = list(dict.fromkeys(meant(each, there) for each in given))
         if asked:
             names = {voice.voice_id: called(voice) for voice in there}
@@ -407,7 +407,7 @@ def forget(
                 if (found := meant(each, there)) != each:
                     raise TimbreError(f"“{each}” is not the whole voice_id ({found}). Give that, or --yes.")
         for each in chosen:
-            studio.forget(each, whose)
+            studio.forget(each, owned_by)
             print(f"{each} and its recordings are gone.")
 
 

@@ -17,7 +17,7 @@ def run(*, restores: bool, as_json: bool) -> None:
     """Look, or put right, and tell.
 
     Raises:
-        LibraryError: the library can't be used; what could be found out is told before.
+        LibraryError: the library can't be used; what could be found out is printed before.
     """
     settings = Settings.from_environment()
     found = Findings(MISSING)
@@ -26,12 +26,12 @@ def run(*, restores: bool, as_json: bool) -> None:
     if as_json:
         print_json(_as_json(found))
     else:
-        print(*_told(found), sep="\n")
+        print(*_lines(found), sep="\n")
     if found.problem:
         raise found.problem
 
 
-def _told(found: Findings) -> Iterator[str]:
+def _lines(found: Findings) -> Iterator[str]:
     if found.database == OK:
         yield f"The library has {found.n_voices} voice{'' if found.n_voices == 1 else 's'}."
     elif found.database == MISSING:

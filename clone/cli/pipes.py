@@ -15,7 +15,7 @@ import numpy as np
 from clone.audio.encoder import Encoder
 from clone.audio.reader import MAX_INTAKE_BYTES, read
 from clone.audio.tags import Provenance
-from clone.cli.terminal import PIPE, progress, told
+from clone.cli.terminal import PIPE, progress, showing
 from clone.core.errors import TimbreError
 from clone.core.settings import LOCAL, NOVITA
 from clone.studio.facade import Passage, SpeakOrder, Spoken, Studio, Voice
@@ -23,7 +23,7 @@ from clone.studio.synthesis import encoded
 
 WRITABLE = (".mp3", ".wav", ".flac")
 MAX_TEXT_BYTES = 16_000_000
-"""Far more than any text that is spoken, and read so that its length can be told; what never ends, ends here."""
+"""Far more than any text that is spoken, and read so that its length can be shown; what never ends, ends here."""
 
 _BLOCK = 1 << 16
 
@@ -146,9 +146,9 @@ def _backend(studio: Studio, order: SpeakOrder) -> str:
 def _passages(studio: Studio, order: SpeakOrder) -> Generator[Passage, None, None]:
     """Yield what is spoken; in turns, so that no more than a few sentences wait for whoever hears them slowly."""
     hosted = _backend(studio, order) == NOVITA
-    events: Iterator[object] = studio.speak(order) if hosted else studio.recite(order, in_turns=True)
+    events: Iterator[object] = studio.speak(order) if hosted else studio.speak_long(order, in_turns=True)
     with progress() as show, closing(cast(Generator[object, None, None], events)):
-        for event in told(events, show):
+        for event in showing(events, show):
             if isinstance(event, Passage):
                 yield event
             elif isinstance(event, Spoken):

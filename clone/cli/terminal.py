@@ -52,7 +52,7 @@ def progress() -> Iterator[Show]:
         yield show
 
 
-def told(events: Iterable[object], show: Show) -> Iterator[object]:
+def showing(events: Iterable[object], show: Show) -> Iterator[object]:
     """Show the stages while they run; yield everything else."""
     for event in events:
         if isinstance(event, Stage):
@@ -66,7 +66,7 @@ def told(events: Iterable[object], show: Show) -> Iterator[object]:
 def result(events: Iterator[object], kind: type[Result]) -> Result:
     """Show the stages while they run and return the result, which comes last."""
     with progress() as show, closing(cast(Generator[object, None, None], events)):
-        for event in told(events, show):
+        for event in showing(events, show):
             if isinstance(event, kind):
                 return event
     raise TimbreError("The work ended without a result.")
@@ -148,13 +148,13 @@ def voice_id(given: str, voices: Sequence[Voice]) -> str:
     return found[0].voice_id if found else given
 
 
-def owner(given: str | None, voices: Sequence[Voice], *, whole: bool = False) -> str:
+def owner(given: str | None, voices: Sequence[Voice], *, exact: bool = False) -> str:
     """Return the owner that is meant: the person at this machine where none is given.
 
     Args:
         given: an owner, whole even one without voices, or its first characters.
         voices: everybody's.
-        whole: first characters will not do.
+        exact: first characters will not do.
 
     Raises:
         TimbreError: ``unknown_owner`` or ``ambiguous_owner``.
@@ -165,7 +165,7 @@ def owner(given: str | None, voices: Sequence[Voice], *, whole: bool = False) ->
     if given in owners or _OWNER.fullmatch(given):
         return given
     found = [each for each in sorted(owners) if given and each.startswith(given)]
-    if len(found) != 1 or whole:
+    if len(found) != 1 or exact:
         raise TimbreError(
             f"“{given}” is not the whole name of an owner." if found else f"No voice here is owned by “{given}”.",
             code="ambiguous_owner" if found else "unknown_owner",

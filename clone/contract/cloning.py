@@ -298,8 +298,8 @@ def _nullable(schema: dict[str, Any]) -> None:
     for name, field in schema.get("properties", {}).items():
         kinds = field.get("anyOf", [])
         if name not in schema.get("required", ()) and {"type": "null"} not in kinds:
-            told = {key: field.pop(key) for key in ("title", "description", "default") if key in field}
-            schema["properties"][name] = {"anyOf": [*(kinds or [field]), {"type": "null"}], **told}
+            outer = {key: field.pop(key) for key in ("title", "description", "default") if key in field}
+            schema["properties"][name] = {"anyOf": [*(kinds or [field]), {"type": "null"}], **outer}
 
 
 class RequestModel(BaseModel):

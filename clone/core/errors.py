@@ -56,7 +56,7 @@ __all__ = [
 
 
 class TimbreError(Exception):
-    """Something a person is told about.
+    """Something a person is shown.
 
     Args:
         message: one sentence: what happened, with the measured value and the limit in it.
@@ -73,7 +73,7 @@ class TimbreError(Exception):
     status = 500
     service_code: int | None = None
     trace_id = ""
-    """How the hosted service names the request in its own records, when it told."""
+    """How the hosted service names the request in its own records, where it said so."""
     may_be_paid = False
     """Whether a request that costs money was sent, and may have been billed all the same."""
 
@@ -242,6 +242,6 @@ class CancelledError(TimbreError):
 
 
 def disk_full(error: BaseException) -> DiskFull | None:
-    """Return what a person is told of an error that comes of a full disk; None for any other."""
+    """Return what a person is shown of an error that comes of a full disk; None for any other."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return DiskFull() if full else None

@@ -101,7 +101,7 @@ class _Job:
         self.stopping: TimbreError | None = None
         """What is said instead of “stopped” when it was not its owner who asked to stop."""
         self.news: SimpleQueue[object] = SimpleQueue()
-        """Everything told, then None at the end."""
+        """Everything announced, then None at the end."""
 
     def run(self) -> None:
         try:

@@ -86,11 +86,11 @@ UNSTEADY = (
 ROUGH = "The recording is short, so this is rough."
 
 
-def told(alike: Likeness) -> str:
+def in_words(alike: Likeness) -> str:
     """Say how alike clone and original are, in words that need no explanation; or why that can't be said."""
     if alike.standing is None:
         return SEVERAL if alike.ceiling is None else UNSTEADY
-    said = [_told(alike.standing), _stock(alike), ROUGH if not alike.n_pieces else ""]
+    said = [_standing_in_words(alike.standing), _stock(alike), ROUGH if not alike.n_pieces else ""]
     return " ".join(each for each in said if each)
 
 
@@ -99,7 +99,7 @@ def in_short(alike: Likeness) -> str:
     return "likeness unknown" if alike.share is None else f"likeness {_percent(alike.share)}"
 
 
-def _told(standing: float) -> str:
+def _standing_in_words(standing: float) -> str:
     found = next((band for band in BANDS if round(standing, 2) >= band[0]), None)
     if found is None:
         return FAR

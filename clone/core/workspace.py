@@ -1,6 +1,6 @@
 """Folders for files in passing: private, one a job, gone when the job is, swept when a process was killed.
 
-Which process something belongs to is told by a name that it takes at its start, and by a lock that it holds on a file
+Which process something belongs to is known by a name that it takes at its start, and by a lock that it holds on a file
 of that name: the operating system lets go of it, however the process ends. A process number would not do: after a
 restart in a container it is the same as before.
 """

@@ -243,7 +243,7 @@ class LocalBackend:
         """
         engine = self.engine(model, line.language, how, profile)
         voice = np.concatenate([*engine.speak(profile, line, Manner(how), stop or Stop())])
-        return np.concatenate([_bounded(voice, how, 1.0)[0], _pause(line, profile, how)])
+        return np.concatenate([_bounded(voice, how, 1.0)[0], self.pause(profile, line, how)])
 
     def stream(
         self, profile: Profile, line: Line, model: str, stop: Stop | None = None, how: SpeechSettings = AS_IT_IS
@@ -251,14 +251,17 @@ class LocalBackend:
         """Speak one line as speak() does, and hand over its beginning before the rest is spoken.
 
         Yields:
-            float32, shape (n_samples,), 24 kHz, within [-1, 1]; the last with the pause.
+            float32, shape (n_samples,), 24 kHz, within [-1, 1]; pause() belongs behind the last.
         """
-        engine, gain, held = self.engine(model, line.language, how, profile), 1.0, None
+        engine, gain = self.engine(model, line.language, how, profile), 1.0
         for part in engine.speak(profile, line, Manner(how, early=True), stop or Stop()):
-            if held is not None:
-                yield held
-            held, gain = _bounded(part, how, gain)
-        yield np.concatenate([held if held is not None else np.zeros(0, np.float32), _pause(line, profile, how)])
+            bounded, gain = _bounded(part, how, gain)
+            yield bounded
+
+    @staticmethod
+    def pause(profile: Profile, line: Line, how: SpeechSettings = AS_IT_IS) -> np.ndarray:
+        """Return the silence after a line, as long as a voice's rate and the settings make it."""
+        return np.zeros(int(line.pause_s / (how.speed * prosody.pace(profile.rate)) * SAMPLE_RATE), np.float32)
 
     def likeness(self, profile: Profile, samples: np.ndarray) -> float:
         """Return the cosine between a voice and float32 samples at 24 kHz, as the speaker encoder hears both."""
@@ -289,7 +292,3 @@ def _bounded(voice: np.ndarray, how: SpeechSettings, at_most: float) -> tuple[np
     if how.volume != 1.0:
         voice = limited(voice * np.float32(how.volume), SAMPLE_RATE, PEAK_MAX)
     return voice.astype(np.float32), gain
-
-
-def _pause(line: Line, profile: Profile, how: SpeechSettings) -> np.ndarray:
-    return np.zeros(int(line.pause_s / (how.speed * prosody.pace(profile.rate)) * SAMPLE_RATE), np.float32)

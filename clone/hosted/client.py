@@ -144,9 +144,9 @@ class _Exchange:
         with closing(_Told(dial, self._connects)) as adapter:
             timeout = (CONNECT_S, self.bounds.read_s)
             with closing(adapter.send(prepared, stream=True, timeout=timeout, verify=True, proxies={})) as response:
-                body, whole = self._body(response)
+                body, complete = self._body(response)
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status_code, headers, body, whole)
+                return Answer(response.status_code, headers, body, complete)
 
     def failure(self, error: FetchError) -> HostedError:
         """Return what a failure of the network is here, where nobody gave a link or could upload a file."""
@@ -268,7 +268,7 @@ class Novita:
 
         Args:
             request: what the contract takes.
-            say: told what is being waited for.
+            say: called with what is being waited for.
             stop: obeyed until the request leaves. What was sent is paid for, so its answer is waited for.
 
         Raises:
@@ -290,7 +290,7 @@ class Novita:
             voice_id: of a voice of this key's account.
             text: up to the contract's limit for asynchronous speech; what is too long for an answer becomes a task.
             model: one of the contract's.
-            say: told what is being waited for.
+            say: called with what is being waited for.
             settings: speed, volume and pitch.
             stop: as for ``clone``; a task is left to itself when asked to stop.
 
@@ -308,11 +308,11 @@ class Novita:
         if not isinstance(task, str | int) or not str(task):
             raise _unreadable("The service answered without a task_id.")
         try:
-            told = self._await(str(task), say, stop)
+            answer = self._await(str(task), say, stop)
         except TimbreError as error:
             error.may_be_paid = True
             raise
-        return self._finished(told)
+        return self._finished(answer)
 
     def _paid(self, path: str, body: dict[str, Any], bounds: Bounds, say: Say, stop: Stop) -> dict[str, Any]:
         """Send a request that costs money and return its answer; see the head of this file for what is repeated."""
@@ -347,15 +347,15 @@ class Novita:
             say("The service is working on the speech")
             stop.pause(pause_s)
             try:
-                told = content(self._wire.get(path, self._pace.question, stop), key=self._wire.key)
+                answer = content(self._wire.get(path, self._pace.question, stop), key=self._wire.key)
             except CancelledError:
                 raise
             except (HostedError, BusyError) as error:
                 if time.monotonic() > until or not _passes(error):
                     raise
                 continue
-            if str(_task(told).get("status", "")).rpartition("_")[2] in _FINISHED:
-                return told
+            if str(_task(answer).get("status", "")).rpartition("_")[2] in _FINISHED:
+                return answer
             if time.monotonic() > until:
                 break
         raise MaybeDone(
@@ -365,13 +365,13 @@ class Novita:
             advice=f"{MAYBE_DONE_ADVICE} Its task_id is {clean(task, self._wire.key)}.",
         )
 
-    def _finished(self, told: dict[str, Any]) -> Sound:
-        state = _task(told)
+    def _finished(self, answer: dict[str, Any]) -> Sound:
+        state = _task(answer)
         if str(state.get("status")).endswith("FAILED"):
             reason = str(state.get("reason") or "TASK_FAILED")
-            failed = Answer(500, {}, _flat(reason, told))
+            failed = Answer(500, {}, _flat(reason, answer))
             content(failed, key=self._wire.key)  # raises
-        audios = told.get("audios")
+        audios = answer.get("audios")
         first = audios[0] if isinstance(audios, list) and audios else None
         url = first.get("audio_url") if isinstance(first, dict) else None
         if not isinstance(url, str) or not url:
@@ -415,13 +415,13 @@ def _unreadable(message: str) -> MaybeDone:
     return MaybeDone(message, code="hosted_unreadable", advice=MAYBE_DONE_ADVICE)
 
 
-def _task(told: dict[str, Any]) -> dict[str, Any]:
-    task = told.get("task")
-    return cast(dict[str, Any], task) if isinstance(task, dict) else told
+def _task(answer: dict[str, Any]) -> dict[str, Any]:
+    task = answer.get("task")
+    return cast(dict[str, Any], task) if isinstance(task, dict) else answer
 
 
-def _flat(reason: str, told: dict[str, Any]) -> bytes:
-    return json.dumps({"reason": "TASK_FAILED", "message": reason, "trace_id": told.get("trace_id")}).encode()
+def _flat(reason: str, answer: dict[str, Any]) -> bytes:
+    return json.dumps({"reason": "TASK_FAILED", "message": reason, "trace_id": answer.get("trace_id")}).encode()
 
 
 def _passes(error: TimbreError) -> bool:
@@ -439,7 +439,7 @@ def _pauses(first_s: float, longest_s: float) -> Iterator[float]:
 
 
 def _wait(wait_s: int, say: Say, stop: Stop) -> None:
-    """Wait as told, saying how much longer, second by second."""
+    """Wait as long as asked, saying how much longer, second by second."""
     until = time.monotonic() + wait_s
     while (left_s := until - time.monotonic()) > 0:
         say(f"The service is busy; asking again in {ceil(left_s)} s")

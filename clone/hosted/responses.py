@@ -188,12 +188,12 @@ _QUERY = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]*")
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: header names in small letters; ``whole`` unless the body broke off."""
+    """What came back: header names in small letters; ``complete`` unless the body broke off."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    whole: bool = True
+    complete: bool = True
 
     @property
     def retry_after_s(self) -> int | None:
@@ -231,7 +231,7 @@ def content(answer: Answer, *, key: str = "", paid: bool = False) -> dict[str, A
     """
     body = _json(answer.body)
     said = _said(body, answer) if isinstance(body, dict) else _Said(trace_id=_trace({}, answer))
-    if answer.status == HTTPStatus.OK and isinstance(body, dict) and answer.whole and not _is_bad(body, said):
+    if answer.status == HTTPStatus.OK and isinstance(body, dict) and answer.complete and not _is_bad(body, said):
         return body
     log.warning("The hosted service answered %d: %s", answer.status, _logged(answer.body, key))
     raise _error(answer, said, key, paid)
@@ -331,7 +331,7 @@ def _unknown(answer: Answer, said: _Said, key: str) -> str:
         return f"The service answered {answer.status} with nothing in it."
     if answer.body.lstrip()[:1] == b"<":
         return f"The service answered {answer.status} with a web page instead of an answer."
-    if not answer.whole:
+    if not answer.complete:
         return f"The service's answer, {answer.status}, broke off."
     return f"The service answered {answer.status} with something that can't be read."
 

@@ -213,7 +213,7 @@ def open_database(url: str) -> Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
         engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
-        event.listen(engine, "handle_error", _told)
+        event.listen(engine, "handle_error", _translated)
         return engine
     path = database_file(url)
     if path:
@@ -226,7 +226,7 @@ def open_database(url: str) -> Engine:
     engine = sa.create_engine(url, hide_parameters=True, **pool)  # an error in the log tells of nobody
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
-    event.listen(engine, "handle_error", _told)
+    event.listen(engine, "handle_error", _translated)
     return engine
 
 
@@ -248,7 +248,7 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def check_whole(db: Connection) -> None:
+def check_integrity(db: Connection) -> None:
     """Read an SQLite database through.
 
     Raises:
@@ -277,7 +277,7 @@ def broken() -> LibraryError:
     )
 
 
-def _told(context: ExceptionContext) -> BaseException | None:
+def _translated(context: ExceptionContext) -> BaseException | None:
     """Return what a database's error is raised as; None leaves it as it is."""
     error = context.original_exception
     if isinstance(error, sqlite3.Error):
@@ -346,8 +346,8 @@ def truncate_log(engine: Engine) -> None:
     try:
         connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
-        told = _of_sqlite(error) or error
-        if getattr(told, "code", "") != "library_busy":
-            raise told from None
+        known = _of_sqlite(error) or error
+        if getattr(known, "code", "") != "library_busy":
+            raise known from None
     finally:
         connection.close()

@@ -149,7 +149,7 @@ def _write_records(store: Store, known: Mapping[str, Voice | None]) -> None:
 
 def _seen(library: Library) -> Findings:
     upkeep = library.upkeep
-    upkeep.check_whole()
+    upkeep.check_integrity()
     n_voices = len(upkeep.voices())
     waits_s = upkeep.purge_waits_s()
     return Findings(OK, n_voices, upkeep.short(), upkeep.lost(), upkeep.kept_after_all(), purge_waits_s=waits_s)

@@ -70,7 +70,7 @@ class Document:
     n_bytes: int = 0
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether every sentence is spoken."""
         return self.n_spoken == self.n_sentences
 
@@ -88,7 +88,7 @@ class Documents(Kept):
         """
         key = _request_key(order, engine)
         for each in self._found(DOCUMENTS.c.owner == order.owner, DOCUMENTS.c.request_key == key):
-            if not each.whole and each.n_sentences == n_sentences:
+            if not each.complete and each.n_sentences == n_sentences:
                 return each
         document_id = uuid.uuid4().hex
         row = {

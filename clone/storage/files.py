@@ -177,12 +177,12 @@ class Store:
     @staticmethod
     def _write(root: Path, key: str, data: bytes) -> Path:
         try:
-            return _write_whole(root, key, data)
+            return _write_atomically(root, key, data)
         except OSError as error:
             raise disk_full(error) or error from None
 
 
-def _write_whole(root: Path, key: str, data: bytes) -> Path:
+def _write_atomically(root: Path, key: str, data: bytes) -> Path:
     """Write ``root/key`` by way of a partial file beside it, on the same disk, so that the rename is atomic."""
     target, partial = root / key, root / PARTIAL
     make_private_folder(partial)

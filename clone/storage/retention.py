@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
-from clone.storage.database import EXPIRED, VOICES, check_whole
+from clone.storage.database import EXPIRED, VOICES, check_integrity
 from clone.storage.files import Store
 from clone.storage.shelf import RECORD, ROOT, Shelf, record_in, with_files
 from clone.storage.voice import Voice, folder_of, from_row, to_record
@@ -84,7 +84,7 @@ class Upkeep:
     def __init__(self, shelf: Shelf, uptime: Callable[[], tuple[str, float]] = uptime) -> None:
         self._shelf = shelf
         self._uptime = uptime
-        self._told = False
+        self._logged = False
 
     def purge(self) -> int:
         """Delete every voice whose time is over, or that was forgotten, with all its files; return how many.
@@ -120,7 +120,7 @@ class Upkeep:
             LibraryError: ``library_broken``.
         """
         with self._shelf.locked():
-            self.check_whole()
+            self.check_integrity()
             changed = self._shelf.store.sweep() + self._shelf.clear()
             present: dict[str, set[str]] = {}
             for key in self._shelf.store.keys(ROOT):
@@ -139,10 +139,10 @@ class Upkeep:
             )
         return changed + n_lost
 
-    def check_whole(self) -> None:
+    def check_integrity(self) -> None:
         """Read the database through; raises LibraryError ``library_broken``."""
         with self._shelf.reading.begin() as db:
-            check_whole(db)
+            check_integrity(db)
 
     def lost(self, folder: str | None = None) -> list[Lost]:
         """Return all recordings without a row, or those of one folder; in the trash or still among the others."""
@@ -217,7 +217,7 @@ class Upkeep:
                 self._shelf.note(db, _WAITING, json.dumps(waiting))
                 self._tell(n_due, n_kept)
                 return True
-        self._told = False
+        self._logged = False
         if noted:
             self._shelf.note(db, _WAITING, None)
         if not even:
@@ -234,20 +234,20 @@ class Upkeep:
         return abs(ahead_s) <= UNEVEN_S
 
     def _waited_s(self, waiting: Mapping[str, float | str]) -> float:
-        """Return how long a purge has waited, no second of which a clock told; time between two starts is not known."""
+        """Return how long a purge has waited, by the machine's uptime; time between two starts is not known."""
         boot, seconds = self._uptime()
         before_s, at = float(waiting["waited_s"]), float(waiting["at"])
         return before_s + (max(0.0, seconds - at) if waiting["boot"] == boot else 0.0)
 
     def _tell(self, n_due: int, n_kept: int) -> None:
-        if not self._told:
+        if not self._logged:
             log.warning(
                 "By the clock %d of %d temporary voices are to be deleted at once. In case it is wrong, that waits for"
                 " an hour.",
                 n_due,
                 n_kept,
             )
-        self._told = True
+        self._logged = True
 
     def _match_files(self, db: Connection, voice: Voice, forgotten: bool, present: Mapping[str, set[str]]) -> int:
         folder = folder_of(voice.voice_id)

@@ -54,7 +54,7 @@ class Examination:
 
     @property
     def is_of_several(self) -> bool:
-        """Whether several people were told apart, so that a part of it has to be chosen."""
+        """Whether several people were distinguished, so that a part of it has to be chosen."""
         return any(finding.code == "speakers" and finding.severity == "warn" for finding in self.report.findings)
 
 
@@ -290,8 +290,8 @@ def _to_clone(recording: Recording, path: Path, bounds: Bounds | None, stop: Sto
 
 def is_by_links(order: CloneOrder) -> bool:
     """Tell whether all that an order sends can be had by the links it was given by."""
-    whole = isinstance(order.audio, str) and order.segment is None
-    return whole and not isinstance(order.prompt_audio, Path)
+    entire = isinstance(order.audio, str) and order.segment is None
+    return entire and not isinstance(order.prompt_audio, Path)
 
 
 def clips(examining: Examining, order: CloneOrder) -> tuple[Clip, Clip | None]:
@@ -363,9 +363,11 @@ class _Recent:
         with self._lock:
             n_bytes = 0
             for key, (look, seen, since_s) in reversed(list(self._looks.items())):  # the newest has room first
-                n_bytes += look.heard.samples.nbytes + len(look.kept)
-                if n_bytes > RECENT_MAX_BYTES or time.monotonic() - since_s > RECENT_S or seen != _identity(key[0]):
+                n_more, is_old = look.heard.samples.nbytes + len(look.kept), time.monotonic() - since_s > RECENT_S
+                if n_bytes + n_more > RECENT_MAX_BYTES or is_old or seen != _identity(key[0]):
                     del self._looks[key]
+                else:
+                    n_bytes += n_more
             self._timer.cancel()
             if self._looks:
                 self._timer = threading.Timer(_DROPPED_EVERY_S, self._drop)
@@ -376,7 +378,7 @@ class _Recent:
 def _identity(path: Path) -> tuple[int, ...]:
     """Return what tells whether a file is still the same; nothing where there is none."""
     try:
-        told = os.stat(path)
+        stat = os.stat(path)
     except (OSError, ValueError):
         return ()
-    return told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

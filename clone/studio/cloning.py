@@ -27,7 +27,7 @@ from clone.studio.evaluation import likeness, likeness_of_file
 from clone.studio.hosted import N_STEPS, Asked, Calls, files_of
 from clone.studio.prompts import Prompts
 from clone.studio.results import Cloned, check_room, provenance_of, replayed
-from clone.studio.synthesis import Recital
+from clone.studio.synthesis import Synthesis
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,22 @@ class Cloning:
         backend: the engine of this machine.
         library: keeps the voices.
         looks: looks at the recording; checks a prompt clip against its transcript.
-        recital: says the preview.
+        synthesis: says the preview.
         calls: asks the hosted service.
     """
 
     def __init__(
-        self, backend: LocalBackend, library: Library, looks: tuple[Examining, Prompts], recital: Recital, calls: Calls
+        self,
+        backend: LocalBackend,
+        library: Library,
+        looks: tuple[Examining, Prompts],
+        synthesis: Synthesis,
+        calls: Calls,
     ) -> None:
         self._backend = backend
         self._library = library
         self._examining, self._prompts = looks
-        self._recital = recital
+        self._synthesis = synthesis
         self._calls = calls
 
     def key(self, order: CloneOrder, files: Mapping[str, Path]) -> str | None:
@@ -94,7 +99,7 @@ class Cloning:
             order: what is asked for.
             files: its ``audio`` and, if there is one, its ``prompt_audio``, on this machine.
             key: the order's; None where it is not known yet.
-            tell: told the stages.
+            tell: called with the stages.
             stop: obeyed, of a hosted clone until the request is sent.
             language: of the preview's text, where this machine speaks it.
 
@@ -118,7 +123,7 @@ class Cloning:
         kept = {f"reference.{taken.look.suffix}": taken.look.kept, **profile.files()}
         if taken.prompt and taken.prompt_path:
             kept[f"prompt.{taken.prompt.format}"] = taken.prompt_path.read_bytes()
-        samples = self._recital.say(profile, script, (order.options.model or "", AS_IT_IS), step, stop)
+        samples = self._synthesis.say(profile, script, (order.options.model or "", AS_IT_IS), step, stop)
         step("Comparing the clone with the original")
         alike = likeness(self._backend, profile, samples, SAMPLE_RATE, stop) if script else None
         voice = new_voice(order, taken.look.recording, key).measured(alike)
@@ -132,8 +137,8 @@ class Cloning:
         step = steps(tell, N_STEPS)
         step("Reading the recording")
         taken = self._taken(order, files, partial(step, "Checking the recording"), stop)
-        whole = order.audio if order.segment is None else None
-        clip, prompt = clip_of(whole, taken.look.recording, (taken.look.kept, taken.look.suffix)), None
+        entire = order.audio if order.segment is None else None
+        clip, prompt = clip_of(entire, taken.look.recording, (taken.look.kept, taken.look.suffix)), None
         if taken.prompt and taken.prompt_path:
             prompt = clip_of(order.prompt_audio, taken.prompt, accepted(taken.prompt, taken.prompt_path, stop))
         measure = partial(likeness_of_file, self._backend, taken.look.heard, order.options)

@@ -45,7 +45,7 @@ from clone.studio.hosted import Calls
 from clone.studio.prompts import PromptPair, Prompts
 from clone.studio.results import Cloned, Passage, Spoken, provenance_of
 from clone.studio.snippets import RequestCode
-from clone.studio.synthesis import Event, Recital
+from clone.studio.synthesis import Event, Synthesis
 
 __all__ = [
     "CloneOrder",
@@ -91,9 +91,9 @@ class Studio:
         self._downloads = Downloads(self._calls.publisher.copy, settings.allow_private_urls)
         self._documents = Documents(self._library.database, store)
         self._retention = Retention(self._library, self._calls.sweep, self._documents.purge)
-        self._recital = Recital(self._backend, self._library, self._documents, self._run)
+        self._synthesis = Synthesis(self._backend, self._library, self._documents, self._run)
         looks = self._examining, self._prompts
-        self._cloning = Cloning(self._backend, self._library, looks, self._recital, self._calls)
+        self._cloning = Cloning(self._backend, self._library, looks, self._synthesis, self._calls)
         self.language_of = self._backend.language_of
 
     @property
@@ -234,13 +234,13 @@ class Studio:
             cloning.check_text(order.text, cloning.SPEECH_TASK_MAX_CHARS)
             self._calls.key(order.owner, order.api_key)
         else:
-            language = self._recital.check(order, cloning.TEXT_MAX_CHARS)
+            language = self._synthesis.check(order, cloning.TEXT_MAX_CHARS)
             order = replace(order, settings=replace(order.settings, language=language))
-        speak = self._calls.speak if backend == NOVITA else self._recital.whole
+        speak = self._calls.speak if backend == NOVITA else self._synthesis.speak_all
         work = self._run(order.owner, lambda tell, stop: speak(order, tell, stop), backend)
         yield from cast(Iterator[Stage | Waiting | Spoken], work)
 
-    def recite(self, order: SpeakOrder, *, in_turns: bool = False) -> Generator[Event, None, None]:
+    def speak_long(self, order: SpeakOrder, *, in_turns: bool = False) -> Generator[Event, None, None]:
         """Say a text of any length that a voice may say at all, which makes the voice permanent.
 
         Args:
@@ -252,19 +252,19 @@ class Studio:
 
         Raises as clone() does.
         """
-        return self._recital.in_turns(order) if in_turns else self._recital.at_once(order)
+        return self._synthesis.speak_long(order, in_turns=in_turns)
 
     def say(self, order: SpeakOrder) -> Generator[Event | Document, None, None]:
         """Say a text and keep it by sentence, with a voice of this machine or of the hosted service.
 
-        The same request, left unfinished, is gone on with. Raises as recite() and speak() do.
+        The same request, left unfinished, is gone on with. Raises as speak_long() and speak() do.
 
         Yields:
             What is going on, each Passage as soon as it is there, and the Document: of this machine's voices first of
             all, and last as it is then.
         """
         if self._library.get(order.voice_id, order.owner).backend != NOVITA:
-            yield from self._recital.kept(order)
+            yield from self._synthesis.kept(order)
             return
         for event in self.speak(order):
             if not isinstance(event, Spoken):
@@ -292,8 +292,8 @@ class Studio:
         writer.end()
 
     def check_order(self, order: SpeakOrder) -> None:
-        """Raise what would refuse a recital before any work: its model, its text, its voice."""
-        self._recital.check(order)
+        """Raise what would refuse a long text before any work: its model, its text, its voice."""
+        self._synthesis.check(order)
 
     def folder(self) -> AbstractContextManager[Path]:
         """Lend a private folder for files in passing; see Workspace.folder."""
@@ -446,9 +446,9 @@ class Studio:
         original, preview = self.audio(voice_id, owner, "reference"), self.audio(voice_id, owner, "preview")
         voice = self._library.get(voice_id, owner)
         text = voice.settings.get("text") or ""
-        told = self.language_of(text, voice.settings.get("language")).code if voice.backend == LOCAL else None
+        spoken_in = self.language_of(text, voice.settings.get("language")).code if voice.backend == LOCAL else None
         with self._examining.place():
-            return compare(self._backend, original, preview, text, told)
+            return compare(self._backend, original, preview, text, spoken_in)
 
     def write_speech(self, spoken: Spoken | Excerpt | PromptPair, path: Path) -> None:
         """Write sound to a file: mp3 or flac when its name says so, else wav. Speech says in its tags what it is."""

@@ -163,7 +163,7 @@ class Calls:
 
         Args:
             asked: what.
-            tell: told the stages.
+            tell: called with the stages.
             stop: obeyed until the request is sent.
 
         Raises:

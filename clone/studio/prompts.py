@@ -99,9 +99,9 @@ class Prompts:
             from_s = max(0.0, left[0][0] - BEFORE_S)
             here = [each for each in left if from_s <= each[0] and each[1] <= from_s + LANGUAGE_S]
             start, end = (int(at_s * heard.sample_rate) for at_s in (from_s, from_s + LANGUAGE_S))
-            told = self._backend.words(Heard(heard.samples[start:end], heard.sample_rate, []), language)
+            words = self._backend.words(Heard(heard.samples[start:end], heard.sample_rate, []), language)
             for bounds in here:
-                text = whole_sentence(told, (bounds[0] - from_s, bounds[1] - from_s))
+                text = whole_sentence(words, (bounds[0] - from_s, bounds[1] - from_s))
                 if text:
                     return bounds, text
             left = [each for each in left if each not in here]
@@ -179,15 +179,15 @@ class Prompts:
             return self._known.get(key)
 
 
-def whole_sentence(told: Sequence[Word], bounds: Bounds) -> str:
+def whole_sentence(words: Sequence[Word], bounds: Bounds) -> str:
     """Return the text of what is said between two moments where that is a whole sentence, or a few; else nothing.
 
     Args:
-        told: what is said there and around it.
-        bounds: start and end in pauses, in seconds, as the words are told.
+        words: what is said there and around it.
+        bounds: start and end in pauses, in seconds, as the words are.
     """
-    before = [word.text.strip() for word in told if word.end_s <= bounds[0] + EDGE_S / 2]
-    inside = [word.text for word in told if bounds[0] + EDGE_S / 2 < word.end_s <= bounds[1] + WORD_OFF_S]
+    before = [word.text.strip() for word in words if word.end_s <= bounds[0] + EDGE_S / 2]
+    inside = [word.text for word in words if bounds[0] + EDGE_S / 2 < word.end_s <= bounds[1] + WORD_OFF_S]
     text = "".join(inside).strip()
     begins = next((c for c in text if c.isalnum()), "a")
     if begins.islower() or not is_final(text) or (before and not is_final(before[-1])):

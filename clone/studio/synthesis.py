@@ -46,8 +46,8 @@ def encoded(events: Generator[object, None, None], encoder: Encoder) -> Generato
     yield encoder.end()
 
 
-class Recital:
-    """What Studio.recite() is made of.
+class Synthesis:
+    """What Studio.speak_long() is made of.
 
     Args:
         backend: speaks.
@@ -68,29 +68,22 @@ class Recital:
         self._documents = documents
         self._run = run
 
-    def at_once(self, order: SpeakOrder) -> Generator[Event, None, None]:
-        """Say it as one job."""
-        return self._recited(order, self._run, cloning.SPEECH_TASK_MAX_CHARS)
-
-    def in_turns(self, order: SpeakOrder) -> Generator[Event, None, None]:
-        """Say it as a job for every few sentences, so that others' work gets in between."""
-        return self._recited(order, self._patiently, LINES_A_TURN)
-
     def kept(self, order: SpeakOrder) -> Generator[Event | Document, None, None]:
         """Say it as one job and keep each sentence; go on where the same was left unfinished.
 
         Yields:
-            The document as it is, what was said of it before, the rest as at_once(), and the document as it is then.
+            The document as it is, what was said of it before, the rest as speak_long(), and the document as it is then.
         """
         language, n_before = self.check(order), 0
-        whole = sentences(order.text, language)
-        document = self._documents.begin(order, ENGINE_VERSION, len(whole))
+        all_sentences = sentences(order.text, language)
+        document = self._documents.begin(order, ENGINE_VERSION, len(all_sentences))
         yield document
         for position, samples, sample_rate in self._documents.spoken(document):
             n_before = position + 1
             yield Passage(samples, sample_rate)
-        if n_before < len(whole):
-            keep, part = partial(self._documents.add, document), (whole[n_before:], n_before, len(whole))
+        if n_before < len(all_sentences):
+            keep = partial(self._documents.add, document)
+            part = all_sentences[n_before:], n_before, len(all_sentences)
             for event in self._run(order.owner, self._work(order, language, part, keep)):
                 if event is not None:
                     yield cast(Event, event)
@@ -100,13 +93,13 @@ class Recital:
             raise unreadable(language)
         yield document
 
-    def _recited(
-        self, order: SpeakOrder, run: Callable[[str, Work], Iterator[object]], n_a_turn: int
-    ) -> Generator[Event, None, None]:
+    def speak_long(self, order: SpeakOrder, *, in_turns: bool) -> Generator[Event, None, None]:
+        """Say it as one job; ``in_turns`` as a job for every few sentences, so that others' work gets in between."""
+        run, n_a_turn = (self._patiently, LINES_A_TURN) if in_turns else (self._run, cloning.SPEECH_TASK_MAX_CHARS)
         language, said = self.check(order), False
-        whole = sentences(order.text, language)
-        for start in range(0, len(whole), n_a_turn):
-            part = whole[start : start + n_a_turn], start, len(whole)
+        all_sentences = sentences(order.text, language)
+        for start in range(0, len(all_sentences), n_a_turn):
+            part = all_sentences[start : start + n_a_turn], start, len(all_sentences)
             for event in run(order.owner, self._work(order, language, part)):
                 said = said or isinstance(event, Passage)
                 if event is not None:  # the result of the job, which has none
@@ -123,7 +116,7 @@ class Recital:
                 yield Waiting(MAX_WAITING)
                 time.sleep(HEARTBEAT_S)
 
-    def whole(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
+    def speak_all(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
         """Say all of it, and hand it over as one."""
         script = self._backend.script(order.text, order.settings.language, stop)
         step = steps(tell, len(script) + 1)
@@ -195,33 +188,35 @@ class Recital:
     ) -> Work:
         """Return the work of a part of a text: its sentences, how many came before them, and how many there are."""
 
-        def recite(tell: Tell, stop: Stop) -> None:
-            told, before, total = part
+        def speak(tell: Tell, stop: Stop) -> None:
+            some, before, total = part
             tell(Stage("Recalling the voice", before, total))
-            profile, kept = self.profile(self._library.get(order.voice_id, order.owner), stop), False
-            for i, sentence in enumerate(told, before):
+            profile, used = self.profile(self._library.get(order.voice_id, order.owner), stop), False
+
+            def hand_over(samples: np.ndarray) -> None:
+                nonlocal used
+                if not used:  # whoever hears the first word has used the voice
+                    self._library.keep(order.voice_id, order.owner)
+                    used = True
+                tell(Passage(samples, SAMPLE_RATE))
+
+            for i, sentence in enumerate(some, before):
                 tell(Stage(f"Speaking sentence {i + 1} of {total}" if total > 1 else "Speaking", i, total))
                 line = self._backend.read(sentence, language)
                 if not line.phonemes:
                     continue
                 spoken = []
-                for samples in self._spoken(profile, line, order, stop, early=i == 0):
-                    if not kept:  # whoever hears the first word has used the voice
-                        self._library.keep(order.voice_id, order.owner)
-                        kept = True
-                    tell(Passage(samples, SAMPLE_RATE))
-                    spoken.append(samples)
-                if keep:
-                    keep(i, sentence.text, np.concatenate(spoken), SAMPLE_RATE)
+                if i == 0:  # there is nothing to hear yet
+                    for samples in self._backend.stream(profile, line, order.model, stop, order.settings):
+                        hand_over(samples)
+                        spoken.append(samples)
+                    rest = self._backend.pause(profile, line, order.settings)
+                else:
+                    rest = self._backend.speak(profile, line, order.model, stop, order.settings)
+                if keep:  # before its end is heard: what was heard is kept
+                    keep(i, sentence.text, np.concatenate([*spoken, rest]), SAMPLE_RATE)
+                hand_over(rest)
                 if (i + 1) % LINES_A_REST == 0:
                     self._backend.rest()
 
-        return recite
-
-    def _spoken(
-        self, profile: Profile, line: Line, order: SpeakOrder, stop: Stop, *, early: bool
-    ) -> Iterator[np.ndarray]:
-        if early:  # there is nothing to hear yet
-            yield from self._backend.stream(profile, line, order.model, stop, order.settings)
-        else:
-            yield self._backend.speak(profile, line, order.model, stop, order.settings)
+        return speak

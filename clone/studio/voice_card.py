@@ -14,14 +14,14 @@ from clone.audio.reader import Recording, read
 from clone.audio.waveform import outline, points
 from clone.audio.writer import MP3_BIT_RATE, mp3_bytes
 from clone.contract.cloning import clock
-from clone.core.likeness import ENDS, told
+from clone.core.likeness import ENDS, in_words
 from clone.core.settings import NOVITA
 from clone.storage.voice import Voice
 from clone.studio.results import provenance_of
 
 UNNAMED = "Unnamed voice"
 LONG_S, LONG_BIT_RATE = 60.0, 64_000
-"""A recording longer than this is embedded at this rate, so that the page stays small enough to be mailed."""
+"""A recording longer than this is embedded at this bit rate, so that the page stays small enough to be mailed."""
 
 N_COLUMNS = 320
 HEIGHT = 72
@@ -40,7 +40,7 @@ def page(voice: Voice, reference: Path | None, preview: Path | None) -> bytes:
     """Return a voice's page, whole and by itself, in UTF-8.
 
     Args:
-        voice: what is told of it; never whose it is.
+        voice: what is shown of it; never whose it is.
         reference: its recording; None where that is gone.
         preview: its preview; None where it has none.
 
@@ -53,7 +53,7 @@ def page(voice: Voice, reference: Path | None, preview: Path | None) -> bytes:
         clone=_clone(voice, preview) if preview else None,
         text=voice.settings.get("text"),
         alike=voice.alike,
-        likeness=told(voice.alike) if voice.alike else "",
+        likeness=in_words(voice.alike) if voice.alike else "",
         ends=ENDS,
         made_on=_day(voice.created_at),
         consent_at=_moment(voice.consent_at),

@@ -26,7 +26,7 @@ from gradio.events import api as expose
 from clone.contract import cloning
 from clone.contract.speech import AUTO, VoiceSetting, check_language
 from clone.core.errors import ApiKeyError, AudioError, BusyError, Refused, TimbreError
-from clone.core.likeness import UNMEASURED, told
+from clone.core.likeness import UNMEASURED, in_words
 from clone.storage.voice import NAME_MAX_CHARS
 from clone.studio.facade import Cloned, CloneOrder, SpeakOrder, Spoken, Voice
 from clone.ui import strings
@@ -40,7 +40,7 @@ AT_ONCE = 8
 AT_ONCE_PER_OWNER = AT_ONCE // 2
 
 _MODEL = cast(cloning.Model, strings.MODEL_START)
-_TOLD = ("code", "severity", "measured", "limit", "message", "advice")
+_SHOWN = ("code", "severity", "measured", "limit", "message", "advice")
 _Result = TypeVar("_Result", Cloned, Spoken)
 
 
@@ -98,8 +98,8 @@ class Endpoints:
                 seen = list(self._desk.studio.examine(audio, owner=owner))[-1]
             except AudioError as e:  # what can't be read at all has this one finding
                 refusal = vars(e) | {"severity": "refuse"}
-                return _json(findings=[{name: refusal[name] for name in _TOLD}], segment=None)
-            findings = [{name: getattr(finding, name) for name in _TOLD} for finding in seen.report.findings]
+                return _json(findings=[{name: refusal[name] for name in _SHOWN}], segment=None)
+            findings = [{name: getattr(finding, name) for name in _SHOWN} for finding in seen.report.findings]
             return _json(findings=findings, segment=asdict(seen.segment) if seen.segment else None)
 
     def clone(
@@ -166,7 +166,7 @@ class Endpoints:
                 as_sent=True,
             )
             cloned = _result(self._desk.studio.clone(order), Cloned)
-            return _told(cloned), self._preview(cloned.voice)
+            return _answer(cloned), self._preview(cloned.voice)
 
     def speak(
         self,
@@ -211,7 +211,7 @@ class Endpoints:
 
     @contextmanager
     def _call(self, request: gr.Request, work: str) -> Iterator[str]:
-        """Let a call in and lend its owner; whatever goes wrong, its caller is told in our words and no others."""
+        """Let a call in and lend its owner; whatever goes wrong, its caller gets our words and no others."""
         try:
             owner = self._authorize(request.headers.get("authorization"), work)
             with self._lock:
@@ -300,12 +300,12 @@ def _result(steps: Iterator[Any], kind: type[_Result]) -> _Result:
     return last
 
 
-def _told(cloned: Cloned) -> str:
+def _answer(cloned: Cloned) -> str:
     voice = cloned.voice
     return _json(
         voice_id=voice.voice_id,
         **{name: getattr(voice, name) for name in UNMEASURED},
-        told=told(cloned.alike) if cloned.alike else None,
+        told=in_words(cloned.alike) if cloned.alike else None,
         expires_at=voice.ends,
         replayed=cloned.replayed,
     )

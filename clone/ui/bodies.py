@@ -18,7 +18,7 @@ JSON_MAX_PARTS = 100_000
 """Values, lists and objects in it: an empty list takes thirty times the memory of its two characters."""
 BODY_GRACE_S = 20.0
 BODY_MIN_BYTES_PER_S = 20_000
-"""A body may take the grace and, for all that has come of it, the time it takes at this rate."""
+"""A body may take the grace and, for all that has come of it, the time it takes at this speed."""
 SESSION_MAX_CHARS = 64
 
 

@@ -54,7 +54,7 @@ class Cloning:
             "language": self.preview.note,
             "accuracy": self.preview.advanced_note,
             "consent": self.run.consent_note,
-            "api_key": self.run.hosting.key_note,
+            "api_key": self.run.backend_choice.key_note,
         }
 
     def given(self) -> list[Any]:
@@ -74,8 +74,8 @@ class Cloning:
             preview.noise,
             preview.volume,
             self.run.consent,
-            self.run.hosting.backend,
-            self.run.hosting.key,
+            self.run.backend_choice.backend,
+            self.run.backend_choice.key,
             self.voice.sample.use,
             self.voice.sample.start,
             self.voice.sample.length,
@@ -88,8 +88,8 @@ class Cloning:
         result = self.result
         shown = [result.card, result.original, result.clone, result.voice_id, result.facts, self.voices.listed]
         shown += [result.compare, result.said, result.shared]
-        told = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
-        return [*told, *self.buttons(), *shown]
+        notes = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
+        return [*notes, *self.buttons(), *shown]
 
     def listen(self, name: str | None) -> Any:
         """Show the player of the example that was chosen."""
@@ -161,7 +161,7 @@ class Cloning:
 
     def _work(self, form: Form, run: Run, visit: str | None) -> Iterator[Updates]:
         progress = Progress()
-        yield self._cleared() | self._running() | {self.run.progress: progress.told()}
+        yield self._cleared() | self._running() | {self.run.progress: progress.shown()}
         try:
             order = self._order(form, run.owner, visit)
             with closing(self._desk.studio.clone(order)) as steps:  # type: ignore[type-var]
@@ -171,7 +171,7 @@ class Cloning:
                         yield {self.run.progress: ""} | self._shown(step, run.owner, visit)
                     else:
                         run.stop.check()
-                        yield self._running() | {self.run.progress: progress.told(step)}
+                        yield self._running() | {self.run.progress: progress.shown(step)}
         except CancelledError:
             said = strings.STOPPED if form.backend == LOCAL else strings.STOPPED_HOSTED
             yield {self.run.progress: parts.note("info", said)}
@@ -198,8 +198,8 @@ class Cloning:
     def writing(self) -> list[Any]:
         """Return what ``code`` may change."""
         slots = list(dict.fromkeys(self._slots.values()))
-        told = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
-        return [*told, self.run.code]
+        notes = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
+        return [*notes, self.run.code]
 
     def compare(self, request: gr.Request, token: str, voice_id: str | None) -> Updates:
         """Say which words are heard in the preview, and put both recordings under one switch."""
@@ -255,17 +255,17 @@ class Cloning:
 
     def _refused(self, faults: Iterable[TimbreError]) -> Updates:
         updates = self._cleared() | {self.run.progress: ""}
-        told_at: dict[Any, str] = {}
+        refusals: dict[Any, str] = {}
         for fault in faults:
             slot = self._slots.get(fault.field or "", self.run.progress)
             if fault.code in fields.REFUSALS:
                 slot = self.preview.language.said
-            told_at[slot] = told_at.get(slot, "") + parts.refusal(fault)
-        if self.closer.note in told_at:
+            refusals[slot] = refusals.get(slot, "") + parts.refusal(fault)
+        if self.closer.note in refusals:
             updates[self.closer.drawer] = gr.update(open=True)
-        if self.preview.advanced_note in told_at:
+        if self.preview.advanced_note in refusals:
             updates[self.preview.drawer] = gr.update(open=True)
-        return updates | told_at
+        return updates | refusals
 
     def _copy(self, voice: Voice, kind: str, visit: str | None) -> Path:
         source = self._desk.studio.audio(voice.voice_id, voice.owner, kind)

@@ -89,13 +89,13 @@ def wire_language(
 
 def language_line(studio: Studio, text: str | None, chosen: str | None) -> str:
     """Return the line: which language, who says so, who speaks it; or why it can't be spoken here."""
-    text = (text or "")[:SPEECH_TASK_MAX_CHARS]  # a longer one is refused, and the line is told at every key
+    text = (text or "")[:SPEECH_TASK_MAX_CHARS]  # a longer one is refused, and the line is made at every key
     if not any(c.isalnum() for c in text):
         return ""
     language = check_language(chosen) if chosen in (AUTO, *LANGUAGES) else None
-    told = studio.language_of(text, language)
-    if told.refusal is not None:
-        return parts.note("warn", told.refusal.message, told.refusal.advice)
-    line = (strings.LANGUAGE_SET if language else strings.LANGUAGE_TOLD).format(told.name)
-    line += "" if told.code == "en" else f" {strings.LANGUAGE_HD}"
+    found = studio.language_of(text, language)
+    if found.refusal is not None:
+        return parts.note("warn", found.refusal.message, found.refusal.advice)
+    line = (strings.LANGUAGE_SET if language else strings.LANGUAGE_FOUND).format(found.name)
+    line += "" if found.code == "en" else f" {strings.LANGUAGE_HD}"
     return parts.line(line)

@@ -90,10 +90,10 @@ class Room:
 def sweep(folder: Path, now_s: float | None = None) -> None:
     """Remove what is too old, whoever left it, and the folders that held it; ``now_s`` is in seconds since 1970."""
     now_s = time.time() if now_s is None else now_s
-    for path, told in list(_files(folder)):
+    for path, stat in list(_files(folder)):
         # Uploads lie beside the folders until they are whole.
         kept_for_s = BROKEN_OFF_S if path.parent == folder else KEPT_FOR_S
-        if now_s - max(told.st_mtime, told.st_ctime) > kept_for_s:
+        if now_s - max(stat.st_mtime, stat.st_ctime) > kept_for_s:
             path.unlink(missing_ok=True)
     for each in list(folder.iterdir()) if folder.is_dir() else []:
         try:

@@ -442,8 +442,8 @@ def _is_plain_visit(scope: Scope) -> bool:
 
 
 def _address(scope: Scope) -> tuple[object, ...]:
-    told = tuple((name, value) for name, value in scope["headers"] if name in _ADDRESS_HEADERS)
-    return scope["scheme"], scope.get("root_path", ""), scope.get("server"), told
+    headers = tuple((name, value) for name, value in scope["headers"] if name in _ADDRESS_HEADERS)
+    return scope["scheme"], scope.get("root_path", ""), scope.get("server"), headers
 
 
 def _is_keepable(page: list[Message]) -> bool:

@@ -17,16 +17,16 @@ from clone.ui import api, fields, gradio_patches, panels, parts, strings, tabs
 from clone.ui.clone_tab import Cloning
 from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.getting import Getting
-from clone.ui.gradio_patches import QUEUE_LIMIT
-from clone.ui.panels import BACKEND_KEY, Hosting
+from clone.ui.panels import BACKEND_KEY, BackendChoice
 from clone.ui.recording_check import Prompting, Sampling
 from clone.ui.running import Desk
+from clone.ui.sessions import QUEUE_LIMIT
 from clone.ui.speak_tab import Speaking, speak_panel
 from clone.ui.takes import Takes
 from clone.ui.visitors import STORAGE_KEY, Owners, header_pairs
 from clone.ui.voices_tab import Pending, Voices, pending_panel, voices_panel
 
-# The studio has its own queue; this only bounds how many visitors are told where they stand in it.
+# The studio has its own queue; this only bounds how many visitors are shown where they stand in it.
 _RUNS_AT_ONCE = 48
 _CHECKS_AT_ONCE = 4
 _DOWNLOADS_AT_ONCE = 32
@@ -89,16 +89,16 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
             with gr.Tab(strings.PLACES["voices"], id="voices") as voices_place, fields.card():
                 left = pending_panel()
                 listed = voices_panel()
-        whose = fields.slot("whose")
+        owner_note = fields.slot("whose")
         clone_tab = Cloning(desk, (voice, closer, preview, run), (result, listed))
         _wire_voice(clone_tab, desk)
         _wire_clone(clone_tab, token)
         _wire_reload(page, clone_tab, token)
-        _wire_backend(page, Hosting(desk, run.hosting, run.consent), clone_tab, backend)
+        _wire_backend(page, BackendChoice(desk, run.backend_choice, run.consent), clone_tab, backend)
         speaking = Speaking(desk, spoken)
         _wire_getting(page, Getting(desk, preview.getting))
         voices = Voices(desk, listed, speaking, result)
-        keeping = _wire_voices(voices, (token, run.hosting.key), places)
+        keeping = _wire_voices(voices, (token, run.backend_choice.key), places)
         pending = Pending(desk, left, listed.listed)
         keeping.then(pending.show, token, left.listed, **_QUICK)
         left.listed.apply(pending.keep, token, pending.outputs(), **_QUICK)
@@ -107,11 +107,11 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         again = result.again.click(speaking.offer, [token, result.voice_id], spoken.voice, **_QUICK)
         opened = again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
-        _wire_speaking(speaking, (token, run.hosting.key), speak_place)
+        _wire_speaking(speaking, (token, run.backend_choice.key), speak_place)
         page.load(speaking.recall, token, [spoken.takes, spoken.earlier], **_QUICK)
         fields.wire_language(preview.language, preview.text, studio, page, _QUICK)
         fields.wire_language(spoken.language, spoken.text, studio, page, _QUICK)
-        page.load(_greet(desk, bool(settings.novita_api_key)), None, [whose, run.hosting.key], **_QUICK)
+        page.load(_greet(desk, bool(settings.novita_api_key)), None, [owner_note, run.backend_choice.key], **_QUICK)
         page.load(js=_DRAFTS_JS, outputs=[preview.text, spoken.text], **_IN_BROWSER)
         page.unload(_leaving(desk))
     page.queue(max_size=QUEUE_LIMIT)
@@ -247,15 +247,15 @@ def _wire_end(running: Any, stop: Any, cancel: gr.Button, start: gr.Button | Non
     running.then(js=_AT_REST_JS, outputs=buttons, **_IN_BROWSER)
 
 
-def _wire_backend(page: gr.Blocks, hosting: Hosting, clone_tab: Cloning, kept: gr.BrowserState) -> None:
-    choice, preview, source = hosting.panel.backend, clone_tab.preview, clone_tab.voice.source
-    page.load(hosting.recall, kept, choice, **_QUICK)
-    choice.input(hosting.recall, choice, kept, **_QUICK)
+def _wire_backend(page: gr.Blocks, backends: BackendChoice, clone_tab: Cloning, kept: gr.BrowserState) -> None:
+    choice, preview, source = backends.panel.backend, clone_tab.preview, clone_tab.voice.source
+    page.load(backends.recall, kept, choice, **_QUICK)
+    choice.input(backends.recall, choice, kept, **_QUICK)
     gr.on(
         [choice.change, source.change, preview.text.change, preview.model.change],
-        hosting.chosen,
+        backends.chosen,
         [choice, source, preview.text, preview.model],
-        hosting.outputs(),
+        backends.outputs(),
         trigger_mode="always_last",
         **_QUICK,
     )

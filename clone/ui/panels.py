@@ -30,7 +30,7 @@ class BackendPanel:
     drawer: gr.Column
     key: gr.Textbox
     key_note: gr.HTML
-    told: gr.HTML
+    facts: gr.HTML
 
 
 def backend_panel() -> BackendPanel:
@@ -48,11 +48,11 @@ def backend_panel() -> BackendPanel:
             elem_id="api-key",
         )
         key_note = fields.slot("api-key-note")
-        told = fields.slot("hosted-told")
-    return BackendPanel(backend, drawer, key, key_note, told)
+        facts = fields.slot("hosted-told")
+    return BackendPanel(backend, drawer, key, key_note, facts)
 
 
-class Hosting:
+class BackendChoice:
     """The handlers of the choice.
 
     Args:
@@ -68,7 +68,7 @@ class Hosting:
 
     def outputs(self) -> list[Any]:
         """Return what ``chosen`` changes."""
-        return [self.panel.drawer, self._consent, self.panel.told]
+        return [self.panel.drawer, self._consent, self.panel.facts]
 
     def chosen(self, backend: str, source: str, text: str | None, model: str | None) -> Updates:
         """Show what belongs to a backend: who receives the recording, how, and what it may cost."""
@@ -77,14 +77,14 @@ class Hosting:
         return {
             self.panel.drawer: gr.update(visible=hosted),
             self._consent: gr.update(info=receiver),
-            self.panel.told: self._told(source, text, model) if hosted else "",
+            self.panel.facts: self._facts(source, text, model) if hosted else "",
         }
 
     def recall(self, backend: object) -> Any:
         """Return the choice of the last visit; where there is none, whatever stands there already stays."""
         return backend if isinstance(backend, str) and backend in BACKENDS else gr.skip()
 
-    def _told(self, source: str, text: str | None, model: str | None) -> str:
+    def _facts(self, source: str, text: str | None, model: str | None) -> str:
         studio = self._desk.studio
         way = studio.way_to_lend(is_url=source == strings.LINK)
         try:
@@ -147,7 +147,7 @@ class PreviewPanel:
 class RunPanel:
     """5 Consent, button, progress."""
 
-    hosting: BackendPanel
+    backend_choice: BackendPanel
     consent: gr.Checkbox
     consent_note: gr.HTML
     clone: gr.Button
@@ -224,10 +224,10 @@ def preview_panel() -> PreviewPanel:
             strings.TEXT_START, label=strings.TEXT, info=strings.TEXT_HINT, lines=3, max_lines=5, elem_id="text"
         )
         with gr.Row(elem_classes="tb-under"):
-            told = fields.slot("language-said")
+            line = fields.slot("language-said")
             counter = gr.HTML(parts.counter(len(strings.TEXT_START)), elem_id="text-count")
         gr.HTML(parts.render("sentences"), js_on_load=static("sentences.js"), elem_id="sentences")
-        language = language_panel("language", told)
+        language = language_panel("language", line)
         model = fields.model_choice("model")
         getting = getting_panel()
         note = fields.slot("text-note")
@@ -255,7 +255,7 @@ def run_panel() -> RunPanel:
     """Build: who clones, consent, the one primary button, progress."""
     with fields.card():
         gr.HTML(parts.heading(3, strings.CONSENT_TITLE))
-        hosting = backend_panel()
+        backend_choice = backend_panel()
         with gr.Column(elem_classes="tb-act"):
             consent = gr.Checkbox(label=strings.CONSENT, info=strings.RECEIVER, elem_id="consent")
             consent_note = fields.slot("consent-note")
@@ -266,7 +266,7 @@ def run_panel() -> RunPanel:
             gr.HTML(parts.line(strings.CODE_ADVICE, "tb-advice"))
             code_show = gr.Button(strings.CODE_SHOW, elem_id="code-show")
             code = gr.HTML(js_on_load=static("code.js"), elem_id="code", elem_classes="tb-slot")
-    return RunPanel(hosting, consent, consent_note, clone, cancel, progress, code_show, code, gr.State(""))
+    return RunPanel(backend_choice, consent, consent_note, clone, cancel, progress, code_show, code, gr.State(""))
 
 
 def result_panel() -> ResultPanel:

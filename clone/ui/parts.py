@@ -243,7 +243,7 @@ def voice(shown: Voice) -> str:
 
 
 def _row(shown: Voice) -> tuple[Voice, str, str, float | None, bool]:
-    """Return a voice, what is told of it, which recordings it has, by what it is sorted, and whether it is hosted."""
+    """Return a voice, what is shown of it, which recordings it has, by what it is sorted, and whether it is hosted."""
     when, alike, is_hosted = shown.created_at, shown.alike, shown.backend == NOVITA
     facts = [strings.HOSTED if is_hosted else strings.HERE, shown.model, f"{when.day} {when:%B %Y}"]
     facts += [strings.likeness_fact(alike)] if alike else []

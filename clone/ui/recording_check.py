@@ -128,10 +128,10 @@ class Sampling:
         try:
             recording = self._desk.recording(visit, given.check())
             for seen in self._desk.studio.examine(recording, stop=stop):
-                told = {self._note: parts.report(seen)} | (self._offers(seen) if seen.complete else {})
+                shown = {self._note: parts.report(seen)} | (self._offers(seen) if seen.complete else {})
                 if tab is not None and seen.complete:
-                    tab.checked, tab.part = (given, told), None
-                yield told
+                    tab.checked, tab.part = (given, shown), None
+                yield shown
         except CancelledError:
             return
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback

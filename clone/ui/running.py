@@ -66,7 +66,7 @@ class Desk:
         tab = self.tabs.leave(page)
         kept = tab.run.stop if tab is not None and tab.run is not None else None
         names = {page, tab.name} if tab is not None else {page}
-        for running in [stop for (whose, _), stop in self.stops.items() if whose in names and stop is not kept]:
+        for running in [stop for (visit, _), stop in self.stops.items() if visit in names and stop is not kept]:
             running.ask()
         self.files.forget(page)
         return tab
@@ -103,18 +103,18 @@ class Progress:
     def __init__(self) -> None:
         self._started_s = time.monotonic()
         self._step: Stage | Waiting | None = None
-        self._told = parts.progress(strings.STARTING)
+        self._shown = parts.progress(strings.STARTING)
 
-    def told(self, step: Stage | Waiting | None = None) -> str:
+    def shown(self, step: Stage | Waiting | None = None) -> str:
         """Return a step as the progress to show; without one, that the run starts."""
         if step is not None and step != self._step:
             self._step = step
             elapsed_s = time.monotonic() - self._started_s
             if isinstance(step, Waiting):
-                self._told = parts.progress(strings.waiting(step.position), elapsed_s=elapsed_s)
+                self._shown = parts.progress(strings.waiting(step.position), elapsed_s=elapsed_s)
             else:
-                self._told = parts.progress(step.name, step.done, step.total, elapsed_s)
-        return self._told
+                self._shown = parts.progress(step.name, step.done, step.total, elapsed_s)
+        return self._shown
 
 
 def address(request: gr.Request) -> str:
@@ -125,13 +125,13 @@ def address(request: gr.Request) -> str:
 
 
 def explain(error: Exception) -> TimbreError:
-    """Return what a person is told about an error; what we did not expect is logged, without its message.
+    """Return what a person is shown of an error; what we did not expect is logged, without its message.
 
     The message of an unexpected exception may hold a path or what somebody typed: only its kind and place are kept.
     """
-    told = disk_full(error) or error
-    if isinstance(told, TimbreError):
-        return told
+    known = disk_full(error) or error
+    if isinstance(known, TimbreError):
+        return known
     places = "".join(traceback.format_tb(error.__traceback__))
     log.error("Unexpected %s\n%s", type(error).__name__, places)
     return TimbreError(strings.UNEXPECTED, code="unexpected", advice=strings.UNEXPECTED_ADVICE)
@@ -139,8 +139,8 @@ def explain(error: Exception) -> TimbreError:
 
 def refused(error: Exception) -> str:
     """Return what to say, and where the key is entered if that is what is missing."""
-    told = explain(error)
-    return parts.refusal(told) + (parts.note("info", strings.KEY_WHERE) if told.field == "api_key" else "")
+    known = explain(error)
+    return parts.refusal(known) + (parts.note("info", strings.KEY_WHERE) if known.field == "api_key" else "")
 
 
 def share(desk: Desk, request: gr.Request, token: str, voice_id: str) -> str:

@@ -67,10 +67,10 @@ def speak_panel() -> SpeakPanel:
             voice = gr.Dropdown([], label=strings.SPEAK_VOICE, elem_id="speak-voice")
             text = gr.Textbox(strings.TEXT_START, label=strings.SPEAK_TEXT, lines=6, max_lines=16, elem_id="speak-text")
             with gr.Row(elem_classes="tb-under"):
-                told = fields.slot("speak-language-said")
+                line = fields.slot("speak-language-said")
                 counted = parts.counter(len(strings.TEXT_START), cloning.SPEECH_TASK_MAX_CHARS)
                 counter = gr.HTML(counted, elem_id="speak-count")
-            language = language_panel("speak-language", told)
+            language = language_panel("speak-language", line)
             model = fields.model_choice("speak-model")
             with gr.Accordion(strings.SPEAK_HOW, open=False, elem_id="speak-how", elem_classes="tb-drawer"):
                 with gr.Row():
@@ -136,9 +136,9 @@ class Speaking:
         try:
             voices = self._desk.studio.voices(self._desk.owner(token, request))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            told = explain(error)
-            if told.code != "no_visitor":
-                return gr.update(choices=[], value=None, info=told.message)
+            known = explain(error)
+            if known.code != "no_visitor":
+                return gr.update(choices=[], value=None, info=known.message)
             voices = []  # who has just come has no token yet, and no voices
         return self.choices(voices, chosen)
 
@@ -156,7 +156,7 @@ class Speaking:
         Closing this closes the studio's work too. ``takes`` is what was said before, newest first.
         """
         p, progress, stop = self.panel, Progress(), self._desk.begin(request.session_hash, _KIND)
-        yield {p.speak: gr.update(visible=False), p.cancel: gr.update(visible=True), p.progress: progress.told()} | {
+        yield {p.speak: gr.update(visible=False), p.cancel: gr.update(visible=True), p.progress: progress.shown()} | {
             p.latest: "",
             p.done: "",
             p.earlier: parts.takes(takes),
@@ -174,7 +174,7 @@ class Speaking:
                     if not (isinstance(event, Passage) and self._hosted(order.voice_id, order.owner)):
                         stop.check()  # what is paid for is shown, even to who asked to stop
                     if not isinstance(event, Passage):
-                        yield {p.progress: progress.told(event)}
+                        yield {p.progress: progress.shown(event)}
                         continue
                     if recorder is None:
                         recorder = begin()
@@ -249,7 +249,7 @@ class Speaking:
             self._desk.studio.write_document(document.document_id, owner, path)
             return path
 
-        key, said = self._desk.takes.later(make, visit), "" if document.whole else _part_said(document)
+        key, said = self._desk.takes.later(make, visit), "" if document.complete else _part_said(document)
         return Take(key, document.voice_name, document.text, document.model, name, document.duration_s, said)
 
     def _begin(self, order: SpeakOrder, kind: str, visit: str | None) -> tuple[Take, Any]:

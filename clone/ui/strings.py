@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from clone.contract import cloning
-from clone.core.likeness import ENDS, Likeness, in_short, told
+from clone.core.likeness import ENDS, Likeness, in_short, in_words
 
 _MIN_S = f"{cloning.REFERENCE_MIN_S:.0f} seconds"
 _MAX_S = f"{cloning.REFERENCE_MAX_S / 60:.0f} minutes"
@@ -192,7 +192,7 @@ PREVIEW = "What it says first"
 TEXT = "Preview text"
 TEXT_HINT = "Leave it empty to clone without a preview."
 LANGUAGE, LANGUAGE_DETECT = "Language", "Tell it from the text"
-LANGUAGE_TOLD, LANGUAGE_SET = "The text looks like {}.", "Read as {}."
+LANGUAGE_FOUND, LANGUAGE_SET = "The text looks like {}.", "Read as {}."
 LANGUAGE_HD = "On this machine turbo speaks English only, so hd speaks this, whichever model is chosen."
 TEXT_START = "Hello! This is my new voice. I hope it sounds familiar to you."
 SENTENCES = {
@@ -313,7 +313,7 @@ LIKENESS_ENDS = ENDS
 
 def likeness(alike: Likeness) -> str:
     """Say how alike clone and original are."""
-    return told(alike)
+    return in_words(alike)
 
 
 def span(hours: int) -> str:

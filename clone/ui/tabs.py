@@ -76,7 +76,7 @@ class Run:
                     return
                 self._followed_s = time.monotonic()
                 shown, last, n_seen, over = dict(self._shown), self._last, self._n_updates, self.over
-            changed = {slot: told for slot, told in shown.items() if slot not in seen or seen[slot] is not told}
+            changed = {slot: value for slot, value in shown.items() if slot not in seen or seen[slot] is not value}
             if changed or last:
                 yield changed or last
             if over:

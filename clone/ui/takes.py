@@ -92,7 +92,7 @@ class Recorder:
             writer.add(samples, sample_rate)
 
     def end(self) -> float:
-        """Finish; return the length in seconds. Whatever happened, whoever listens is told that it is over."""
+        """Finish; return the length in seconds. Whatever happened, whoever listens learns that it is over."""
         try:
             return [writer.end() for writer in self._writers][-1]
         finally:
@@ -133,7 +133,7 @@ class Takes:
         """Take a visit's recorder in; return the key of its links."""
         key = secrets.token_urlsafe(32)
         with self._lock:
-            own = [each for each, whose in self._visits.items() if whose == visit]
+            own = [each for each, owner in self._visits.items() if owner == visit]
             over = own[: max(0, len(own) + 1 - VISIT_LIMIT)]
             for each in over or list(self._visits)[: max(0, len(self._visits) + 1 - TAKES_LIMIT)]:
                 del self._recorders[each], self._visits[each]

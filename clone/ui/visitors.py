@@ -71,7 +71,7 @@ class Owners:
         return "visitor-" + hashlib.sha256(str(token).encode()).hexdigest()[:40]
 
     def is_owner(self, headers: Headers) -> bool:
-        """Tell whether a request of the page is the owner's; it changes something, so its Origin must be told."""
+        """Tell whether a request of the page is the owner's; it changes something, so its Origin must be sent."""
         headers = list(headers)
         if not self.is_direct(headers) or _values(headers, "origin") != [f"http://{_values(headers, 'host')[0]}"]:
             return False
@@ -95,10 +95,10 @@ class Owners:
         origins, hosts = _values(headers, "origin"), _values(headers, "host")
         if not origins:
             return False
-        told = _ORIGIN.fullmatch(origins[0])
-        if len(origins) > 1 or len(hosts) != 1 or told is None:
+        origin = _ORIGIN.fullmatch(origins[0])
+        if len(origins) > 1 or len(hosts) != 1 or origin is None:
             return True
-        scheme, place = told[1], _place(*told.groups())
+        scheme, place = origin[1], _place(*origin.groups())
         public = urlsplit(self._settings.public_url)
         is_public = (scheme, place) == (public.scheme, _place(public.scheme, public.netloc))
         return not is_public and place != _place(scheme, hosts[0])
@@ -109,10 +109,10 @@ class Owners:
         return f"{ends}.{self._signature(ends)}"
 
     def _is_good(self, value: str) -> bool:
-        told = _COOKIE.fullmatch(value)
-        if told is None or not hmac.compare_digest(told[2], self._signature(told[1])):
+        cookie = _COOKIE.fullmatch(value)
+        if cookie is None or not hmac.compare_digest(cookie[2], self._signature(cookie[1])):
             return False
-        return int(told[1]) > time.time()
+        return int(cookie[1]) > time.time()
 
     def _signature(self, ends: str) -> str:
         return hmac.new(self._key, f"{self.cookie}:{ends}".encode(), hashlib.sha256).hexdigest()

@@ -107,7 +107,7 @@ class Voices:
 
     def play(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
         """Play a voice's preview or the recording it came from; only now is its audio read."""
-        kind = "reference" if _told(event, "kind") == "reference" else "preview"
+        kind = "reference" if _sent(event, "kind") == "reference" else "preview"
         try:
             owner = self._desk.owner(token, request)
             voice = self._voice(event, owner)
@@ -130,9 +130,9 @@ class Voices:
 
     def edit(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
         """Give a voice another name or note."""
-        name, note = _told(event, "name"), _told(event, "note")
+        name, note = _sent(event, "name"), _sent(event, "note")
         try:
-            owner, voice_id = self._desk.owner(token, request), _told(event, "voice") or ""
+            owner, voice_id = self._desk.owner(token, request), _sent(event, "voice") or ""
             return self._changed(self._desk.studio.describe(voice_id, owner, name=name, note=note))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
@@ -165,22 +165,22 @@ class Voices:
         """Bring back a voice that was forgotten a moment ago."""
         try:
             owner = self._desk.owner(token, request)
-            return self._changed(self._desk.studio.restore(_told(event, "voice") or "", owner))
+            return self._changed(self._desk.studio.restore(_sent(event, "voice") or "", owner))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
 
     def share(self, request: gr.Request, token: str, event: gr.EventData) -> str:
         """Make the card of a voice, and return the link to it."""
-        return share(self._desk, request, token, _told(event, "voice") or "")
+        return share(self._desk, request, token, _sent(event, "voice") or "")
 
     def keep(self, request: gr.Request, token: str, key: str | None, event: gr.EventData) -> Iterator[Updates]:
         """Keep a hosted voice by the shortest speech that counts, until somebody asks this to stop.
 
         Closing this closes the studio's work too.
         """
-        p, progress, voice_id = self.panel, Progress(), _told(event, "voice") or ""
+        p, progress, voice_id = self.panel, Progress(), _sent(event, "voice") or ""
         stop = self._desk.begin(request.session_hash, _KIND)
-        yield {p.note: progress.told(), p.keep_cancel: gr.update(visible=True)}
+        yield {p.note: progress.shown(), p.keep_cancel: gr.update(visible=True)}
         try:
             owner = self._desk.owner(token, request)
             keeping = self._desk.studio.keeping(voice_id, owner, (key or "").strip() or None)
@@ -190,7 +190,7 @@ class Voices:
                         yield self._changed(step) | {p.note: parts.note("info", strings.KEPT_NOW)}
                     else:
                         stop.check()
-                        yield {p.note: progress.told(step)}
+                        yield {p.note: progress.shown(step)}
         except CancelledError:
             yield {p.note: parts.note("info", strings.STOPPED_PAID)}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
@@ -215,7 +215,7 @@ class Voices:
 
     def _voice(self, event: gr.EventData, owner: str) -> Voice:
         try:
-            return self._desk.studio.voice(_told(event, "voice") or "", owner)
+            return self._desk.studio.voice(_sent(event, "voice") or "", owner)
         except VoiceError as error:
             if error.code != "unknown_voice":
                 raise
@@ -233,7 +233,7 @@ class Voices:
         return updates
 
 
-def _told(event: gr.EventData, what: str) -> str | None:
+def _sent(event: gr.EventData, what: str) -> str | None:
     # What a browser sends along with a click may be anything.
     data = event._data if isinstance(event._data, dict) else {}
     value = data.get(what)

@@ -15,7 +15,7 @@ from gradio.state_holder import StateHolder
 
 from clone.contract import cloning
 from clone.core.errors import PromptError
-from clone.ui import gradio_patches, strings, takes
+from clone.ui import gradio_patches, sessions, strings, takes
 from clone.ui.files import BROKEN_OFF_S, KEPT_FOR_S
 from clone.ui.takes import Takes
 from clone.ui.visitors import new_token
@@ -71,7 +71,7 @@ def test_visits_are_bounded_and_idle_ones_end() -> None:
         "visit-199": now - timedelta(seconds=KEPT_FOR_S - 60),
         "nobody": now - timedelta(seconds=KEPT_FOR_S + 60),
     }
-    gradio_patches.end_sessions(held, now)
+    sessions.end_sessions(held, now)
     assert {"visit-197", "visit-198"}.isdisjoint(held.session_data)
     assert "visit-199" in held.session_data
     assert len(held.session_data) == len(held.time_last_used) == 48
