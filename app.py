@@ -19,7 +19,7 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from clone.core.errors import TimbreError, disk_full
+from clone.core.errors import StoppingError, TimbreError, disk_full
 from clone.core.settings import Settings, has_screen, prepare_gradio
 from clone.core.signed_urls import App
 from clone.ui.files import make_temporary_folder, temporary_folder
@@ -147,6 +147,8 @@ def get_models(studio: Studio, settings: Settings) -> None:
     for name in settings.models:
         try:
             got = [*studio.get_model(name)][-1]
+        except StoppingError:
+            return
         except TimbreError as error:
             log.warning("%s is not here. %s", name, error)
         else:

@@ -22,8 +22,9 @@ import requests.adapters
 import urllib3.exceptions
 
 from clone.core.errors import CancelledError, FetchError
-from clone.core.fetching import MAX_REDIRECTS, explain
+from clone.core.fetching import MAX_REDIRECTS, complete, explain
 from clone.core.jobs import Stop
+from clone.core.network import Network, Place
 from tests.faults import SOUND, FaultServer, body, sending, serving
 from tests.fetching import CODES, MAX_BYTES, PUBLIC, get, refusal, resolving
 
@@ -281,6 +282,30 @@ def test_a_redirect_is_judged_like_the_first_address(server: FaultServer, folder
     assert error.code == code
     assert "secret" not in str(error)
     assert server.n_connections == 1
+
+
+@pytest.mark.parametrize(
+    "to", ["http://127.0.0.1:{}/sound", "http://localhost:{}/sound", "http://10.0.0.1/", "//[::1]/"]
+)
+def test_a_public_server_leads_into_no_private_network(
+    server: FaultServer, folder: Path, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    def dial(self: Network, addresses: list[Any], place: Place) -> socket.socket:
+        assert [address[4][0] for address in addresses] == [PUBLIC]
+        return socket.create_connection(("127.0.0.1", server.port))
+
+    def resolver(host: str, *given: Any, **more: Any) -> list[Any]:
+        return resolving(PUBLIC)(host, 80) if host == "public.test" else socket.getaddrinfo(host, *given, **more)
+
+    monkeypatch.setattr(Network, "dial", dial)
+    server.redirect("/away", to.format(server.port))
+    assert refusal("http://public.test/away", folder, allow_private=False, resolver=resolver).code == "url_private"
+    begun = folder / "begun.part"
+    begun.write_bytes(b"so far")
+    with pytest.raises(FetchError, match="private network"):
+        complete("http://public.test/away", begun, len(SOUND), allow_private=False, resolver=resolver)
+    assert server.n_connections == 2
+    assert begun.read_bytes() == b"so far"
 
 
 # What is no address

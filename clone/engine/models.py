@@ -152,7 +152,7 @@ class Models:
         folder: where they are kept.
         catalogue: those that there are.
         source: a folder or a URL with a folder a model, to get them from; "" for where their makers have them.
-        judge: asked once a model has been got.
+        judge: asked once a model has been got; can be set later, for it may need an engine that needs this.
         allow_private: let a URL lead to loopback and private addresses.
     """
 
@@ -168,7 +168,7 @@ class Models:
         self.catalogue = catalogue
         self._folder = folder
         self._source = source.rstrip("/")
-        self._judge = judge
+        self.judge = judge
         self._allow_private = allow_private
 
     def model(self, name: str) -> Model:
@@ -217,7 +217,7 @@ class Models:
         if not self.is_here(name):
             return ""
         kept = self._kept_verdict(model)
-        return kept if kept is not None else _NOT_JUDGED if self._judge else ""
+        return kept if kept is not None else _NOT_JUDGED if self.judge else ""
 
     def is_usable(self, name: str) -> bool:
         """Tell whether a model is here and may be used."""
@@ -247,8 +247,8 @@ class Models:
         with self._alone(model, stop, tell):
             with _writing():
                 self._get_files(model, stop, tell)
-            if self._judge is not None and self._kept_verdict(model) is None:
-                said = self._judge(model)
+            if self.judge is not None and self._kept_verdict(model) is None:
+                said = self.judge(model)
                 with _writing():
                     self._keep_verdict(model, said)
 
