@@ -398,7 +398,7 @@ def test_readmes_example_in_python_runs(tmp_path: Path, monkeypatch: pytest.Monk
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     program = readme.partition("```python\n")[2].partition("```")[0]
     assert len([line for line in program.splitlines() if line.strip()]) <= 10
-    monkeypatch.setattr("clone.studio.facade.LocalBackend", lambda _: backend)  # loaded already
+    monkeypatch.setattr("clone.studio.facade.LocalBackend", lambda *_: backend)  # loaded already
     (tmp_path / "assets").symlink_to(ROOT / "assets")
     monkeypatch.chdir(tmp_path)
     exec(compile(program, "README.md", "exec"), {})

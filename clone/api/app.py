@@ -23,7 +23,6 @@ from clone.api.openapi import document
 from clone.api.requests import Follower, Health, read_body
 from clone.api.worker import Background
 from clone.audio.encoder import Encoder
-from clone.audio.tags import Provenance
 from clone.contract.cloning import MODELS, CloneOptions, CloneRequest
 from clone.contract.orders import CloneOrder, SpeakOrder
 from clone.contract.speech import LINK_LIFETIME, AsyncSpeechRequest, SpeechRequest
@@ -137,7 +136,7 @@ class Api:
         order = SpeakOrder(owner, asked.voice_setting.voice_id, asked.text, model, asked.settings)
         if asked.stream:
             return await self._streamed(request, order, asked)
-        encoder, setting = _encoder(order, asked), asked.audio_setting
+        encoder, setting = await self._encoder(order, asked), asked.audio_setting
         data = encoder.file([piece async for piece in self._pieces(request, order, encoder)])
         if asked.output_format == "url":
             keep = partial(self._tasks.keep, owner, model, data, setting.format)
@@ -217,7 +216,7 @@ class Api:
         return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def _sentences(self, request: Request, order: SpeakOrder, asked: SpeechRequest) -> AsyncIterator[bytes]:
-        encoder, begun = _encoder(order, asked), False
+        encoder, begun = await self._encoder(order, asked), False
         try:
             async with aclosing(cast(Any, self._pieces(request, order, encoder))) as pieces:
                 async for audio in pieces:
@@ -231,6 +230,9 @@ class Api:
             if not begun:
                 raise
             yield bytes(b"data: " + bytes(responses.error_answer(e).body) + b"\n\n")
+
+    async def _encoder(self, order: SpeakOrder, asked: SpeechRequest) -> Encoder:
+        return Encoder(asked.audio_setting, await to_thread.run_sync(self._studio.provenance, order))
 
     def _preview(self, voice_id: str, owner: str, model: str) -> Task:
         data = self._studio.audio(voice_id, owner, "preview").read_bytes()
@@ -249,10 +251,6 @@ class Api:
     def _linked(self, key: str) -> Path | None:
         parts = key.split("/")
         return self._tasks.path(parts[1]) if len(parts) == 3 and parts[0] == "speech" else None
-
-
-def _encoder(order: SpeakOrder, asked: SpeechRequest) -> Encoder:
-    return Encoder(asked.audio_setting, Provenance(order.voice_id, order.model))
 
 
 def _check_path(model: str) -> None:

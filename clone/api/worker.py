@@ -9,7 +9,6 @@ from contextlib import closing
 from functools import partial
 
 from clone.audio.encoder import Encoder
-from clone.audio.tags import Provenance
 from clone.contract.orders import SpeakOrder
 from clone.contract.speech import AsyncSpeechRequest
 from clone.core.errors import DiskFull, LibraryError, StoppingError, TimbreError, disk_full
@@ -108,7 +107,7 @@ class Background:
         """Return a task's file and what its name ends in; None when this process is about to end."""
         asked = AsyncSpeechRequest.model_validate_json(task.request)
         order = SpeakOrder(task.owner, asked.voice_setting.voice_id, asked.text, task.model, asked.settings)
-        encoder, pieces = Encoder(asked.audio_setting, Provenance(order.voice_id, order.model)), []
+        encoder, pieces = Encoder(asked.audio_setting, self._studio.provenance(order)), []
         with closing(encoded(self._studio.speak_long(order, in_turns=True), encoder)) as events:
             for event in events:
                 if self._closed.is_set():

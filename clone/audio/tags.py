@@ -30,12 +30,15 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where speech comes from: the voice, the model that spoke, when (aware), and which backend had it spoken."""
+    """Where speech comes from: the voice, the model that was asked for, when (aware), which backend had it spoken, and
+    what engine of this machine spoke.
+    """
 
     voice_id: str
     model: str
     made_at: datetime = field(default_factory=_now)
     backend: str = LOCAL
+    engine: str = ""
 
     def tags(self) -> dict[str, str]:
         """Return what is said, by names that are common to all formats."""
@@ -44,7 +47,8 @@ class Provenance:
         return {
             "title": "AI-generated speech",
             "artist": "Timbre (AI-generated voice)",
-            "comment": f"AI-generated speech in a cloned voice. Made by {maker}, with {self.model}, "
+            "comment": f"AI-generated speech in a cloned voice. Made by {maker}, with {self.model}"
+            f"{self.engine and f' ({self.engine})'}, "
             f"on {at:%Y-%m-%d at %H:%M} UTC. voice_id: {self.voice_id}",
             "encoder": f"Timbre {__version__}",
             "date": f"{at:%Y-%m-%dT%H:%M:%S}",

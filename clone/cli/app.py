@@ -224,6 +224,7 @@ def _tell_cloned(cloned: Cloned, preview: Path | None, as_json: bool) -> None:
         expires_at=voice.ends,
         replayed=cloned.replayed,
         preview=str(preview) if preview else None,
+        engine=voice.engine or None,
     )
 
 
@@ -259,7 +260,8 @@ def speak(
             pipes.to_pipe(studio, order, to, audio_format or "wav")
         else:
             spoken = pipes.to_file(studio, order, to)
-            _answer(as_json, voice_id=spoken.voice_id, expires_at=spoken.ends, speech=str(to))
+            voice_id, ends = spoken.voice.voice_id, spoken.voice.ends
+            _answer(as_json, voice_id=voice_id, expires_at=ends, speech=str(to), engine=spoken.engine or None)
 
 
 @app.command()

@@ -116,14 +116,15 @@ def stream(
         _write(fd, cast(bytes, data))
 
 
-def to_file(studio: Studio, order: SpeakOrder, out: Path) -> Voice:
-    """Say a text into a file; return the voice, permanent by it."""
+def to_file(studio: Studio, order: SpeakOrder, out: Path) -> Spoken:
+    """Say a text into a file; return what was said, its voice permanent by it."""
     with closing(_passages(studio, order)) as passages:
         spoken = list(passages)
     voice = next(voice for voice in studio.voices(order.owner) if voice.voice_id == order.voice_id)
     samples = np.concatenate([passage.samples for passage in spoken])
-    studio.write_speech(Spoken(voice, samples, spoken[0].sample_rate, order.model), out)
-    return voice
+    said = Spoken(voice, samples, spoken[0].sample_rate, order.model, studio.provenance(order).engine)
+    studio.write_speech(said, out)
+    return said
 
 
 def to_pipe(studio: Studio, order: SpeakOrder, fd: int, audio_format: str) -> None:
@@ -132,7 +133,7 @@ def to_pipe(studio: Studio, order: SpeakOrder, fd: int, audio_format: str) -> No
     Raises:
         BrokenPipeError: nobody reads any more.
     """
-    provenance = Provenance(order.voice_id, order.model, backend=_backend(studio, order))
+    provenance = studio.provenance(order)
     with closing(_passages(studio, order)) as passages:
         stream(passages, audio_format, fd, provenance)
 

@@ -73,6 +73,11 @@ class Voice:
         return self.permanent_at is not None
 
     @property
+    def engine(self) -> str:
+        """What spoke its preview on this machine, as a person is told; "" where nothing did, or that is not known."""
+        return str(self.settings.get("engine") or "")
+
+    @property
     def ends(self) -> str | None:
         """When it expires, as text for programs; None once it is kept for good."""
         return None if self.expires_at is None else self.expires_at.isoformat(timespec="seconds")

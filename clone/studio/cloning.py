@@ -6,7 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -128,6 +128,8 @@ class Cloning:
         alike = likeness(self._backend, profile, samples, SAMPLE_RATE, stop) if script else None
         voice = new_voice(order, taken.look.recording, key).measured(alike)
         if script:
+            engine = self._backend.engine(order.options.model or "", script[0].language, profile=profile)
+            voice = replace(voice, settings=voice.settings | {"engine": engine.title})
             kept["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
         stop.check()
         self._check_room(order.owner, kept)

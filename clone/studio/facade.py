@@ -16,6 +16,7 @@ from typing import cast
 
 from clone.audio.encoder import FileWriter
 from clone.audio.preflight import Report
+from clone.audio.tags import Provenance
 from clone.audio.writer import file_bytes
 from clone.contract import cloning
 from clone.contract.cloning import CloneOptions
@@ -286,7 +287,7 @@ class Studio:
     def write_document(self, document_id: str, owner: str, path: Path) -> None:
         """Write all that is spoken of a document to a file, of the kind that its name says; raises as document()."""
         document = self._documents.get(document_id, owner)
-        writer = self.writing(path, document.voice_id, owner, document.model)
+        writer = self.writing(path, provenance_of(self._library.get(document.voice_id, owner), document.model))
         for _, samples, sample_rate in self._documents.spoken(document):
             writer.add(samples, sample_rate)
         writer.end()
@@ -452,12 +453,17 @@ class Studio:
 
     def write_speech(self, spoken: Spoken | Excerpt | PromptPair, path: Path) -> None:
         """Write sound to a file: mp3 or flac when its name says so, else wav. Speech says in its tags what it is."""
-        provenance = provenance_of(spoken.voice, spoken.model) if isinstance(spoken, Spoken) else None
+        provenance = provenance_of(spoken.voice, spoken.model, spoken.engine) if isinstance(spoken, Spoken) else None
         path.write_bytes(file_bytes(spoken.samples, spoken.sample_rate, path.suffix, provenance))
 
-    def writing(self, path: Path, voice_id: str, owner: str, model: str) -> FileWriter:
+    def provenance(self, order: SpeakOrder) -> Provenance:
+        """Return what speech of an order says of itself; raises VoiceError."""
+        engine = self._synthesis.engine(order)
+        return provenance_of(self._library.get(order.voice_id, order.owner), order.model, engine)
+
+    def writing(self, path: Path, provenance: Provenance) -> FileWriter:
         """Begin a file of speech that is written as it is spoken; its name says of which kind: mp3, wav or flac."""
-        return FileWriter(path, provenance_of(self._library.get(voice_id, owner), model))
+        return FileWriter(path, provenance)
 
     def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
         return self._calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)

@@ -64,13 +64,14 @@ def replayed(voice: Voice) -> Cloned:
 class Spoken:
     """Speech: float32, shape (n_samples,), mono, within [-1, 1]; the voice is permanent now.
 
-    ``model`` spoke it; it is empty for the preview, which the voice's own model spoke when it was cloned.
+    ``model`` and, of this machine, ``engine`` spoke it; the model is empty for the preview, which the voice's own model spoke when it was cloned.
     """
 
     voice: Voice
     samples: np.ndarray
     sample_rate: int
     model: str = ""
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ class Passage:
     sample_rate: int
 
 
-def provenance_of(voice: Voice, model: str = "") -> Provenance:
-    """Return what speech says of itself: made now by a model, or, without one, as the voice's preview."""
+def provenance_of(voice: Voice, model: str = "", engine: str = "") -> Provenance:
+    """Return what speech says of itself: made now by a model and an engine, or, without one, as the voice's preview."""
     if model:
-        return Provenance(voice.voice_id, model, backend=voice.backend)
-    return Provenance(voice.voice_id, voice.model or "", voice.created_at, voice.backend)
+        return Provenance(voice.voice_id, model, backend=voice.backend, engine=engine)
+    return Provenance(voice.voice_id, voice.model or "", voice.created_at, voice.backend, voice.engine)

@@ -124,7 +124,8 @@ class Synthesis:
         voice = self._library.get(order.voice_id, order.owner)
         samples = self.say(self.profile(voice, stop), script, (order.model, order.settings), step, stop)
         stop.check()
-        return Spoken(self._library.keep(voice.voice_id, voice.owner), samples, SAMPLE_RATE, order.model)
+        engine = self._backend.engine(order.model, script[0].language, order.settings).title
+        return Spoken(self._library.keep(voice.voice_id, voice.owner), samples, SAMPLE_RATE, order.model, engine)
 
     def say(
         self,
@@ -182,6 +183,13 @@ class Synthesis:
                 advice="Speak with it through the hosted service.",
             )
         return self._backend.check_text(order.text, order.settings.language)
+
+    def engine(self, order: SpeakOrder) -> str:
+        """Return what speaks an order, as a person is told; "" for a voice of the hosted service."""
+        if self._library.get(order.voice_id, order.owner).backend != self._backend.name:
+            return ""
+        language = self._backend.language_of(order.text, order.settings.language).code
+        return self._backend.engine(order.model, language, order.settings).title
 
     def _work(
         self, order: SpeakOrder, language: str, part: tuple[list[Sentence], int, int], keep: Keep | None = None

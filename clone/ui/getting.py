@@ -68,14 +68,14 @@ class Getting:
             return
         stop, progress = self._desk.begin(request.session_hash, _KIND), Progress()
         running = {p.get: gr.update(visible=False), p.cancel: gr.update(visible=True)}
-        yield running | {p.note: progress.told()}
+        yield running | {p.note: progress.shown()}
         try:
             with closing(self._desk.studio.get_model(model.name, stop)) as steps:  # type: ignore[type-var]
                 for step in steps:
                     if isinstance(step, ModelStatus):
                         yield self._told(step) | {p.note: ""}
                     else:
-                        yield running | {p.note: progress.told(step)}
+                        yield running | {p.note: progress.shown(step)}
         except CancelledError:
             yield {p.note: parts.note("info", strings.MODEL_STOPPED)}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback

@@ -173,7 +173,7 @@ def result(voice: Voice, replayed: bool, more: str = "") -> str:
         more=more,
         alike=voice.alike,
         has_preview=voice.file("preview") is not None,
-        facts=[voice.name or strings.UNNAMED, voice.model, stays],
+        facts=[voice.name or strings.UNNAMED, voice.model, voice.engine, stays],
     )
 
 

@@ -260,11 +260,11 @@ class Speaking:
         voice = voices.get(order.voice_id)
         path = files.new(visit, name)
         live = path if kind == "mp3" else files.new(visit, f"timbre-{order.voice_id}-live.mp3")
-        take = Take("", voice.name if voice else "", order.text, order.model, path.name)
+        made = studio.provenance(order)
+        take = Take("", voice.name if voice else "", order.text, order.model, path.name, engine=made.engine)
 
         def begin() -> Recorder:
-            writing = partial(studio.writing, voice_id=order.voice_id, owner=order.owner, model=order.model)
-            return Recorder(live, path, writing)
+            return Recorder(live, path, partial(studio.writing, provenance=made))
 
         return take, begin
 

@@ -43,6 +43,7 @@ class Take:
     model: str
     name: str
     duration_s: float = 0.0
+    engine: str = ""
     said: str = ""
     """How much of the text was said, where that is not all of it."""
 
