@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 import re
 import signal
@@ -11,10 +13,75 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 STARTS_WITHIN_S = 120
+READ_AT_IMPORT = ("GRADIO_", "HF_")
+"""What Gradio's settings are called that it reads when it is imported: with one of them, an app is started anew."""
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Process:
+    """A process that was forked elsewhere and fell to this one as its child; the part of Popen that is used."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self, timeout: float = float("inf")) -> int:
+        end = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired("app.py", timeout)
+            time.sleep(0.02)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+@cache
+def _template() -> subprocess.Popen[str]:
+    """Return the process that apps are forked from: importing everything takes far longer than starting."""
+    environment = _kept() | {"TIMBRE_HOME": os.devnull, "HF_HUB_OFFLINE": "1"}
+    program = [sys.executable, "-m", "tests.forking"]
+    return subprocess.Popen(
+        program, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def _fork(order: dict[str, object]) -> Process:
+    template, reap = _template(), ctypes.CDLL(None).prctl
+    assert template.stdin
+    assert template.stdout
+    reap(_PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        template.stdin.write(json.dumps(order) + "\n")
+        template.stdin.flush()
+        return Process(int(template.stdout.readline()))
+    finally:
+        reap(_PR_SET_CHILD_SUBREAPER, 0)
+
+
+def _kept() -> dict[str, str]:
+    """Return the machine's environment without what an app would take for its settings."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("TIMBRE_", "GRADIO_", "SPACE_", "NOVITA_"))}
 
 
 class App:
@@ -22,10 +89,9 @@ class App:
 
     def __init__(self, home: Path, before: str = "", **environment: str) -> None:
         self.home = home
-        first = f"{before}\nimport runpy\nrunpy.run_path('app.py', run_name='__main__')"
-        self._program = ["-c", first] if before else ["app.py"]
+        self._before = before
         self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Process | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -34,18 +100,15 @@ class App:
         self._log_begins = 0
 
     def start(self) -> None:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("TIMBRE_", "GRADIO_", "SPACE_", "NOVITA_"))}
         settings = {"TIMBRE_HOME": str(self.home), "GRADIO_SERVER_PORT": str(self.port)} | self._environment
         with self.log.open("ab") as log:
             self._log_begins = log.tell()
-            self._process = subprocess.Popen(
-                [sys.executable, *self._program], cwd=ROOT, env=kept | settings, stdout=log, stderr=subprocess.STDOUT
-            )
+        self._process = self._begun(_kept() | settings)
         end = time.monotonic() + STARTS_WITHIN_S
         while not self._answers():
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.2)
+            time.sleep(0.05)
 
     @property
     def owner_url(self) -> str:
@@ -56,8 +119,16 @@ class App:
             time.sleep(0.1)  # the page answers a moment before that is printed
         return str(told[-1].decode())
 
+    def _begun(self, environment: dict[str, str]) -> subprocess.Popen[bytes] | Process:
+        if sys.platform == "linux" and not any(name.startswith(READ_AT_IMPORT) for name in self._environment):
+            return _fork({"before": self._before, "log": str(self.log), "environment": environment})
+        first = f"{self._before}\nimport runpy\nrunpy.run_path('app.py', run_name='__main__')"
+        program = [sys.executable, *(["-c", first] if self._before else ["app.py"])]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(program, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> subprocess.Popen[bytes] | Process:
         """The process; it has been started."""
         assert self._process is not None
         return self._process

@@ -149,7 +149,7 @@ def test_any_body_with_any_status_gives_an_error(status: int, body: Any) -> None
 
 def test_what_broke_off_is_no_answer() -> None:
     with pytest.raises(HostedError):
-        content(replace(answer(200, {"voice_id": "v"}), whole=False))
+        content(replace(answer(200, {"voice_id": "v"}), complete=False))
 
 
 def test_when_to_come_back() -> None:

@@ -30,9 +30,7 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where speech comes from: the voice, the model that was asked for, when (aware), which backend had it spoken, and
-    what engine of this machine spoke.
-    """
+    """Where speech comes from: voice, model, when (aware), backend, and the engine of this machine that spoke."""
 
     voice_id: str
     model: str

@@ -64,7 +64,8 @@ def replayed(voice: Voice) -> Cloned:
 class Spoken:
     """Speech: float32, shape (n_samples,), mono, within [-1, 1]; the voice is permanent now.
 
-    ``model`` and, of this machine, ``engine`` spoke it; the model is empty for the preview, which the voice's own model spoke when it was cloned.
+    ``model`` was asked for, and ``engine`` of this machine spoke; the model is empty for the preview, which the voice's
+    own model spoke when it was cloned.
     """
 
     voice: Voice
