@@ -20,7 +20,7 @@ from clone.engine.backend import MAX_SYMBOLS, Heard, LocalBackend
 from clone.engine.conversion import SAMPLE_RATE
 from clone.engine.converted import PIECES_AT_ONCE
 from clone.engine.engine import spoken
-from clone.engine.g2p.text import PARAGRAPH_PAUSE_S
+from clone.engine.g2p.text import END_PAUSE_S
 from clone.engine.profile import Profile
 from clone.engine.prosody import PHONEMES_PER_S, pace
 from clone.engine.transcript import check_match, match, words_heard
@@ -180,7 +180,7 @@ def test_numbers_dates_and_money_are_read(backend: LocalBackend, profiles: dict[
 def test_short_texts_are_spoken(profiles: dict[str, Profile], say: Say, text: str) -> None:
     spoken = say(profiles["ben"], text, TURBO)
     assert np.abs(spoken).max() > 0.02
-    assert len(spoken) / SAMPLE_RATE > PARAGRAPH_PAUSE_S + 0.1
+    assert len(spoken) / SAMPLE_RATE > END_PAUSE_S + 0.1
 
 
 def test_a_long_text_without_punctuation_is_spoken_to_its_last_word(

@@ -6,6 +6,7 @@ import pytest
 
 from clone.engine.g2p.text import (
     CLAUSE_PAUSE_S,
+    END_PAUSE_S,
     PARAGRAPH_PAUSE_S,
     SENTENCE_MAX_CHARS,
     SENTENCE_PAUSE_S,
@@ -25,7 +26,7 @@ def test_sentences_and_their_pauses() -> None:
         Sentence("Did he?", SENTENCE_PAUSE_S),
         Sentence("Yes!", PARAGRAPH_PAUSE_S),
         Sentence("Then he left…", PARAGRAPH_PAUSE_S),
-        Sentence("Alone.", PARAGRAPH_PAUSE_S),
+        Sentence("Alone.", END_PAUSE_S),
     ]
     assert 0 < CLAUSE_PAUSE_S < SENTENCE_PAUSE_S < PARAGRAPH_PAUSE_S
 
@@ -85,7 +86,7 @@ def test_a_very_long_sentence_is_parted_at_its_clauses_else_its_words() -> None:
     clause = "and then they walked all the way home along the river, "
     parts = sentences(clause * 20 + "goodbye.")
     assert [len(part.text) for part in parts[:-1]] == [len(clause) * 9 - 1] * (len(parts) - 1)
-    assert [part.pause_s for part in parts] == [CLAUSE_PAUSE_S] * (len(parts) - 1) + [PARAGRAPH_PAUSE_S]
+    assert [part.pause_s for part in parts] == [CLAUSE_PAUSE_S] * (len(parts) - 1) + [END_PAUSE_S]
     for text in ("word " * 300, "x" * 1200, "，".join(["你好"] * 400)):
         parts = sentences(text, "zh")
         assert all(0 < len(part.text) <= SENTENCE_MAX_CHARS for part in parts)

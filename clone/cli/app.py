@@ -270,6 +270,7 @@ def check(file: str = _RECORDING, as_json: bool = _JSON) -> None:
     refusal: Refused | None = None
     best: Segment | None = None
     with _studio() as studio:
+        engines = studio.speaking()
         try:
             seen = _examined(studio, file)
             best = seen.segment
@@ -279,7 +280,7 @@ def check(file: str = _RECORDING, as_json: bool = _JSON) -> None:
             findings = [vars(e) | {"severity": "refuse"}]
     if as_json:
         said = [{name: finding[name] for name in FINDING} for finding in findings]
-        print_json({"findings": said, "segment": asdict(best) if best else None})
+        print_json({"findings": said, "segment": asdict(best) if best else None, "engines": engines})
     else:
         print_table([(finding["severity"], f"{finding['message']} {finding['advice']}") for finding in findings])
         if best:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def tell(studio: Studio, *, as_json: bool) -> None:
     """List the engines."""
-    there = studio.models()
+    there = studio.engines()
     if as_json:
         print_json({"models": [asdict(each) for each in there]})
         return

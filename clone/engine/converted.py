@@ -10,13 +10,15 @@ from clone.audio.reader import resample
 from clone.contract.speech import SpeechSettings
 from clone.core.jobs import Stop
 from clone.engine import conversion, prosody, speaker, styles
-from clone.engine.asr import FRAME_S, Recognizer
+from clone.engine.asr import FRAME_S, NAMES, Recognizer
 from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
 from clone.engine.engine import MAX_LEARNED_S, SAMPLE_RATE, Heard, Line, Manner, Networks, spoken, trimmed
 from clone.engine.g2p.text import CLAUSE_PAUSE_S
+from clone.engine.models import ModelStatus
 from clone.engine.profile import Profile
 from clone.engine.speaker import SpeakerEncoder
 from clone.engine.tts import Hd, Turbo
+from clone.engine.weights import HIBARI, KOKORO, Weights, n_bytes
 
 PIECES_AT_ONCE = 4
 """Of so many symbols are converted at once, 70 s of speech: 20 took 5 GB. Seldom has a sentence more than two."""
@@ -69,11 +71,20 @@ class _Converted:
     """What both have in common."""
 
     name: str
+    title: str
+    licence: str
     languages: frozenset[str]
+    weights: Weights
     is_here = True
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
+
+    @classmethod
+    def status(cls) -> ModelStatus:
+        """Return it as it is listed beside what can be got."""
+        languages = tuple(sorted(NAMES[code] for code in cls.languages))
+        return ModelStatus(cls.name, cls.title, n_bytes(cls.weights), cls.licence, "", languages, True, True, "")
 
     def can(self, settings: SpeechSettings) -> bool:
         """Both speak at any speed and pitch."""
@@ -121,6 +132,7 @@ class Hibari(_Converted):
     name, title = "hibari", "hibari, converted"
     licence = "MIT"
     languages = frozenset({"en"})
+    weights = HIBARI
 
     def _base(self, profile: Profile, phonemes: str, language: str, settings: SpeechSettings, stop: Stop) -> np.ndarray:
         pace = prosody.pace(profile.rate, prosody.TURBO_SLOWEST) * settings.speed
@@ -134,6 +146,7 @@ class Kokoro(_Converted):
     name, title = "kokoro", "Kokoro, converted"
     licence = "Apache-2.0"
     languages = frozenset({"en", *prosody.LETTERS})
+    weights = KOKORO
 
     def _base(self, profile: Profile, phonemes: str, language: str, settings: SpeechSettings, stop: Stop) -> np.ndarray:
         parts = self._spoken(profile, phonemes, language, settings, stop, early=False)

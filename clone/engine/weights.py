@@ -101,6 +101,11 @@ def load(weights: Weights, cache: Path) -> bytes:
     return data
 
 
+def n_bytes(weights: Weights) -> int:
+    """Return the length of what is installed of a file of weights; 0 where its packages are not."""
+    return len(_installed(weights) or b"")
+
+
 def _installed(weights: Weights) -> bytes | None:
     pieces = bytearray()
     for name, inside in weights.parts:

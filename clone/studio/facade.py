@@ -27,6 +27,7 @@ from clone.core.signed_urls import App
 from clone.core.workspace import Workspace, make_home
 from clone.engine import trial
 from clone.engine.backend import LocalBackend
+from clone.engine.converted import Hibari, Kokoro
 from clone.engine.models import Models, ModelStatus
 from clone.engine.transcript import Match
 from clone.storage.documents import Document, Documents
@@ -354,6 +355,14 @@ class Studio:
     def models(self) -> list[ModelStatus]:
         """Return the engines that can be got, and which of them are here."""
         return self._getting.models()
+
+    def engines(self) -> list[ModelStatus]:
+        """Return every engine: those that came along with Timbre, and those that can be got."""
+        return [*self._getting.models(), Kokoro.status(), Hibari.status()]
+
+    def speaking(self) -> dict[str, str]:
+        """Return what would speak English here, by tier of the models, as a person is told."""
+        return {cloning.tier(model): self._backend.engine(model, "en").title for model in cloning.MODELS}
 
     def get_model(self, name: str, stop: Stop | None = None) -> Iterator[Stage | Waiting | ModelStatus]:
         """Get an engine, beside everybody's work, and have it compared with what it would replace.

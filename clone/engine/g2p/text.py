@@ -12,6 +12,8 @@ from hibari.g2p.normalize import normalize
 
 SENTENCE_PAUSE_S = 0.35
 PARAGRAPH_PAUSE_S = 0.65
+END_PAUSE_S = 0.15
+"""After the last sentence: whoever listens waits for nothing more."""
 CLAUSE_PAUSE_S = 0.15
 
 NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
@@ -65,6 +67,8 @@ def sentences(text: str, language: str = "en") -> list[Sentence]:
         parts = _parts(words, language)
         found += [Sentence(part, SENTENCE_PAUSE_S) for part in parts[:-1]]
         found += [Sentence(part, PARAGRAPH_PAUSE_S) for part in parts[-1:]]
+    if found:
+        found[-1] = Sentence(found[-1].text, END_PAUSE_S)
     return [short for sentence in found for short in _parted_sentence(sentence)]
 
 
