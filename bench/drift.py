@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 import soundfile
 
-from bench import long_text
+from bench import long_text, systems
 from bench.speakers import SAMPLE_RATE, to_rate
 from clone.audio.reader import read
 from clone.contract.cloning import CloneOptions
@@ -58,7 +58,7 @@ def main() -> None:
     text = long_text.text(arguments.characters)
     with tempfile.TemporaryDirectory(prefix="timbre-bench-") as folder:
         speech = Path(folder) / "speech.wav"
-        studio = _started(Path(folder) / "home")
+        studio = systems.started(Path(folder) / "home", systems.INSTALLED)
         try:
             streamed = stream(studio, arguments.recording, arguments.model, text, speech)
         finally:
@@ -157,12 +157,6 @@ def table(found: dict[str, Any]) -> str:
         f"grew by at most {took['grew_mb']:.0f} MB between tenths, {took['peak_grew_mb']:.0f} MB at its peak",
     ]
     return "\n".join(lines)
-
-
-def _started(home: Path) -> Studio:
-    from bench.work import started  # what measures is installed by `make bench` alone
-
-    return started(home)
 
 
 def _sentences(file: Path, ends: list[int]) -> list[np.ndarray]:

@@ -11,7 +11,10 @@ import numpy as np
 from bench.intervals import Value, figure
 
 CLONES = ("hd", "turbo")
-SYSTEMS = (*CLONES, "stock", "real")
+GOT = ("pocket",)
+"""Engines that are measured where they have been got."""
+
+SYSTEMS = (*CLONES, *GOT, "stock", "real")
 
 MIN_LIKENESS = 0.40
 """By Resemblyzer, of 30 s."""
@@ -79,7 +82,8 @@ def figures(cells: list[Measured], protocol: str, stages: dict[str, Any] | None)
         protocol: one of PROTOCOLS.
         stages: what ``bench.timing`` found; None when nothing was timed.
     """
-    systems = {system: _system([cell for cell in cells if cell.system == system]) for system in SYSTEMS}
+    there = [system for system in SYSTEMS if any(cell.system == system for cell in cells)]
+    systems = {system: _system([cell for cell in cells if cell.system == system]) for system in there}
     if stages is not None:
         stages = stages | {f"speak_{system}_rtf": systems[system]["rtf"] for system in CLONES}
     found: dict[str, Any] = {"protocol": protocol, "systems": systems, "stages_s": stages}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,21 @@ import soundfile
 from bench.speakers import SAMPLE_RATE, Speaker
 from clone.contract.cloning import CloneOptions
 from clone.core.jobs import Stage
-from clone.engine import styles, tts
+from clone.core.settings import Settings
+from clone.engine import converted, styles, tts
+from clone.engine.backend import LocalBackend
+from clone.engine.engine import Engine
+from clone.engine.models import Models
+from clone.engine.pocket import Pocket
 from clone.engine.speaker import SpeakerEncoder
 from clone.studio.facade import CloneOrder, SpeakOrder, Studio
 
 MODELS = {"hd": "speech-2.6-hd", "turbo": "speech-2.6-turbo"}
+INSTALLED = {"hd": (converted.Kokoro,), "turbo": (converted.Hibari, converted.Kokoro)}
+"""What the systems of those names are, whatever else has been got."""
+
+
+READY_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,31 @@ class Kokoro:
         return self._hd.speak(tokens, styles.row_for(style, tokens.shape[1] - 2), 1.0)
 
 
+def models() -> Models:
+    """Return the engines that were got on this machine."""
+    return Models(Settings.from_environment().home / "models")
+
+
+def got() -> list[tuple[str, type[Engine]]]:
+    """Return the engines that were got and may be used, by name."""
+    return [(name, kind) for name, kind in (("pocket", Pocket),) if models().is_usable(name)]
+
+
+def started(home: Path, engines: Mapping[str, tuple[type[Engine], ...]]) -> Studio:
+    """Return a Studio with these engines, by tier, whose models are warm."""
+    home.mkdir(parents=True)
+    engines = {"turbo": INSTALLED["turbo"], **engines}
+    studio = Studio(Settings.at(home), LocalBackend(home / "weights", models(), engines))
+    studio.start()
+    deadline = time.monotonic() + READY_S
+    while not studio.ready:
+        if time.monotonic() > deadline:
+            studio.close()
+            raise SystemExit(f"The models were not ready after {READY_S:.0f} s.")
+        time.sleep(0.1)
+    return studio
+
+
 def follow(steps: Iterator[Any]) -> tuple[Any, dict[str, float]]:
     """Run a job of Studio's to its end; return its result and the seconds of each stage."""
     stages: dict[str, float] = {}
@@ -84,11 +119,13 @@ def clone_order(speaker: Speaker, recording: Path, owner: str, **options: str) -
     return CloneOrder(owner=owner, audio=recording, options=CloneOptions(**options), consent=True, name=speaker.name)
 
 
-def clones(studio: Studio, speaker: Speaker, texts: tuple[str, ...], folder: Path) -> Iterator[Clip]:
-    """Clone a speaker once, then speak every text with both kinds of model."""
+def clones(
+    studio: Studio, speaker: Speaker, texts: tuple[str, ...], folder: Path, models: dict[str, str]
+) -> Iterator[Clip]:
+    """Clone a speaker once, then speak every text with each model, by the name of the system it stands for."""
     owner = f"bench-{speaker.name}"
     cloned, _ = follow(studio.clone(clone_order(speaker, folder / f"{speaker.name}.wav", owner)))
-    for system, model in MODELS.items():
+    for system, model in models.items():
         for text in texts:
             begun, begun_cpu = time.perf_counter(), time.process_time()
             order = SpeakOrder(owner=owner, voice_id=cloned.voice.voice_id, text=text, model=model)

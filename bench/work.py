@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -22,11 +21,9 @@ from bench import manner, systems
 from bench.measure import ENCODERS, Judge, word_errors
 from bench.speakers import Speaker, to_rate
 from bench.texts import TEXTS
-from clone.core.settings import Settings
 from clone.studio.facade import Studio
 
 N_WORKERS = min(2, os.cpu_count() or 1)
-READY_S = 120.0
 PAUSE_S = 0.5
 
 
@@ -91,29 +88,23 @@ class Maker:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.studio = started(home / "home")
+        self.studio = systems.started(home / "home", systems.INSTALLED)
+        one_more = {name: {"hd": (kind, *systems.INSTALLED["hd"])} for name, kind in systems.got()}
+        self.got = {name: systems.started(home / name, engines) for name, engines in one_more.items()}
+            name: systems.started(home / name, {"hd": (kind, *systems.INSTALLED["hd"])}) for name, kind in systems.got()
+        }
         self.kokoro = systems.Kokoro(home / "weights")
 
     def clips(self, speaker: Speaker, texts: tuple[str, ...]) -> list[systems.Clip]:
         return [
-            *systems.clones(self.studio, speaker, texts, self.home),
+            *systems.clones(self.studio, speaker, texts, self.home, systems.MODELS),
+            *(clip for name, studio in self.got.items() for clip in self._by(studio, name, speaker, texts)),
             *systems.stock(self.kokoro, speaker, texts),
             *systems.real(speaker, len(texts)),
         ]
 
-
-def started(home: Path) -> Studio:
-    """Return a Studio whose models are warm."""
-    home.mkdir(parents=True)
-    studio = Studio(Settings.at(home))
-    studio.start()
-    deadline = time.monotonic() + READY_S
-    while not studio.ready:
-        if time.monotonic() > deadline:
-            studio.close()
-            raise SystemExit(f"The models were not ready after {READY_S:.0f} s.")
-        time.sleep(0.1)
-    return studio
+    def _by(self, studio: Studio, name: str, speaker: Speaker, texts: tuple[str, ...]) -> Iterator[systems.Clip]:
+        return systems.clones(studio, speaker, texts, self.home, {name: systems.MODELS["hd"]})
 
 
 def judged(judge: Judge, clip: systems.Clip) -> Row:
