@@ -10,13 +10,13 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 
 from clone.audio.reader import read, resample
 from clone.audio.writer import wav_bytes
-from tests.browser.driving import CHROMIUM, FLAGS, WAIT_MS, App, Visit, Watch
+from tests.browser.driving import CHROMIUM, FLAGS, HOLDING, WAIT_MS, App, Visit, Watch
 
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The app as somebody starts it on their own machine, who may give links into it."""
-    running = App(tmp_path_factory.mktemp("own") / "home", TIMBRE_ALLOW_PRIVATE_URLS="1")
+    running = App(tmp_path_factory.mktemp("own") / "home", HOLDING, TIMBRE_ALLOW_PRIVATE_URLS="1")
     running.start()
     yield running
     running.stop()
@@ -72,39 +72,71 @@ def forget(profile: BrowserContext, urls: set[str]) -> None:
     session.detach()
 
 
+class Visits:
+    """Visits to pages, each in a fresh profile, watched over."""
+
+    def __init__(self, app: App, browser: Browser, profile: BrowserContext | None = None) -> None:
+        self._app = app
+        self._browser = browser
+        self._profile = profile
+        self._contexts: list[BrowserContext] = []
+        self._pages: list[tuple[Page, Watch]] = []
+
+    def __call__(
+        self,
+        width: int = 1440,
+        dark: bool = False,
+        of: App | None = None,
+        within: Browser | None = None,
+        owner: bool = False,
+        beside: Page | None = None,
+    ) -> Page:
+        url = (of or self._app).url
+        page = (beside.context if beside else self._context(within)).new_page()
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        self._pages.append((page, Watch(url)))
+        self._pages[-1][1].over(page)
+        page.goto((of or self._app).owner_url if owner else url)
+        page.wait_for_selector("#clone")
+        return page
+
+    def _context(self, within: Browser | None) -> BrowserContext:
+        if self._profile and not within and not self._pages:
+            return self._profile
+        self._contexts.append((within or self._browser).new_context())
+        self._contexts[-1].set_default_timeout(WAIT_MS)
+        return self._contexts[-1]
+
+    def end(self) -> None:
+        for page, _ in self._pages:
+            page.close()
+        for context in self._contexts:
+            context.close()
+        if self._profile:
+            forget(self._profile, {watch.own for _, watch in self._pages})
+        assert [watch.complaints for _, watch in self._pages if watch.complaints] == []
+        assert [watch.elsewhere for _, watch in self._pages if watch.elsewhere] == []
+
+
 @pytest.fixture
 def visit(browser: Browser, profile: BrowserContext, app: App) -> Iterator[Visit]:
     """Open the page in a fresh profile: ``visit(width=390, dark=True, of=public_app)``, or as ``owner=True``.
 
-    The first of a test gets the profile on the disk, with nothing in it of the tests before.
+    Or as somebody who has a page open: ``beside=page``. The first page of a test gets the profile on the disk, with
+    nothing in it of the tests before.
     """
-    contexts = [profile]
-    watches: list[Watch] = []
-    urls: set[str] = set()
+    visits = Visits(app, browser, profile)
+    yield visits
+    visits.end()
 
-    def opened(
-        width: int = 1440, dark: bool = False, of: App | None = None, within: Browser | None = None, owner: bool = False
-    ) -> Page:
-        url = (of or app).url
-        if within or watches:
-            contexts.append((within or browser).new_context())
-            contexts[-1].set_default_timeout(WAIT_MS)
-        page = contexts[-1].new_page()
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme="dark" if dark else "light")
-        urls.add(url)
-        watches.append(Watch(url))
-        watches[-1].over(page)
-        page.goto((of or app).owner_url if owner else url)
-        page.wait_for_selector("#clone")
-        return page
 
-    yield opened
-    for context in contexts[1:]:
-        context.close()
-    forget(profile, urls)
-    assert [watch.complaints for watch in watches if watch.complaints] == []
-    assert [watch.elsewhere for watch in watches if watch.elsewhere] == []
+@pytest.fixture(scope="module")
+def visit_of_all(browser: Browser, app: App) -> Iterator[Visit]:
+    """Open a page that several tests look at."""
+    visits = Visits(app, browser)
+    yield visits
+    visits.end()
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,24 @@ FLAGS = [
 WAIT_MS = 40_000
 
 
+HOLD = "hold"
+HOLDING = f"""
+import time
+from clone.core.settings import Settings
+from clone.engine.backend import LocalBackend
+
+hold, say = Settings.from_environment().home / "{HOLD}", LocalBackend._say
+
+def held(backend, profile, line, kind, stop, *how):
+    while hold.exists():
+        stop and stop.check()
+        time.sleep(0.05)
+    return say(backend, profile, line, kind, stop, *how)
+
+LocalBackend._say = held
+"""
+"""Run before an app: as long as the file HOLD is in its home, nothing is said, but a stop obeyed."""
+
 LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
 """What Gradio writes to the console of a page that is left, or loaded anew, while it waits for an answer."""
 LEFT_WITHIN_S = 2
@@ -40,6 +58,7 @@ class Watch:
     """What no page may do: complain, or ask another host for anything."""
 
     def __init__(self, own: str) -> None:
+        self.own = own
         self._own = (own, "data:", "blob:" + own)
         self._told: list[tuple[float, str]] = []
         self._left: list[float] = []

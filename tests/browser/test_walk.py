@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from clone.audio.reader import Recording, read
 from clone.audio.writer import wav_bytes
-from tests.browser.driving import WAIT_MS, App, Visit, choose_source, choose_turbo, go, heard, passage, upload
+from tests.attacks.conftest import COLD
+from tests.browser.driving import HOLD, WAIT_MS, App, Visit, choose_source, choose_turbo, go, heard, passage, upload
 from tests.browser.test_page import assert_accessible_by_day_and_night
 
 VOICE_ID = re.compile(r"^\w[\w-]{7,}$")
@@ -51,7 +52,7 @@ def assert_speech(recording: Recording) -> None:
 def short_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """An app that does not wait long for who has left."""
     home = tmp_path_factory.mktemp("short") / "home"
-    running = App(home, before="from clone.ui import tabs\ntabs.LEFT_S = 2.0")
+    running = App(home, before=f"from clone.ui import tabs\ntabs.LEFT_S = 2.0\n{COLD}")
     running.start()
     yield running
     running.stop()
@@ -197,23 +198,37 @@ def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path)
     expect(page.locator("#voices li")).to_have_count(n_voices)
 
 
-def start(page: Page, recording: Path) -> None:
-    """Begin a clone that takes a while."""
+@pytest.fixture
+def held(app: App) -> Iterator[Path]:
+    """What keeps the app from speaking as long as it is there."""
+    path = app.home / HOLD
+    path.touch()
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def start(page: Page, recording: Path, n_sentences: int = 12, turbo: bool = False) -> None:
+    """Begin a clone that takes a while, or as long as it is held."""
     upload(page, recording)
-    page.fill("#text textarea", "One sentence comes after the other. " * 12)
+    page.fill("#text textarea", "One sentence comes after the other. " * n_sentences)
+    if turbo:
+        choose_turbo(page)
     page.check("#consent input")
     page.click("#clone")
     page.wait_for_selector("#progress [role=progressbar]:not([aria-valuenow='0'])")
 
 
-def test_a_reload_in_the_middle_joins_the_clone_again(visit: Visit, example_m4a: Path, tmp_path: Path) -> None:
+def test_a_reload_in_the_middle_joins_the_clone_again(
+    held: Path, visit: Visit, example_m4a: Path, tmp_path: Path
+) -> None:
     page = visit()
-    start(page, example_m4a)
+    start(page, example_m4a, 2, turbo=True)
     page.reload()
     expect(page.locator("#cancel")).to_be_visible()
     expect(page.locator("#clone")).not_to_be_visible()
     expect(page.locator("#progress [role=progressbar]")).to_be_visible()
     expect(page.locator("#uploaded [data-testid=waveform-controls]")).to_be_visible()
+    held.unlink()
     expect(page.locator("#result")).to_be_visible(timeout=2 * WAIT_MS)
     expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
     expect(page.locator("#clone")).to_be_visible()
@@ -250,7 +265,7 @@ def test_a_tab_that_is_closed_in_the_middle_ends_its_clone(
     page = visit(of=short_app)
     recording = tmp_path / "left.m4a"
     recording.write_bytes(example_m4a.read_bytes())
-    start(page, recording)
+    start(page, recording, 40, turbo=True)
     assert list(short_app.home.rglob(recording.name))
     page.close()
     page = visit(of=short_app)
@@ -261,16 +276,19 @@ def test_a_tab_that_is_closed_in_the_middle_ends_its_clone(
     assert not [path for path in short_app.home.rglob("*.mp3") if voice_id not in str(path)]
 
 
-def test_a_connection_that_breaks_in_the_middle_is_made_again(app: App, browser: Browser, example_m4a: Path) -> None:
+def test_a_connection_that_breaks_in_the_middle_is_made_again(
+    held: Path, app: App, browser: Browser, example_m4a: Path
+) -> None:
     """In a browser of its own, whose console may complain: as on a phone that is in a tunnel for a moment."""
     with passage(app.port) as (url, break_off), browser.new_context() as context:
         context.set_default_timeout(WAIT_MS)
         page = context.new_page()
         page.goto(url)
-        start(page, example_m4a)
+        start(page, example_m4a, 2, turbo=True)
         with page.expect_navigation():
             break_off()
         expect(page.locator("#cancel")).to_be_visible()
+        held.unlink()
         expect(page.locator("#result")).to_be_visible(timeout=2 * WAIT_MS)
         go(page, "Voices")
         expect(page.locator("#voices li")).to_have_count(1)
@@ -289,9 +307,11 @@ def test_a_recording_is_there_again_in_its_tab_and_nowhere_else(visit: Visit, ex
         page.evaluate("void window.open(location.href)")
     beside = page.context.new_page()
     beside.goto(page.url)
-    for other in (opened.value, beside, visit()):
+    others = (opened.value, beside, visit())
+    for other in others:
         other.wait_for_selector("#clone")
-        other.wait_for_timeout(3_000)  # what came would have come by then
+    page.wait_for_timeout(3_000)  # what came would have come by then
+    for other in others:
         expect(other.locator("#uploaded [data-testid=waveform-controls]")).to_have_count(0)
         expect(other.locator("#voice-note .tb-note")).to_have_count(0)
     page.locator("#uploaded button[aria-label=Clear]").click()
@@ -321,13 +341,14 @@ def test_what_a_link_led_to_is_there_again_and_so_are_part_and_clip(visit: Visit
     expect(page.locator("#prompt-audio [data-testid=waveform-controls]")).to_be_visible()
 
 
-@pytest.mark.parametrize("name", ["Story", "News"])
-def test_a_ready_sentence_is_one_press_away(visit: Visit, name: str) -> None:
+def test_a_ready_sentence_is_one_press_away(visit: Visit) -> None:
     page = visit()
-    page.get_by_role("button", name=name).click()
-    text = page.input_value("#text textarea")
-    assert len(text) > 60
-    expect(page.locator("#text-count")).to_contain_text(f"{len(text)} of")
-    page.fill("#text textarea", "My own words.")
-    page.get_by_role("button", name=name).click()
-    assert page.input_value("#text textarea") == f"My own words. {text}"
+    for name in ("Story", "News"):
+        page.fill("#text textarea", "")
+        page.get_by_role("button", name=name).click()
+        text = page.input_value("#text textarea")
+        assert len(text) > 60
+        expect(page.locator("#text-count")).to_contain_text(f"{len(text)} of")
+        page.fill("#text textarea", "My own words.")
+        page.get_by_role("button", name=name).click()
+        assert page.input_value("#text textarea") == f"My own words. {text}"
