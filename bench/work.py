@@ -91,8 +91,6 @@ class Maker:
         self.studio = systems.started(home / "home", systems.INSTALLED)
         one_more = {name: {"hd": (kind, *systems.INSTALLED["hd"])} for name, kind in systems.got()}
         self.got = {name: systems.started(home / name, engines) for name, engines in one_more.items()}
-            name: systems.started(home / name, {"hd": (kind, *systems.INSTALLED["hd"])}) for name, kind in systems.got()
-        }
         self.kokoro = systems.Kokoro(home / "weights")
 
     def clips(self, speaker: Speaker, texts: tuple[str, ...]) -> list[systems.Clip]:
