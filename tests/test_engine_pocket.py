@@ -217,7 +217,9 @@ LONG = (
 
 
 @pytest.mark.parametrize("early", [False, True])
-@pytest.mark.parametrize("text", [LONG, LONG.replace(",", ""), "Yes.", "a" * 400, "Ein, zwei, drei, vier."])
+@pytest.mark.parametrize(
+    "text", [LONG, LONG.replace(",", ""), "Yes.", "a" * 400, "東京大学" * 120, "Ein, zwei, drei, vier."]
+)
 def test_parts_hold_the_whole_text(backend: LocalBackend, text: str, early: bool) -> None:
     engine = pocket(backend)
     parts = engine._parts(text, early=early)

@@ -72,6 +72,9 @@ FADE_IN_S = 0.005
 
 _VERSION = "1"
 _TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
+_WORDS = re.compile(r"\S{1,40}\s*")
+"""What has no space in it for longer is parted: letters that no piece has take three tokens each."""
+
 _CLAUSE_ENDS = ",;:—"
 _SMALL = frozenset(
     {"and", "but", "or", "because", "that", "which", "who", "when", "while"}
@@ -200,7 +203,7 @@ class Pocket:
 
     def _parts(self, text: str, *, early: bool) -> list[str]:
         """Return a sentence in parts that can be spoken at once; what is wanted early begins with a short one."""
-        words, parts = re.findall(r"\S+\s*", text), list[str]()
+        words, parts = _WORDS.findall(text), list[str]()
         sizes = [len(self._pieces("▁" + word.strip())) for word in words]
         while words:
             limit = FIRST_TOKENS if early and len(parts) < 2 else MAX_TOKENS
