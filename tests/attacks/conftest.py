@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import App
+from tests.running import COLD, App
 
 Start = Callable[..., App]
-
-COLD = "from clone.studio import facade; facade.Studio._warm_up = lambda studio: None"
-"""What is killed a moment later need not load its models ahead."""
 
 
 @pytest.fixture(scope="session")
