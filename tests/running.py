@@ -91,11 +91,16 @@ def _kept() -> dict[str, str]:
 
 
 class App:
-    """``python app.py`` on a free port, with a home of its own; ``before`` is run in its process first."""
+    """``python app.py`` on a free port, with a home of its own; ``before`` is run in its process first.
 
-    def __init__(self, home: Path, before: str = "", **environment: str) -> None:
+    It is forked from a process that has imported everything; where ``before`` is to come before the imports, for it
+    changes what others import by name, ``plain`` starts it anew.
+    """
+
+    def __init__(self, home: Path, before: str = "", plain: bool = False, **environment: str) -> None:
         self.home = home
         self._before = before
+        self._plain = plain or sys.platform != "linux" or any(name.startswith(READ_AT_IMPORT) for name in environment)
         self._environment = environment
         self._process: subprocess.Popen[bytes] | Process | None = None
         with socket.socket() as free:
@@ -126,7 +131,7 @@ class App:
         return str(told[-1].decode())
 
     def _begun(self, environment: dict[str, str]) -> subprocess.Popen[bytes] | Process:
-        if sys.platform == "linux" and not any(name.startswith(READ_AT_IMPORT) for name in self._environment):
+        if not self._plain:
             return _fork({"before": self._before, "log": str(self.log), "environment": environment})
         first = f"{self._before}\nimport runpy\nrunpy.run_path('app.py', run_name='__main__')"
         program = [sys.executable, *(["-c", first] if self._before else ["app.py"])]

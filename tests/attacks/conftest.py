@@ -40,8 +40,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start an app of one's own, to be killed: ``start(home, NAME="value")``; it ends with the test."""
     running: list[App] = []
 
-    def started(home: Path | None = None, before: str = "", **environment: str) -> App:
-        running.append(App(home or tmp_path / "attacked", before=f"{before}\n{COLD}", **environment))
+    def started(home: Path | None = None, before: str = "", plain: bool = False, **environment: str) -> App:
+        running.append(App(home or tmp_path / "attacked", f"{before}\n{COLD}", plain, **environment))
         running[-1].start()
         return running[-1]
 
