@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,7 +21,10 @@ ROOT = Path(__file__).parent.parent
 STARTS_WITHIN_S = 120
 READ_AT_IMPORT = ("GRADIO_", "HF_")
 """What Gradio's settings are called that it reads when it is imported: with one of them, an app is started anew."""
+COLD = "from clone.studio import facade; facade.Studio._warm_up = lambda studio: None"
+"""Run before an app that need not load its models ahead: it is killed soon, or works with few of them."""
 _PR_SET_CHILD_SUBREAPER = 36
+_FORKING = threading.Lock()
 
 
 class Process:
@@ -67,16 +71,18 @@ def _template() -> subprocess.Popen[str]:
 
 
 def _fork(order: dict[str, object]) -> Process:
-    template, reap = _template(), ctypes.CDLL(None).prctl
-    assert template.stdin
-    assert template.stdout
-    reap(_PR_SET_CHILD_SUBREAPER, 1)
-    try:
-        template.stdin.write(json.dumps(order) + "\n")
-        template.stdin.flush()
-        return Process(int(template.stdout.readline()))
-    finally:
-        reap(_PR_SET_CHILD_SUBREAPER, 0)
+    set_process = ctypes.CDLL(None).prctl
+    with _FORKING:
+        template = _template()
+        assert template.stdin
+        assert template.stdout
+        set_process(_PR_SET_CHILD_SUBREAPER, 1)
+        try:
+            template.stdin.write(json.dumps(order) + "\n")
+            template.stdin.flush()
+            return Process(int(template.stdout.readline()))
+        finally:
+            set_process(_PR_SET_CHILD_SUBREAPER, 0)
 
 
 def _kept() -> dict[str, str]:
@@ -85,11 +91,16 @@ def _kept() -> dict[str, str]:
 
 
 class App:
-    """``python app.py`` on a free port, with a home of its own; ``before`` is run in its process first."""
+    """``python app.py`` on a free port, with a home of its own; ``before`` is run in its process first.
 
-    def __init__(self, home: Path, before: str = "", **environment: str) -> None:
+    It is forked from a process that has imported everything; where ``before`` is to come before the imports, for it
+    changes what others import by name, ``plain`` starts it anew.
+    """
+
+    def __init__(self, home: Path, before: str = "", plain: bool = False, **environment: str) -> None:
         self.home = home
         self._before = before
+        self._plain = plain or sys.platform != "linux" or any(name.startswith(READ_AT_IMPORT) for name in environment)
         self._environment = environment
         self._process: subprocess.Popen[bytes] | Process | None = None
         with socket.socket() as free:
@@ -120,7 +131,7 @@ class App:
         return str(told[-1].decode())
 
     def _begun(self, environment: dict[str, str]) -> subprocess.Popen[bytes] | Process:
-        if sys.platform == "linux" and not any(name.startswith(READ_AT_IMPORT) for name in self._environment):
+        if not self._plain:
             return _fork({"before": self._before, "log": str(self.log), "environment": environment})
         first = f"{self._before}\nimport runpy\nrunpy.run_path('app.py', run_name='__main__')"
         program = [sys.executable, *(["-c", first] if self._before else ["app.py"])]

@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import App
+from tests.running import COLD, App
 
 Start = Callable[..., App]
-
-COLD = "from clone.studio import facade; facade.Studio._warm_up = lambda studio: None"
-"""What is killed a moment later need not load its models ahead."""
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +40,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start an app of one's own, to be killed: ``start(home, NAME="value")``; it ends with the test."""
     running: list[App] = []
 
-    def started(home: Path | None = None, before: str = "", **environment: str) -> App:
-        running.append(App(home or tmp_path / "attacked", before=f"{before}\n{COLD}", **environment))
+    def started(home: Path | None = None, before: str = "", plain: bool = False, **environment: str) -> App:
+        running.append(App(home or tmp_path / "attacked", f"{before}\n{COLD}", plain, **environment))
         running[-1].start()
         return running[-1]
 

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 from clone.audio.reader import read, resample
 from clone.audio.writer import wav_bytes
 from tests.browser.driving import CHROMIUM, FLAGS, HOLDING, WAIT_MS, App, Visit, Watch
+from tests.running import COLD
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,7 @@ def public_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The app as it is served to the world, on a Space."""
     running = App(
         tmp_path_factory.mktemp("space") / "public",
+        COLD,
         SYSTEM="spaces",
         SPACE_ID="somebody/timbre",
         SPACE_HOST="timbre.example",

@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.driving import App, Visit, choose_source, go, heard, upload
 from tests.browser.test_page import assert_accessible_by_day_and_night
 from tests.faults import FAULTS, FaultServer, body, saying, sending, serving
+from tests.running import COLD
 from tests.sounds import encode, speechlike
 
 KEY, OWN = "nv-visitors-7c41aa", "nv-owners-90bd3e"
@@ -49,7 +50,7 @@ def a_good_day(service: FaultServer) -> None:
 @pytest.fixture(scope="module")
 def public(service: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """A page for the world, with the owner's key set."""
-    running = App(tmp_path_factory.mktemp("public") / "home")
+    running = App(tmp_path_factory.mktemp("public") / "home", COLD)
     running._environment |= {
         "TIMBRE_PUBLIC_URL": running.url,
         "TIMBRE_ALLOW_PRIVATE_URLS": "1",

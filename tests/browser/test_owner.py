@@ -16,6 +16,7 @@ from tests.attacks.asking import Events
 from tests.browser.driving import App, Visit, go
 from tests.browser.test_page import assert_accessible_by_day_and_night
 from tests.browser.test_voices import keep
+from tests.running import COLD
 
 OWN = "nv-owners-4c19aa"
 
@@ -48,7 +49,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, examples: list[Path]) -> Ite
     """A page at home, whose owner has a voice and a key of the hosted service."""
     home = tmp_path_factory.mktemp("owned") / "home"
     keep(home, [{"name": "Ada"}], examples[0].read_bytes())
-    running = App(home, NOVITA_API_KEY=OWN)
+    running = App(home, COLD, NOVITA_API_KEY=OWN)
     running.start()
     yield running
     running.stop()

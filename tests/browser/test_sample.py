@@ -66,6 +66,7 @@ def test_an_over_long_recording_is_cloned_by_the_part_that_is_marked(
     page.locator("#part-length input[type=number]").press("Enter")
     page.click("#part-hear")
     expect(page.locator("#part-player")).to_contain_text("0:20")
+    choose_turbo(page)
     page.check("#consent input")
     page.click("#clone")
     expect(page.locator("#result")).to_be_visible()

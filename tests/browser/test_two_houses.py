@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser.driving import App, Visit, choose_turbo, go, heard, upload
 from tests.browser.test_walk import assert_speech
+from tests.running import COLD
 
 KEY = "tb-the-second-house-51f0c2"
 
@@ -21,8 +22,8 @@ def permanent_at(house: App, voice_id: str) -> str | None:
 
 
 def test_a_voice_cloned_at_another_house_is_kept_in_both(visit: Visit, example_m4a: Path, tmp_path: Path) -> None:
-    serving = App(tmp_path / "serving", TIMBRE_API_KEYS=KEY, TIMBRE_ALLOW_PRIVATE_URLS="1")
-    asking = App(tmp_path / "asking", TIMBRE_ALLOW_PRIVATE_URLS="1", NOVITA_BASE_URL=serving.url)
+    serving = App(tmp_path / "serving", COLD, TIMBRE_API_KEYS=KEY, TIMBRE_ALLOW_PRIVATE_URLS="1")
+    asking = App(tmp_path / "asking", COLD, TIMBRE_ALLOW_PRIVATE_URLS="1", NOVITA_BASE_URL=serving.url)
     asking._environment["TIMBRE_PUBLIC_URL"] = asking.url
     with ThreadPoolExecutor() as both:
         list(both.map(App.start, (serving, asking)))

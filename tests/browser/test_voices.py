@@ -17,6 +17,7 @@ from clone.storage.files import Store
 from clone.storage.voices import Library, utc_now
 from tests.browser.driving import App, Visit, go, heard
 from tests.browser.test_page import assert_accessible, assert_accessible_by_day_and_night, assert_fits
+from tests.running import COLD
 from tests.voices import make_voice
 
 EVIL = "<img src=x onerror=console.error(1)>"
@@ -47,7 +48,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, examples: list[Path]) -> Ite
         ],
         examples[0].read_bytes(),
     )
-    running = App(home)
+    running = App(home, COLD)
     running.start()
     yield running
     running.stop()
@@ -55,7 +56,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, examples: list[Path]) -> Ite
 
 @pytest.fixture(scope="module")
 def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = App(tmp_path_factory.mktemp("another") / "home")
+    running = App(tmp_path_factory.mktemp("another") / "home", COLD)
     running.start()
     yield running
     running.stop()

@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from clone.audio.reader import Recording, read
 from clone.audio.writer import wav_bytes
-from tests.attacks.conftest import COLD
 from tests.browser.driving import HOLD, WAIT_MS, App, Visit, choose_source, choose_turbo, go, heard, passage, upload
 from tests.browser.test_page import assert_accessible_by_day_and_night
+from tests.running import COLD
 
 VOICE_ID = re.compile(r"^\w[\w-]{7,}$")
 
