@@ -37,15 +37,17 @@ import time
 from clone.core.settings import Settings
 from clone.engine.backend import LocalBackend
 
-hold, say = Settings.from_environment().home / "{HOLD}", LocalBackend._say
+hold = Settings.from_environment().home / "{HOLD}"
 
-def held(backend, profile, line, kind, stop, *how):
-    while hold.exists():
-        stop and stop.check()
-        time.sleep(0.05)
-    return say(backend, profile, line, kind, stop, *how)
+def holding(say):
+    def held(backend, profile, line, model, stop=None, *how):
+        while hold.exists():
+            stop and stop.check()
+            time.sleep(0.05)
+        return say(backend, profile, line, model, stop, *how)
+    return held
 
-LocalBackend._say = held
+LocalBackend.speak, LocalBackend.stream = holding(LocalBackend.speak), holding(LocalBackend.stream)
 """
 """Run before an app: as long as the file HOLD is in its home, nothing is said, but a stop obeyed."""
 
