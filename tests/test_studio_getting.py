@@ -106,7 +106,7 @@ def test_two_who_ask_are_both_told_and_it_is_got_once(studio: Studio, mirror: Mi
 
 def test_the_real_engine_is_looked_for_where_the_settings_say(settings: Settings, tmp_path: Path) -> None:
     set_so = replace(settings, models_source=str(put(tmp_path / "stick")))
-    models = models_of(set_so)
+    models = models_of(set_so, lambda _: "")
     assert models.path("pocket", "vocab.json") == settings.home / "models" / "pocket" / "vocab.json"
     with pytest.raises(WeightsError, match="TIMBRE_MODELS_DIR"):  # a stand-in's files are not the real one's
         models.get("pocket", Stop(), lambda *_: None)

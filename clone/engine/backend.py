@@ -167,17 +167,11 @@ class LocalBackend:
     ) -> Engine:
         """Return what speaks a language, for one of the contract's models, in a manner, with a voice.
 
-        Raises:
-            StopIteration: never: the last of a tier speaks whatever check_text() lets through.
+        Of a language that nothing here speaks it is the last of the tier: check_text() refuses such a text.
         """
-        return next(
-            engine
-            for engine in self._by_tier[tier(model)]
-            if engine.is_here
-            and language in engine.languages
-            and engine.can(how)
-            and (profile is None or engine.knows(profile))
-        )
+        of_tier = self._by_tier[tier(model)]
+        able = (each for each in of_tier if each.is_here and language in each.languages and each.can(how))
+        return next((each for each in able if profile is None or each.knows(profile)), of_tier[-1])
 
     def check_text(self, text: str, language: str | None = None) -> str:
         """Return the language a text will be spoken in; refuse what this machine can't speak, without loading anything.

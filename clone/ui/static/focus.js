@@ -10,11 +10,19 @@
   const nowhere = () => !document.activeElement || document.activeElement === document.body;
   const vanished = () => nowhere() && last && !seen(last);
 
+  // Progress lies beneath what was pressed. What sticks to the bottom counts as near to it: hence the middle.
+  const showProgress = () => {
+    const progress = document.querySelector("#progress");
+    if (progress && progress.getBoundingClientRect().bottom > innerHeight) window.tbShow(progress, "center");
+  };
+
   const restore = () => {
     if (!vanished()) return;
     const twins = [TWINS[last.id], last.id].map((id) => document.getElementById(id));
     const near = last.id in TWINS ? twins : around.flatMap((each) => [...each.querySelectorAll(CAN)]);  // the nearest first
-    near.find((each) => seen(each) && !each.disabled)?.focus({ preventScroll: true });
+    const next = near.find((each) => seen(each) && !each.disabled);
+    next?.focus({ preventScroll: true });
+    if (next?.id === "cancel") setTimeout(showProgress, TRY_EVERY_MS);
   };
   document.addEventListener("focusin", ({ target }) => {
     [last, around] = [target, []];
