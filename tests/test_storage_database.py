@@ -50,3 +50,17 @@ def test_lists_are_read_through_an_index(home: Path, clock: Clock) -> None:
         plan = " ".join(str(row) for row in db.execute(query))
     assert "USING INDEX voices_by_owner" in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_an_interrupt_is_not_taken_for_a_busy_library(home: Path) -> None:
+    home.mkdir()
+    engine = database.open_database(f"sqlite:///{home / 'library.db'}")
+    with engine.connect() as db:
+
+        def interrupted(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        db.dialect.do_execute = interrupted  # type: ignore[method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            db.execute(text("SELECT 1"))
+    engine.dispose()

@@ -282,6 +282,8 @@ def _translated(context: ExceptionContext) -> BaseException | None:
     error = context.original_exception
     if isinstance(error, sqlite3.Error):
         return _of_sqlite(error)
+    if not isinstance(error, Exception):  # an interrupt ends the connection, but is what it is
+        return None
     passes = context.is_disconnect or isinstance(context.sqlalchemy_exception, OperationalError)
     return busy() if passes else None
 
