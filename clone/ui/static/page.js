@@ -31,10 +31,12 @@
   });
 
   // Which tab this is, known to it alone, so that it finds after a reload what it had before. A tab that was duplicated
-  // starts with a copy of that: the lock, which a page holds as long as it is there, tells the two apart.
+  // starts with a copy of that: the lock, which a page holds as long as it is there, tells the two apart. A page that
+  // is loaded anew waits long for the lock of the one before it, as a slow machine lets go of it late.
+  const anew = performance.getEntriesByType("navigation")[0]?.type === "reload";
   const hold = (tab) => new Promise((held) => {
     if (!navigator.locks) held(true);
-    else navigator.locks.request(`timbre-${tab.slice(0, 8)}`, { signal: AbortSignal.timeout(1000) },
+    else navigator.locks.request(`timbre-${tab.slice(0, 8)}`, { signal: AbortSignal.timeout(anew ? 30000 : 2000) },
       () => { held(true); return new Promise(() => {}); }).catch(() => held(false));
   });
   const named = async () => {
