@@ -76,9 +76,16 @@ def check_asked(order: CloneOrder) -> None:
         check_prompt_text(order.prompt_text or "")
 
 
+Speakers = tuple[tuple[str, str], ...]
+"""Names that a line of a dialogue may begin with, each with its voice_id."""
+
+
 @dataclass(frozen=True)
 class SpeakOrder:
-    """What a voice is to say; ``api_key`` as in CloneOrder, for a hosted voice."""
+    """What a voice is to say; ``api_key`` as in CloneOrder, for a hosted voice.
+
+    A line that begins with the name of one of ``speakers`` and a colon is said by that voice, where the text is kept.
+    """
 
     owner: str
     voice_id: str
@@ -86,3 +93,4 @@ class SpeakOrder:
     model: str
     settings: SpeechSettings = AS_IT_IS
     api_key: str | None = field(default=None, repr=False)
+    speakers: Speakers = ()
