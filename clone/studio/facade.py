@@ -49,7 +49,7 @@ from clone.studio.prompts import PromptPair, Prompts
 from clone.studio.results import Cloned, Passage, Spoken, provenance_of
 from clone.studio.snippets import RequestCode
 from clone.studio.synthesis import Event, Synthesis
-from clone.studio.texts import Speaker
+from clone.studio.texts import Speaker, TextFile, read_text
 
 __all__ = [
     "CloneOrder",
@@ -71,6 +71,7 @@ __all__ = [
     "Stage",
     "Studio",
     "Take",
+    "TextFile",
     "Voice",
     "Waiting",
 ]
@@ -110,7 +111,7 @@ class Studio:
         self.forget_document, self.is_speaking = authoring.forget_document, authoring.is_speaking
         self.sentences, self.sentence_audio = authoring.sentences, authoring.sentence_audio
         self.speak_sentence, self.edit_sentence = authoring.speak_sentence, authoring.edit_sentence
-        self.choose_take, self.dialogue = authoring.choose_take, authoring.dialogue
+        self.choose_take, self.dialogue, self.read_text = authoring.choose_take, authoring.dialogue, read_text
 
     @property
     def ready(self) -> bool:
