@@ -43,6 +43,7 @@ from clone.studio.cloning import Cloning
 from clone.studio.documents import Authoring
 from clone.studio.downloads import Downloads
 from clone.studio.evaluation import Comparison, compare
+from clone.studio.exporting import Exporting
 from clone.studio.getting import Getting, models_of
 from clone.studio.hosted import Calls
 from clone.studio.prompts import PromptPair, Prompts
@@ -111,6 +112,7 @@ class Studio:
         self.forget_document, self.is_speaking = authoring.forget_document, authoring.is_speaking
         self.sentences, self.sentence_audio = authoring.sentences, authoring.sentence_audio
         self.speak_sentence, self.edit_sentence = authoring.speak_sentence, authoring.edit_sentence
+        self.export_document = self.write_document = Exporting(self._library, self._documents).export
         self.choose_take, self.dialogue, self.read_text = authoring.choose_take, authoring.dialogue, read_text
 
     @property
@@ -270,14 +272,6 @@ class Studio:
         Raises as clone() does.
         """
         return self._synthesis.speak_long(order, in_turns=in_turns)
-
-    def write_document(self, document_id: str, owner: str, path: Path) -> None:
-        """Write all that is spoken of a document to a file, of the kind that its name says; raises as document()."""
-        document = self.document(document_id, owner)
-        writer = self.writing(path, provenance_of(self._library.get(document.voice_id, owner), document.model))
-        for _, samples, sample_rate in self._documents.spoken(document):
-            writer.add(samples, sample_rate)
-        writer.end()
 
     def check_order(self, order: SpeakOrder) -> None:
         """Raise what would refuse a long text before any work: its model, its text, its voice."""
