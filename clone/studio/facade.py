@@ -39,6 +39,7 @@ from clone.storage.voice import Voice, check_name, check_note
 from clone.storage.voices import Library
 from clone.studio import analysis, voice_card
 from clone.studio.analysis import Bounds, Examination, Examining, Excerpt
+from clone.studio.batch import Batch, BatchDone, BatchOrder, Row
 from clone.studio.cloning import Cloning
 from clone.studio.documents import Authoring
 from clone.studio.downloads import Downloads
@@ -53,6 +54,8 @@ from clone.studio.synthesis import Event, Synthesis
 from clone.studio.texts import Speaker, TextFile, read_text
 
 __all__ = [
+    "BatchDone",
+    "BatchOrder",
     "CloneOrder",
     "Cloned",
     "Comparison",
@@ -65,6 +68,7 @@ __all__ = [
     "Passage",
     "PromptPair",
     "RequestCode",
+    "Row",
     "Sentence",
     "SpeakOrder",
     "Speaker",
@@ -113,6 +117,7 @@ class Studio:
         self.sentences, self.sentence_audio = authoring.sentences, authoring.sentence_audio
         self.speak_sentence, self.edit_sentence = authoring.speak_sentence, authoring.edit_sentence
         self.export_document = self.write_document = Exporting(self._library, self._documents).export
+        self.batch = Batch(self._library, self._synthesis, self._workspace).run
         self.choose_take, self.dialogue, self.read_text = authoring.choose_take, authoring.dialogue, read_text
 
     @property
