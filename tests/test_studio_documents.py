@@ -20,7 +20,7 @@ from clone.studio.facade import Document, Passage, Sentence, Speaker, SpeakOrder
 from clone.studio.texts import script
 from tests.studios import TURBO, fit_for_a_person, last, order
 from tests.studios import say as asked
-from tests.voices import FILES, make_voice
+from tests.voices import FILES, START, make_voice
 
 if TYPE_CHECKING:
     from clone.engine.backend import LocalBackend
@@ -208,8 +208,9 @@ def test_a_voice_of_another_speaks_no_line(house: Studio, voice: Voice) -> None:
     with pytest.raises(VoiceError):
         house.begin_document(stranger)
     library = Library(house._settings, Store(house._settings.store_url))
-    library.add(make_voice("bens", owner="ben"), FILES)
+    library.add(make_voice("bens", owner="ben", permanent_at=START), FILES)
     library.close()
+    assert house.begin_document(replace(stranger, voice_id="bens")).voice_id == "bens"
     with pytest.raises(VoiceError):
         house.begin_document(replace(stranger, voice_id="bens", speakers=(("Ada", voice.voice_id),)))
 

@@ -66,14 +66,19 @@ def check_asked(order: CloneOrder) -> None:
     """
     check_backend(order.backend)
     if not order.consent:
-        raise ConsentError(
-            "Nobody confirmed that the person in the recording agreed to be cloned.",
-            code="no_consent",
-            field="consent",
-            advice="Ask the person, then tick the box.",
-        )
+        raise no_consent()
     if check_prompt_pair(order.prompt_audio is not None, order.prompt_text):
         check_prompt_text(order.prompt_text or "")
+
+
+def no_consent() -> ConsentError:
+    """What is said where nobody confirmed that a recording may be cloned."""
+    return ConsentError(
+        "Nobody confirmed that the person in the recording agreed to be cloned.",
+        code="no_consent",
+        field="consent",
+        advice="Ask the person, then tick the box.",
+    )
 
 
 Speakers = tuple[tuple[str, str], ...]

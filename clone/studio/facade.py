@@ -47,6 +47,7 @@ from clone.studio.evaluation import Comparison, compare
 from clone.studio.exporting import Exporting
 from clone.studio.getting import Getting, models_of
 from clone.studio.hosted import Calls
+from clone.studio.portable import Imported, Portable
 from clone.studio.prompts import PromptPair, Prompts
 from clone.studio.results import Cloned, Passage, Spoken, provenance_of
 from clone.studio.snippets import RequestCode
@@ -63,6 +64,7 @@ __all__ = [
     "Examination",
     "Excerpt",
     "FileWriter",
+    "Imported",
     "Match",
     "ModelStatus",
     "Passage",
@@ -117,6 +119,8 @@ class Studio:
         self.sentences, self.sentence_audio = authoring.sentences, authoring.sentence_audio
         self.speak_sentence, self.edit_sentence = authoring.speak_sentence, authoring.edit_sentence
         self.export_document = self.write_document = Exporting(self._library, self._documents).export
+        portable = Portable(self._backend, self._library, self._cloning, self._workspace, self._run)
+        self.export_voices, self.import_voices = portable.export_voices, portable.import_voices
         self.batch = Batch(self._library, self._synthesis, self._workspace).run
         self.choose_take, self.dialogue, self.read_text = authoring.choose_take, authoring.dialogue, read_text
 
