@@ -44,7 +44,7 @@ from clone.studio.cloning import Cloning
 from clone.studio.documents import Authoring
 from clone.studio.downloads import Downloads
 from clone.studio.evaluation import Comparison, compare
-from clone.studio.exporting import Exporting
+from clone.studio.exporting import Exporting, title_of
 from clone.studio.getting import Getting, models_of
 from clone.studio.hosted import Calls
 from clone.studio.portable import Imported, Portable
@@ -109,7 +109,7 @@ class Studio:
         self._synthesis = Synthesis(self._backend, self._library, self._run)
         looks = self._examining, self._prompts
         self._cloning = Cloning(self._backend, self._library, looks, self._synthesis, self._calls)
-        self.language_of = self._backend.language_of
+        self.language_of, self.title_of = self._backend.language_of, title_of
         parts = self._backend, self._library, self._documents, self._synthesis
         authoring = Authoring(*parts, run=self._run, hosted=self.speak)
         self.say, self.documents, self.document = authoring.say, authoring.documents, authoring.document

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -141,7 +141,9 @@ class Portable:
             manifest = {"format": FORMAT, "version": VERSION, "made_at": utc_now().isoformat(), "voices": listed}
             archive.writestr(MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1))
 
-    def import_voices(self, path: Path, owner: str, *, consent: bool) -> Iterator[Stage | Waiting | Imported]:
+    def import_voices(
+        self, path: Path, owner: str, *, consent: bool
+    ) -> Generator[Stage | Waiting | Imported, None, None]:
         """Take in the voices of a file, each with a new voice_id, temporary as any clone; what is here already stays.
 
         Args:
