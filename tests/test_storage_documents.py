@@ -21,6 +21,7 @@ from clone.storage.documents import Document, Documents, Sentence
 from clone.storage.voices import Library
 from tests.sounds import tone
 from tests.studios import TURBO
+from tests.test_storage_crash import everything_in
 from tests.voices import FILES, MOMENT, Clock, make_voice, open_library
 
 RATE = 24_000
@@ -267,6 +268,22 @@ def test_what_a_forgotten_voice_said_in_a_dialogue_goes(kept: Documents, library
     assert stored(home, document) == ["00000.flac"]
     other = kept.sentences(document)[1]
     assert (other.voice_id, other.takes, other.to_speak(document)) == (None, (), True)
+
+
+@pytest.mark.parametrize("how", ["document", "voice"])
+def test_nothing_of_a_forgotten_document_is_left_in_home(
+    kept: Documents, library: Library, home: Path, how: str
+) -> None:
+    secret = script("SECRET-TEXT.")
+    document = say(kept, kept.begin(replace(ORDER, text="SECRET-TEXT."), "engine 1", secret), 0)
+    assert b"SECRET-TEXT" in everything_in(home)
+    if how == "document":
+        kept.forget(document.document_id, "ada")
+    else:
+        library.forget("voice-1", "ada")
+        kept.purge()
+    assert b"SECRET-TEXT" not in everything_in(home)
+    assert folders(home) == []
 
 
 def test_the_oldest_make_room(

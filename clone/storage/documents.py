@@ -24,7 +24,7 @@ from clone.contract.cloning import SPEECH_TASK_MAX_CHARS, check_text
 from clone.contract.orders import Speakers, SpeakOrder
 from clone.contract.speech import SpeechSettings
 from clone.core.errors import TaskError
-from clone.storage.database import DOCUMENTS, SENTENCES, TAKES, VOICES, Kept
+from clone.storage.database import DOCUMENTS, SENTENCES, TAKES, VOICES, Kept, truncate_log
 from clone.storage.document import Document, Sentence, Take, joined, matched, unknown_document, unknown_sentence
 
 __all__ = ["Document", "Documents", "Sentence", "Take"]
@@ -337,6 +337,8 @@ class Documents(Kept):
         with self._writing.begin() as db:
             for document_id in document_ids:  # its sentences go with it
                 db.execute(delete(DOCUMENTS).filter_by(document_id=document_id))
+        if document_ids:
+            truncate_log(self._reading)  # where deleted rows would still stand
 
     def _found(self, *which: ColumnElement[bool]) -> list[Document]:
         with self._reading.begin() as db:
