@@ -19,8 +19,13 @@ from bench import kept, speakers
 from bench.measure import Judge
 from bench.speakers import SAMPLE_RATE, Speaker
 from bench.systems import MODELS
+from clone.audio.reader import resample
+from clone.core.jobs import Stop
+from clone.engine import conversion
+from clone.engine.asr import Recognizer
 from clone.engine.backend import SAMPLE_RATE as SPOKEN_RATE
 from clone.engine.backend import LocalBackend
+from clone.engine.profile import Profile
 from clone.engine.speaker import median_pitch_hz
 
 FIGURES = ("resemblyzer", "dvector", "wer", "dnsmos")
@@ -53,8 +58,7 @@ def main() -> None:
             for case in _cases(voice, people, arguments.folder, arguments.takes):
                 text = judge.transcribe(case.samples)
                 group = "near" if abs(case.apart_st) < 3 else "far"
-                take = backend.listen(case.samples, SAMPLE_RATE)
-                performed = backend.perform(profile, take)
+                performed = _performed(backend, profile, case.samples)
                 line = [backend.speak(profile, each, MODELS["turbo"]) for each in backend.script(text, "en")]
                 for system, samples, rate in (
                     ("performed", performed, SPOKEN_RATE),
@@ -69,6 +73,12 @@ def main() -> None:
     for system, measures in sorted(found.items()):
         means = "".join(f"{np.mean([each[name] for each in measures]):>13.3f}" for name in FIGURES)
         print(f"{system:<28}{len(measures):>4}{means}")
+
+
+def _performed(backend: LocalBackend, profile: Profile, take: np.ndarray) -> np.ndarray:
+    """Return a take (16 kHz) in a voice, with its own words, rhythm and melody: the take is the base speech."""
+    features = backend._networks.get(Recognizer).features(take, Stop())
+    return conversion.convert(resample(take, SAMPLE_RATE, SPOKEN_RATE), features, profile.frames)
 
 
 def _cases(voice: Speaker, people: list[Speaker], folder: Path, n_takes: int) -> Iterator[Case]:

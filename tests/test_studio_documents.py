@@ -157,6 +157,43 @@ def test_a_document_that_is_spoken_is_joined_and_stopped_by_its_owner(house: Stu
     assert not house.is_speaking(document.document_id)
 
 
+def test_of_two_who_ask_for_the_same_either_may_leave(house: Studio, voice: Voice) -> None:
+    same = asked(voice, "Ten. Nine. Eight. Seven.")
+    one, other = house.say(same), house.say(same)
+    document = next(one)
+    assert isinstance(document, Document)
+    assert next(other) == document
+    while not isinstance(next(one), Passage):
+        pass
+    next(other)
+    one.close()
+    *events, whole = other
+    assert isinstance(whole, Document)
+    assert whole.complete
+    assert [each.takes[0].take for each in house.sentences(document.document_id, "ann")] == [0, 0, 0, 0]
+    assert max(spoken(events), key=str) == 3
+
+
+@pytest.mark.parametrize("gone", ["voice", "document"])
+def test_what_goes_while_it_is_spoken_ends_it(house: Studio, examples: list[Path], gone: str) -> None:
+    voice = last(house.clone(order(examples[1], "gus"))).voice
+    document = house.begin_document(asked(voice, "Ten. Nine. Eight. Seven. Six. Five."))
+    events = house.speak_document(document.document_id, "gus")
+    while not isinstance(next(events), Passage):
+        pass
+    if gone == "voice":
+        house.forget(voice.voice_id, "gus")
+    else:
+        house.forget_document(document.document_id, "gus")
+    with pytest.raises(TimbreError) as refused:
+        list(events)
+    assert fit_for_a_person(refused.value).code in ("unknown_voice", "unknown_document")
+    assert house.documents("gus") == []
+    assert not (house._settings.home / "audio" / "documents" / document.document_id).exists()
+    if gone == "document":
+        house.forget(voice.voice_id, "gus")
+
+
 def test_a_dialogue_is_found_and_each_line_is_spoken_by_its_voice(
     house: Studio, voice: Voice, examples: list[Path]
 ) -> None:
@@ -178,6 +215,11 @@ def test_a_dialogue_is_found_and_each_line_is_spoken_by_its_voice(
     house.forget(other.voice_id, "ann")
     with pytest.raises(VoiceError):
         house.edit_document(document.document_id, "ann", speakers=cast)
+    other = last(house.clone(order(examples[1], name="Bo"))).voice
+    cast = (cast[0], ("Bo", other.voice_id))
+    assert house.edit_document(document.document_id, "ann", speakers=cast).n_spoken == 2
+    house.forget(other.voice_id, "ann")
+    assert house.edit_document(document.document_id, "ann", text=f"{text}\nAda: Bye.").n_sentences == 4
 
 
 # what is refused

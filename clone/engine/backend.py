@@ -15,7 +15,7 @@ from clone.contract.cloning import MODELS, tier
 from clone.contract.speech import AS_IT_IS, SPEED_MAX, SPEED_MIN, SpeechSettings
 from clone.core.jobs import Stop
 from clone.core.likeness import Likeness
-from clone.engine import asr, conversion, converted, prosody, speaker
+from clone.engine import asr, converted, prosody, speaker
 from clone.engine.asr import LANGUAGE_S, Recognizer, Word, speech_spans
 from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
 from clone.engine.converted import Hibari, Kokoro
@@ -265,21 +265,6 @@ class LocalBackend:
         for part in engine.speak(profile, line, Manner(how, early=True), stop or Stop()):
             bounded, gain = _bounded(part, how, gain)
             yield bounded
-
-    def perform(self, profile: Profile, take: Heard, stop: Stop | None = None) -> np.ndarray:
-        """Return what a person said in a voice, as that person said it: with their words, rhythm and melody.
-
-        Args:
-            profile: the voice.
-            take: what was said; at most a minute of it, or much memory is taken.
-            stop: obeyed inside the run.
-
-        Returns:
-            float32, shape (n_samples,), 24 kHz, within [-1, 1].
-        """
-        spoken_here = resample(take.samples, take.sample_rate, SAMPLE_RATE)
-        features = self._networks.get(Recognizer).features(resample(take.samples, take.sample_rate, HEARD_RATE), stop)
-        return _bounded(conversion.convert(spoken_here, features, profile.frames), AS_IT_IS, 1.0)[0]
 
     @staticmethod
     def pause(profile: Profile, line: Line, how: SpeechSettings = AS_IT_IS) -> np.ndarray:

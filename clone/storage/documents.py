@@ -16,7 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from clone.audio.reader import read
 from clone.audio.writer import flac_bytes
@@ -261,20 +275,23 @@ class Documents(Kept):
 
         What such a voice said in another one's document goes, too, and that document's own voice is to say it.
         """
-        query = select(DOCUMENTS.c.document_id).where(~exists(VOICES.c.voice_id).where(_ITS_VOICE))
-        whose = select(DOCUMENTS.c.owner).where(DOCUMENTS.c.document_id == TAKES.c.document_id).scalar_subquery()
-        there = (VOICES.c.voice_id == TAKES.c.voice_id) & (VOICES.c.owner == whose)
+        gone_with = select(DOCUMENTS.c.document_id).where(~exists(VOICES.c.voice_id).where(_ITS_VOICE))
         with self._reading.begin() as db:
-            gone = db.execute(query).scalars().all()
-            takes = db.execute(select(TAKES).where(~exists(VOICES.c.voice_id).where(there))).all()
+            gone = db.execute(gone_with).scalars().all()
         self._delete(gone)
-        for take in (each for each in takes if each.document_id not in gone):
-            which = {"document_id": take.document_id, "sentence_id": take.sentence_id}
+        with self._reading.begin() as db:
+            takes = db.execute(_said_by_nobody(TAKES, select(TAKES))).all()
+            others = db.execute(_said_by_nobody(SENTENCES, select(SENTENCES))).all()
+        for take in takes:
             self._store.delete(_key(take.document_id, take.sentence_id, take.take))
+        if takes or others:
             with self._writing.begin() as db:
-                db.execute(delete(TAKES).filter_by(**which, take=take.take))
-                own = update(SENTENCES).filter_by(**which, voice_id=take.voice_id)
-                db.execute(own.values(voice_id=None))
+                for row in takes:
+                    which = {"document_id": row.document_id, "sentence_id": row.sentence_id, "take": row.take}
+                    db.execute(delete(TAKES).filter_by(**which))
+                for row in others:
+                    which = {"document_id": row.document_id, "sentence_id": row.sentence_id}
+                    db.execute(update(SENTENCES).filter_by(**which, voice_id=row.voice_id).values(voice_id=None))
         return len(gone)
 
     def sweep(self) -> int:
@@ -343,6 +360,13 @@ class Documents(Kept):
     def _found(self, *which: ColumnElement[bool]) -> list[Document]:
         with self._reading.begin() as db:
             return [_from_row(row) for row in db.execute(_SUMMED.where(*which))]
+
+
+def _said_by_nobody(table: Table, query: Select[Any]) -> Select[Any]:
+    """Return a query of what another voice than a document's own is to say, or has said, that is gone."""
+    of = DOCUMENTS.c.document_id == table.c.document_id
+    there = exists(VOICES.c.voice_id).where(VOICES.c.voice_id == table.c.voice_id, VOICES.c.owner == DOCUMENTS.c.owner)
+    return query.join(DOCUMENTS, of).where(table.c.voice_id != DOCUMENTS.c.voice_id, ~there)
 
 
 def _store(db: Connection, document_id: str, before: Sequence[Sentence], after: Sequence[Sentence]) -> None:

@@ -148,11 +148,12 @@ class Authoring:
             document = self._documents.rename(document, check_name(name))
         if text is not None or speakers is not None:
             document = self._own(document_id, owner)
-            known = _order(document)
+            there = {voice.voice_id for voice in self._library.voices(owner)}
+            cast_before = tuple(each for each in document.speakers if each[1] in there)
             order = replace(
-                known,
-                text=known.text if text is None else text,
-                speakers=known.speakers if speakers is None else speakers,
+                _order(document),
+                text=document.text if text is None else text,
+                speakers=cast_before if speakers is None else speakers,
             )
             document = self._documents.rewrite(document, order.text, self._script(order), order.speakers)
         return document
@@ -243,6 +244,7 @@ class Authoring:
             TimbreError: no such document or sentence; what refuses or fails.
         """
         document = self._own(document_id, owner)
+        self._documents.make_room(owner, document_id)
         sentence = self._documents.sentence(document, sentence_id)
         if not any(c.isalnum() for c in sentence.text):
             raise unreadable(self._synthesis.check(_order(document)))
@@ -298,6 +300,7 @@ class Authoring:
             run.over.wait(ENDS_WITHIN_S)  # it is about to end
 
     def _begun(self, document: Document) -> _Run:
+        self._documents.make_room(document.owner, document.document_id)
         all_sentences = self._documents.sentences(document)
         first = next((each.position for each in all_sentences if each.to_speak(document)), len(all_sentences))
         left, ids = all_sentences[first:], [each.sentence_id for each in all_sentences]
