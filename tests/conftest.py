@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from clone.core.settings import Settings
+from tests import remembered
 
 if TYPE_CHECKING:
     from clone.engine.backend import Heard, LocalBackend
@@ -23,8 +25,23 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 
+_REMEMBERED = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
 _PREFIXES = ("TIMBRE_", "NOVITA_", "GRADIO_", "SPACE_", "HF_")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what the networks answer for the length of the run, for all of its processes."""
+    if remembered.FOLDER not in os.environ:
+        config.stash[_REMEMBERED] = tempfile.TemporaryDirectory(prefix="timbre-tests-")
+        os.environ[remembered.FOLDER] = config.stash[_REMEMBERED].name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Forget it."""
+    if _REMEMBERED in config.stash:
+        config.stash[_REMEMBERED].cleanup()
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +96,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> LocalBackend:
     """The engine, shared by all tests: its models load once, each when it is first needed."""
     from clone.engine.backend import LocalBackend
 
+    remembered.install()
     return LocalBackend(tmp_path_factory.mktemp("weights"))
 
 

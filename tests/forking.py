@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests import remembered
+
 APP = Path(__file__).parent.parent / "app.py"
 
 
@@ -58,6 +60,7 @@ def prepare_gradio(folder: Path) -> None:
 if __name__ == "__main__":
     sys.path[0] = str(APP.parent)
     runpy.run_path(str(APP), run_name="preloaded")
+    remembered.install()
     order = forked_for()
     become(order["log"], order["environment"])
     from clone.core import settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -47,9 +48,12 @@ class Other(Kokoro):
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sentence is enough to tell."""
-    monkeypatch.setattr(trial, "SENTENCES", trial.SENTENCES[:1])
+def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A recording and a sentence are enough to tell."""
+    monkeypatch.setattr(trial, "SENTENCES", ("The harbour was quiet this morning.",))
+    (tmp_path / "one").mkdir()
+    shutil.copy(trial.EXAMPLES / "ada.m4a", tmp_path / "one")
+    monkeypatch.setattr(trial, "EXAMPLES", tmp_path / "one")
 
 
 def judged(backend: LocalBackend, **changes: object) -> str:

@@ -23,7 +23,7 @@ from clone.ui import fields, parts, strings
 from clone.ui.files import VisitFiles, make_temporary_folder, temporary_folder
 from clone.ui.form import Form, examples
 from clone.ui.running import Progress, explain
-from clone.ui.takes import Take
+from clone.ui.takes import Sound, Take
 from clone.ui.visitors import COOKIE_LIFETIME, LOCAL_OWNER, Headers, Owners, is_loopback, is_token, new_token
 from tests.voices import make_voice
 
@@ -134,7 +134,7 @@ def test_progress_is_said_once_per_step() -> None:
 
 def reported(*findings: Finding) -> str:
     picture = draw(np.ones(16_000, np.float32), 16_000, (), ())
-    return parts.report(Examination(Report(findings), picture))
+    return parts.report(Examination(Report(findings), picture), Sound("/takes/x/y.wav", "It"))
 
 
 def test_ready_recordings_are_said_to_be_ready_and_others_not() -> None:

@@ -16,9 +16,9 @@ from clone.audio.preflight import Finding
 from clone.audio.waveform import draw
 from clone.core.likeness import Likeness
 from clone.storage.journal import Entry
-from clone.studio.facade import Comparison, Match, ModelStatus, RequestCode
+from clone.studio.facade import Match, ModelStatus, RequestCode
 from clone.ui import parts
-from clone.ui.takes import Take
+from clone.ui.takes import Sound, Take
 from tests.voices import make_voice
 
 SCRIPT = "<script>alert(1)</script>"
@@ -35,6 +35,8 @@ def contexts(text: str) -> dict[str, dict[str, Any]]:
     sent = {"entry_id": text, "owner": "ada", "created_at": MORNING, "voice_id": text}
     entries = [Entry(kind="clone", voice=voice, **sent), Entry(kind="keep", **sent)]
     picture = {"picture": draw(np.ones(16_000, np.float32), 16_000, [(0.1, 0.5)], [(0.2, 0.3)])}
+    sound = Sound(text, text, 2.0, text, -3.0, text)
+    picture |= {"sound": sound, "verdict": text}
     picture |= {"segment": (0.0, 0.5), "spectrum": text}
     notes, alike = {"notes": [("warn", text, text), ("refuse", text, text)]}, Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10)
     finding = Finding(text, "warn", 1.0, 2.0, text, text)
@@ -42,6 +44,7 @@ def contexts(text: str) -> dict[str, dict[str, Any]]:
     rows = {"rows": [(voice, text, text, 0.5, True)]}
     return {
         "header": {},
+        "hello": {},
         "line": {"said": text, "style": text},
         "heading": {"number": 1, "title": text, "advice": text},
         "notes": notes,
@@ -58,7 +61,8 @@ def contexts(text: str) -> dict[str, dict[str, Any]]:
         "code": {"written": RequestCode(((text, text), (text, text)), MORNING)},
         "result": {"replayed": True, "more": text, "alike": alike, "has_preview": True, "facts": [text, text]},
         "likeness": {"alike": alike},
-        "compare": {"links": (text, text), "found": Comparison(match, -3.0, 0.0)},
+        "compare": {"sounds": [sound, sound]},
+        "player": {"sound": sound, "autoplay": True, "named": True},
         "said": {"found": match},
         "take": {"take": take},
         "take_done": {"take": take},

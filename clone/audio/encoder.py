@@ -14,10 +14,12 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from clone.audio.tags import Provenance, marked
+from clone.audio.waveform import outline, points
 from clone.contract.speech import SAMPLE_RATES, AudioSetting
 
 _CODECS = {"mp3": ("libmp3lame", "s16p"), "flac": ("flac", "s16")}
 _BYTES_PER_SAMPLE = 2
+_COLUMNS_PER_S = 20
 _UNKNOWN = 0xFFFFFFFF
 """What FFmpeg, too, writes for the length of a wav that it pipes on."""
 
@@ -155,10 +157,14 @@ class FileWriter:
         self._path = path
         self._encoder = Encoder(path.suffix.lstrip("."), provenance)
         self._pieces: list[bytes] | None = [] if path.suffix == ".wav" else None  # its header tells its length
+        self._extremes: list[np.ndarray] = []
         path.touch(0o600)
 
     def add(self, samples: np.ndarray, sample_rate: int) -> None:
         """Write a piece: float32, shape (n_samples,), mono, within [-1, 1]; Hz."""
+        if len(samples):
+            n_columns = max(1, round(_COLUMNS_PER_S * len(samples) / sample_rate))
+            self._extremes.append(np.stack(outline(samples, min(n_columns, len(samples)))))
         self._write(self._encoder.add(samples, sample_rate))
 
     def end(self) -> float:
@@ -167,6 +173,15 @@ class FileWriter:
         if self._pieces is not None:
             self._path.write_bytes(self._encoder.file(self._pieces))
         return self._encoder.duration_s
+
+    def points(self, n_columns: int) -> str:
+        """Return the waveform of what was written, as the points of an SVG polygon so many wide and 100 high."""
+        if not self._extremes:
+            return ""
+        lows, highs = np.concatenate(self._extremes, axis=1)
+        n_columns = min(n_columns, len(lows))
+        starts = np.linspace(0, len(lows), n_columns, endpoint=False).astype(int)
+        return points(np.minimum.reduceat(lows, starts), np.maximum.reduceat(highs, starts), 100)
 
     def _write(self, data: bytes) -> None:
         if self._pieces is not None:

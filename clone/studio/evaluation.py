@@ -1,4 +1,4 @@
-"""A clone beside its original: the words that are heard in its preview, and both at one loudness."""
+"""A clone beside its original: the words heard in its preview, both at one loudness, and how alike they are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from clone.audio.enhance import LOUDNESS_BLOCK_S, integrated_loudness
 from clone.audio.reader import Recording, read
+from clone.audio.waveform import outline, points
 from clone.contract.cloning import CloneOptions
 from clone.core.jobs import Stop
 from clone.core.likeness import Likeness
@@ -20,42 +21,55 @@ from clone.studio.analysis import enhanced
 
 log = logging.getLogger(__name__)
 
+OUTLINE_COLUMNS = 160
 MOST_DB = 30.0
 """Nothing is turned down by more than this: what is so much quieter is nearly silent."""
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What a preview says against its text, and by how much each recording is turned down, dB ≤ 0, to sound as loud."""
+class Outline:
+    """A recording as a player draws and plays it.
 
-    match: transcript.Match
-    original_db: float
-    clone_db: float
+    Attributes:
+        duration_s: its length.
+        points: its waveform, of an SVG polygon OUTLINE_COLUMNS wide and 100 high.
+        quieter_db: by how much it is turned down, dB ≤ 0, to sound as loud as the others it was looked at with.
+    """
+
+    duration_s: float
+    points: str
+    quieter_db: float = 0.0
 
 
-def compare(backend: LocalBackend, original: Path, preview: Path, text: str, language: str | None = None) -> Comparison:
-    """Compare a preview with its text, and its loudness with the original's.
-
-    Args:
-        backend: hears words.
-        original: the reference's file.
-        preview: the preview's file.
-        text: what the preview should say.
-        language: of the text, as an ISO 639-1 code; None to hear which it is.
+def outlines(*paths: Path) -> list[Outline]:
+    """Return files as players draw them, all at the loudness of the quietest.
 
     Raises:
         AudioError: a file can't be read.
     """
+    recordings = [read(path) for path in paths]
+    louds = [_loudness(each) for each in recordings] if len(paths) > 1 else [0.0]
+    return [
+        Outline(each.duration_s, points(*outline(each.samples, OUTLINE_COLUMNS), 100), max(min(louds) - loud, -MOST_DB))
+        for each, loud in zip(recordings, louds, strict=True)
+    ]
+
+
+def compare(backend: LocalBackend, preview: Path, text: str, language: str | None = None) -> transcript.Match:
+    """Compare what is heard in a preview with its text.
+
+    Args:
+        backend: hears words.
+        preview: its file.
+        text: what it should say.
+        language: of the text, as an ISO 639-1 code; None to hear which it is.
+
+    Raises:
+        AudioError: the file can't be read.
+    """
     said = read(preview)
     spoken = Heard(said.samples, said.sample_rate, [])
-    heard = backend.transcribe(spoken, (language, 1.0) if language else None)
-    one, other = _loudness(read(original)), _loudness(said)
-    quieter = min(one, other)
-    return Comparison(
-        transcript.compare(text, heard),
-        max(quieter - one, -MOST_DB),
-        max(quieter - other, -MOST_DB),
-    )
+    return transcript.compare(text, backend.transcribe(spoken, (language, 1.0) if language else None))
 
 
 def likeness(

@@ -43,7 +43,7 @@ from clone.studio.batch import Batch, BatchDone, BatchOrder, Row
 from clone.studio.cloning import Cloning
 from clone.studio.documents import Authoring
 from clone.studio.downloads import Downloads
-from clone.studio.evaluation import Comparison, compare
+from clone.studio.evaluation import OUTLINE_COLUMNS, Outline, compare, outlines
 from clone.studio.exporting import Exporting, title_of
 from clone.studio.getting import Getting, models_of
 from clone.studio.hosted import Calls
@@ -55,11 +55,11 @@ from clone.studio.synthesis import Event, Synthesis
 from clone.studio.texts import Speaker, TextFile, read_text
 
 __all__ = [
+    "OUTLINE_COLUMNS",
     "BatchDone",
     "BatchOrder",
     "CloneOrder",
     "Cloned",
-    "Comparison",
     "Document",
     "Examination",
     "Excerpt",
@@ -67,6 +67,7 @@ __all__ = [
     "Imported",
     "Match",
     "ModelStatus",
+    "Outline",
     "Passage",
     "PromptPair",
     "RequestCode",
@@ -436,18 +437,18 @@ class Studio:
         names = [voice.file(kind) for kind in ("reference", "preview")]
         return voice_card.page(voice, *(self._library.path(voice, name) if name else None for name in names))
 
-    def compare(self, voice_id: str, owner: str) -> Comparison:
-        """Hold a voice's preview against its text and its original.
+    def outlines(self, *paths: Path) -> list[Outline]:
+        """Return files as players draw them, at one loudness; raises AudioError."""
+        return outlines(*paths)
 
-        Raises:
-            VoiceError: no such voice, or it has no preview.
-        """
-        original, preview = self.audio(voice_id, owner, "reference"), self.audio(voice_id, owner, "preview")
+    def compare(self, voice_id: str, owner: str) -> Match:
+        """Hold a voice's preview against its text; raises VoiceError: no such voice, or it has no preview."""
+        preview = self.audio(voice_id, owner, "preview")
         voice = self._library.get(voice_id, owner)
         text = voice.settings.get("text") or ""
         spoken_in = self.language_of(text, voice.settings.get("language")).code if voice.backend == LOCAL else None
         with self._examining.place():
-            return compare(self._backend, original, preview, text, spoken_in)
+            return compare(self._backend, preview, text, spoken_in)
 
     def write_speech(self, spoken: Spoken | Excerpt | PromptPair, path: Path) -> None:
         """Write sound to a file: mp3 or flac when its name says so, else wav. Speech says in its tags what it is."""

@@ -15,11 +15,11 @@ from clone.core.errors import CancelledError, PromptMismatch, TimbreError, Voice
 from clone.core.settings import LOCAL
 from clone.studio.facade import Cloned, CloneOrder, Voice
 from clone.ui import fields, parts, strings
-from clone.ui.form import Form, Given, example
+from clone.ui.form import Form, Given
 from clone.ui.panels import CloserPanel, PreviewPanel, ResultPanel, RunPanel, VoicePanel
 from clone.ui.running import Desk, Progress, address, explain, share
 from clone.ui.tabs import Run
-from clone.ui.takes import file_name
+from clone.ui.takes import Sound, file_name
 from clone.ui.voices_tab import VoicesPanel
 
 Updates = dict[Any, Any]
@@ -80,21 +80,17 @@ class Cloning:
             self.voice.sample.start,
             self.voice.sample.length,
             preview.language.choice,
+            preview.name,
         ]
 
     def outputs(self) -> list[Any]:
         """Return everything ``clone`` may change."""
         slots = list(dict.fromkeys(self._slots.values()))
         result = self.result
-        shown = [result.card, result.original, result.clone, result.voice_id, result.facts, self.voices.listed]
-        shown += [result.compare, result.said, result.shared]
+        shown = [result.card, result.form, result.named, result.compare, result.voice_id, result.facts]
+        shown += [result.said, result.shared, self.voices.listed]
         notes = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
         return [*notes, *self.buttons(), *shown]
-
-    def listen(self, name: str | None) -> Any:
-        """Show the player of the example that was chosen."""
-        chosen = example(name)
-        return gr.update(value=str(chosen.path) if chosen else None, visible=chosen is not None)
 
     def arrive(self, request: gr.Request, token: str, secret: str | None) -> Updates:
         """Show what the page's tab had before it was loaded anew; a clone is joined after this."""
@@ -201,22 +197,22 @@ class Cloning:
         notes = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
         return [*notes, self.run.code]
 
-    def compare(self, request: gr.Request, token: str, voice_id: str | None) -> Updates:
-        """Say which words are heard in the preview, and put both recordings under one switch."""
-        result, visit = self.result, self._desk.visit(request)
-        if not voice_id:
-            return {result.compare: "", result.said: ""}
+    def compare(self, request: gr.Request, token: str, voice_id: str) -> Updates:
+        """Say which words are heard in the preview."""
         try:
-            owner = self._desk.owner(token, request)
-            found, voice = self._desk.studio.compare(voice_id, owner), self._desk.studio.voice(voice_id, owner)
-            one, other = (
-                self._desk.takes.lend(self._copy(voice, kind, visit), visit) for kind in ("reference", "preview")
-            )
+            return {self.result.said: parts.said(self._desk.studio.compare(voice_id, self._desk.owner(token, request)))}
         except VoiceError:  # it has no preview, or is gone: then there is nothing to compare
-            return {result.compare: "", result.said: ""}
+            return {self.result.said: ""}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            return {result.said: parts.refusal(explain(error))}
-        return {result.compare: parts.compare((one, other), found), result.said: parts.said(found.match)}
+            return {self.result.said: parts.refusal(explain(error))}
+
+    def change(self) -> Updates:
+        """Go back from the new voice to what it was made with."""
+        return {self.result.form: gr.update(visible=True), self.result.card: gr.update(visible=False)}
+
+    def changing(self) -> list[Any]:
+        """Return what ``change`` changes."""
+        return [self.result.form, self.result.card]
 
     def share(self, request: gr.Request, token: str, voice_id: str | None) -> str:
         """Make the card of the new voice, and return the link to it."""
@@ -263,28 +259,29 @@ class Cloning:
             refusals[slot] = refusals.get(slot, "") + parts.refusal(fault)
         if self.closer.note in refusals:
             updates[self.closer.drawer] = gr.update(open=True)
-        if self.preview.advanced_note in refusals:
+        if {self.closer.note, self.preview.advanced_note, self.run.backend_choice.key_note} & refusals.keys():
             updates[self.preview.drawer] = gr.update(open=True)
         return updates | refusals
 
-    def _copy(self, voice: Voice, kind: str, visit: str | None) -> Path:
-        source = self._desk.studio.audio(voice.voice_id, voice.owner, kind)
-        name = file_name(source.suffix[1:], strings.player(kind, voice.name or strings.UNNAMED))
-        return self._desk.files.copy(visit, source, name, voice.voice_id)
+    def _sounds(self, voice: Voice, visit: str | None) -> list[Sound]:
+        """Return the recording and the preview of a voice, as far as it has them."""
+        name, files = voice.name or strings.UNNAMED, []
+        for kind, called in (("reference", strings.ORIGINAL), ("preview", strings.CLONED)):
+            if voice.file(kind):
+                source = self._desk.studio.audio(voice.voice_id, voice.owner, kind)
+                saved_as = file_name(source.suffix[1:], strings.player(kind, name))
+                copy = self._desk.files.copy(visit, source, saved_as, voice.voice_id)
+                files.append((copy, called, saved_as))
+        return self._desk.sounds(visit, *files)
 
     def _shown(self, cloned: Cloned, owner: str, visit: str | None) -> Updates:
         voice, studio = cloned.voice, self._desk.studio
-        players = {}
-        for kind, player in (("reference", self.result.original), ("preview", self.result.clone)):
-            if not any(name.startswith(f"{kind}.") for name in voice.files):
-                players[player] = gr.update(value=None, visible=False)
-                continue
-            players[player] = gr.update(value=str(self._copy(voice, kind, visit)), visible=True)
         return {
-            **players,
             self.result.card: gr.update(visible=True),
+            self.result.form: gr.update(visible=False),
+            self.result.named: parts.heading(None, voice.name or strings.UNNAMED),
+            self.result.compare: parts.compare(self._sounds(voice, visit)),
             self.result.voice_id: voice.voice_id,
-            self.result.compare: "",
             self.result.said: "",
             self.result.shared: "",
             self.result.facts: parts.result(voice, cloned.replayed, cloned.note),

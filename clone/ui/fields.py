@@ -27,20 +27,6 @@ def recorder(elem_id: str, label: str, sources: list[Any]) -> gr.Audio:
     return gr.Audio(sources=sources, type="filepath", label=label, buttons=[], waveform_options=wave(), elem_id=elem_id)
 
 
-def player(elem_id: str, label: str, visible: bool = True, autoplay: bool = False) -> gr.Audio:
-    """Build a player."""
-    return gr.Audio(
-        type="filepath",
-        label=label,
-        interactive=False,
-        buttons=["download"],
-        visible=visible,
-        autoplay=autoplay,
-        waveform_options=wave(),
-        elem_id=elem_id,
-    )
-
-
 def model_choice(elem_id: str) -> gr.Dropdown:
     """Build the choice among the contract's models, the best first."""
     by_tier = sorted(cloning.MODELS, key=lambda name: cloning.tier(name) != "hd")

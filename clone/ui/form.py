@@ -118,6 +118,8 @@ class Form:
     part_start_s: float | None = 0.0
     part_length_s: float | None = 0.0
     language: str | None = None
+    called: str | None = None
+    """What the voice is to be called; as the recording is, where nothing is entered."""
 
     @property
     def given(self) -> Given:
@@ -164,7 +166,7 @@ class Form:
             consent=self.consent is True,
             prompt_audio=Path(self.prompt_audio) if self.prompt_audio else None,
             prompt_text=(self.prompt_text or "").strip() or None,
-            name=self.given.name(),
+            name=" ".join((self.called or "").split())[:NAME_MAX_CHARS] or self.given.name(),
             backend=self.backend,
             api_key=(self.api_key or "").strip() or None,
             segment=part(self.part, self.part_start_s, self.part_length_s),

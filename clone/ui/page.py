@@ -44,10 +44,14 @@ _COUNT_LONG_JS = f"(text) => window.tbCount(text, {cloning.SPEECH_TASK_MAX_CHARS
 _COUNT_JS = f"(text) => window.tbCount(text, {cloning.TEXT_MAX_CHARS})"
 _SAVE_LISTED_JS = "() => { window.tbSave('#voices-note'); }"
 _SAVE_JS = "() => { window.tbSave('#shared'); }"
-_SHOW_TAKE_JS = "() => { window.tbShow('#take audio'); }"
-_FINISH_TAKE_JS = "() => { window.tbFinish('#take audio', '#take-done a[download]'); }"
-_SILENT_JS = "() => { window.tbSilence('#take audio'); }"
+_SHOW_TAKE_JS = "() => { window.tbShow('#take .tb-player'); }"
+_FINISH_TAKE_JS = "() => { window.tbFinish('#take .tb-player', '#take-done a[download]'); }"
+_SILENT_JS = "() => { window.tbSilence('#take'); }"
 _TO_THE_TEXT_JS = "() => { window.tbFocus('#speak-text textarea'); }"
+_TIERS = {name: cloning.tier(name) for name in reversed(cloning.MODELS)}
+_FIRST = {tier: next(name for name, its in _TIERS.items() if its == tier) for tier in strings.QUALITIES.values()}
+_MODEL_JS = f"(quality) => ({json.dumps(_FIRST)})[quality]"
+_QUALITY_JS = f"(model) => ({json.dumps(_TIERS)})[model]"
 # Consent is of one person: once a voice was made with it, another recording asks for it anew.
 _AGREE_JS = "(...given) => { window.tbAgree(JSON.stringify(given)); }"
 _AGREE_ANEW_JS = "(...given) => window.tbAgreeAnew(JSON.stringify(given))"
@@ -77,13 +81,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         gr.HTML(parts.render("header"))
         with gr.Tabs(selected="clone", elem_id="places") as places:
             with gr.Tab(strings.PLACES["clone"], id="clone"):
-                with gr.Row(elem_classes="tb-columns"):
-                    with gr.Column(scale=7, min_width=340):
-                        voice, closer = panels.voice_panel()
-                    with gr.Column(scale=5, min_width=340, elem_classes="tb-side"):
-                        preview = panels.preview_panel()
-                        run = panels.run_panel()
-                result = panels.result_panel()
+                (voice, closer, preview, run), result = panels.clone_panels()
             with gr.Tab(strings.PLACES["speak"], id="speak") as speak_place:
                 spoken = speak_panel()
             with gr.Tab(strings.PLACES["voices"], id="voices") as voices_place, fields.card():
@@ -155,7 +153,6 @@ def _wire_voice(clone_tab: Cloning, desk: Desk) -> None:
         voice.example.change,
     ]
     gr.on(another, js=_AGREE_ANEW_JS, inputs=clone_tab.given(), outputs=clone_tab.run.consent, **_IN_BROWSER)
-    voice.example.change(clone_tab.listen, voice.example, voice.example_player, **_QUICK)
     marked = [sample.start, sample.length]
     chosen = [sample.use, *marked]
     changed = [sample.use.change, sample.start.change, sample.length.change]
@@ -213,9 +210,13 @@ def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:
     )
     for each in (running, joined):
         ended = each.then(js=_SHOW_OUTCOME_JS, **_IN_BROWSER)
-        ended.then(clone_tab.compare, [token, result.voice_id], [result.compare, result.said], **_QUICK)
+        ended.then(clone_tab.compare, [token, result.voice_id], result.said, **_QUICK)
     shared = result.share.click(clone_tab.share, [token, result.voice_id], result.shared, **_SLOW)
     shared.then(js=_SAVE_JS, **_IN_BROWSER)
+    gr.on([result.change.click], clone_tab.change, None, clone_tab.changing(), **_QUICK)
+    preview = clone_tab.preview
+    preview.quality.input(js=_MODEL_JS, inputs=preview.quality, outputs=preview.model, **_IN_BROWSER)
+    preview.model.change(js=_QUALITY_JS, inputs=preview.model, outputs=preview.quality, **_IN_BROWSER)
     run.code_show.click(clone_tab.code, [token, *clone_tab.filled()], clone_tab.writing(), **_SLOW)
     _wire_end(running, clone_tab.stop, run.cancel, run.clone)
     joined.then(js=_AT_REST_JS, outputs=[run.cancel, run.clone], **_IN_BROWSER)

@@ -10,6 +10,7 @@ import gradio as gr
 from clone.contract import cloning
 from clone.core.errors import TimbreError
 from clone.core.settings import BACKENDS, LOCAL, NOVITA
+from clone.storage.voice import NAME_MAX_CHARS
 from clone.ui import fields, parts, strings
 from clone.ui.fields import LanguagePanel, language_panel
 from clone.ui.form import examples
@@ -99,7 +100,7 @@ class BackendChoice:
 
 @dataclass(frozen=True)
 class VoicePanel:
-    """1 Your voice."""
+    """The recording: given one way or another, heard, and judged."""
 
     source: gr.Radio
     recorded: gr.Audio
@@ -107,7 +108,6 @@ class VoicePanel:
     link: gr.Textbox
     link_button: gr.Button
     example: gr.Radio
-    example_player: gr.Audio
     note: gr.HTML
     sample: SamplePanel
     by_source: tuple[gr.Column, ...]
@@ -115,7 +115,7 @@ class VoicePanel:
 
 @dataclass(frozen=True)
 class CloserPanel:
-    """2 Prompt clip and transcript."""
+    """Prompt clip and transcript."""
 
     drawer: gr.Accordion
     audio: gr.Audio
@@ -128,10 +128,12 @@ class CloserPanel:
 
 @dataclass(frozen=True)
 class PreviewPanel:
-    """3 Preview text and model, 4 advanced."""
+    """What the voice is called, what it says first and how; with the options behind their drawer."""
 
+    name: gr.Textbox
     text: gr.Textbox
     counter: gr.HTML
+    quality: gr.Radio
     model: gr.Dropdown
     getting: GettingPanel
     language: LanguagePanel
@@ -145,7 +147,7 @@ class PreviewPanel:
 
 @dataclass(frozen=True)
 class RunPanel:
-    """5 Consent, button, progress."""
+    """Consent, button, progress; who clones, and the request as code."""
 
     backend_choice: BackendPanel
     consent: gr.Checkbox
@@ -161,30 +163,39 @@ class RunPanel:
 
 @dataclass(frozen=True)
 class ResultPanel:
-    """The new voice, beside its original, and what can be done with it next."""
+    """The new voice, in the place of what it was asked for with, and what can be done with it next."""
 
     card: gr.Column
-    original: gr.Audio
-    clone: gr.Audio
+    form: gr.Column
+    named: gr.HTML
     compare: gr.HTML
     voice_id: gr.Textbox
     facts: gr.HTML
     said: gr.HTML
     again: gr.Button
     share: gr.Button
+    change: gr.Button
     shared: gr.HTML
 
 
-def voice_panel() -> tuple[VoicePanel, CloserPanel]:
-    """Build: record, upload, link or example, and what the check found; beneath it prompt clip and transcript."""
+def clone_panels() -> tuple[tuple[VoicePanel, CloserPanel, PreviewPanel, RunPanel], ResultPanel]:
+    """Build the place where a voice is cloned: the recording, what is asked for, and what comes of it."""
+    with gr.Column(elem_id="form") as form:
+        gr.HTML(parts.render("hello"), elem_id="hello")
+        voice = _voice_panel()
+        closer, preview, run = _order_panels()
+    return (voice, closer, preview, run), _result_panel(form)
+
+
+def _voice_panel() -> VoicePanel:
+    """Build: record, upload, link or example, and what the check found."""
     with fields.card():
-        gr.HTML(parts.heading(1, strings.VOICE, strings.VOICE_ADVICE))
         source = gr.Radio(
             list(strings.SOURCES), value=strings.UPLOAD, label=strings.SOURCE, show_label=False, elem_id="source"
         )
         with gr.Column(visible=False, elem_id="by-record") as by_record:
+            gr.HTML(parts.render("script"), elem_id="prompter")
             recorded = fields.recorder("recorded", strings.RECORD_LABEL, ["microphone"])
-            gr.HTML(parts.render("script"))
         with gr.Column(elem_id="by-upload") as by_upload:
             uploaded = fields.recorder("uploaded", strings.UPLOAD_LABEL, ["upload"])
         with gr.Column(visible=False, elem_id="by-link") as by_link:
@@ -195,16 +206,58 @@ def voice_panel() -> tuple[VoicePanel, CloserPanel]:
         with gr.Column(visible=False, elem_id="by-example") as by_example:
             choices = [(each.label, each.name) for each in examples()]
             example = gr.Radio(choices, label=strings.EXAMPLE_LABEL, info=strings.EXAMPLE_HINT, elem_id="examples")
-            example_player = fields.player("example-player", strings.EXAMPLE_PLAYER, visible=False)
         note = fields.slot("voice-note")
         sample = sample_panel()
-        closer = _closer_panel()
     by_source = (by_record, by_upload, by_link, by_example)
-    voice = VoicePanel(source, recorded, uploaded, link, link_button, example, example_player, note, sample, by_source)
-    return voice, closer
+    return VoicePanel(source, recorded, uploaded, link, link_button, example, note, sample, by_source)
 
 
-def _closer_panel() -> CloserPanel:
+def _order_panels() -> tuple[CloserPanel, PreviewPanel, RunPanel]:
+    """Build: name, text, quality, consent and the button; behind Options everything else that can be asked for."""
+    with fields.card():
+        with gr.Row(elem_classes="tb-pair"):
+            name = gr.Textbox(
+                label=strings.NAME, placeholder=strings.NAME_PLACEHOLDER, max_length=NAME_MAX_CHARS, elem_id="name"
+            )
+            quality = gr.Radio(list(strings.QUALITIES.items()), value="hd", label=strings.QUALITY, elem_id="quality")
+        text = gr.Textbox(
+            strings.TEXT_START, label=strings.TEXT, info=strings.TEXT_HINT, lines=2, max_lines=5, elem_id="text"
+        )
+        with gr.Row(elem_classes="tb-under"):
+            line = fields.slot("language-said")
+            counter = gr.HTML(parts.counter(len(strings.TEXT_START)), elem_id="text-count")
+        gr.HTML(parts.render("sentences"), js_on_load=static("sentences.js"), elem_id="sentences")
+        note = fields.slot("text-note")
+        with gr.Accordion(strings.OPTIONS, open=False, elem_id="advanced", elem_classes="tb-drawer") as drawer:
+            language = language_panel("language", line)
+            model = fields.model_choice("model")
+            getting = getting_panel()
+            noise = gr.Checkbox(
+                cloning.NOISE_REDUCTION_DEFAULT, label=strings.NOISE, info=strings.NOISE_HINT, elem_id="noise"
+            )
+            volume = gr.Checkbox(
+                cloning.VOLUME_NORMALIZATION_DEFAULT, label=strings.VOLUME, info=strings.VOLUME_HINT, elem_id="volume"
+            )
+            closer, accuracy = _closer_panel()
+            advanced_note = fields.slot("advanced-note")
+            backend_choice = backend_panel()
+            with gr.Accordion(strings.CODE, open=False, elem_id="code-drawer", elem_classes="tb-drawer"):
+                gr.HTML(parts.line(strings.CODE_ADVICE, "tb-advice"))
+                code_show = gr.Button(strings.CODE_SHOW, elem_id="code-show")
+                code = gr.HTML(js_on_load=static("code.js"), elem_id="code", elem_classes="tb-slot")
+        with gr.Column(elem_classes="tb-act"):
+            consent = gr.Checkbox(label=strings.CONSENT, info=strings.RECEIVER, elem_id="consent")
+            consent_note = fields.slot("consent-note")
+            clone = gr.Button(strings.CLONE, variant="primary", size="lg", elem_id="clone")
+            progress = fields.slot("progress")
+            cancel = gr.Button(strings.CANCEL, variant="stop", visible=False, elem_id="cancel", elem_classes="tb-calm")
+    levels = (accuracy, noise, volume, advanced_note)
+    preview = PreviewPanel(name, text, counter, quality, model, getting, language, note, drawer, *levels)
+    run = RunPanel(backend_choice, consent, consent_note, clone, cancel, progress, code_show, code, gr.State(""))
+    return closer, preview, run
+
+
+def _closer_panel() -> tuple[CloserPanel, gr.Slider]:
     with gr.Accordion(strings.CLOSER, open=False, elem_id="closer", elem_classes="tb-drawer") as drawer:
         gr.HTML(parts.line(strings.CLOSER_ADVICE, "tb-advice"))
         take = gr.Button(strings.PROMPT_TAKE, elem_id="prompt-take")
@@ -212,81 +265,33 @@ def _closer_panel() -> CloserPanel:
         transcribe = gr.Button(strings.PROMPT_TRANSCRIBE, elem_id="prompt-transcribe")
         text = gr.Textbox(label=strings.PROMPT_TEXT, info=strings.PROMPT_TEXT_HINT, lines=2, elem_id="prompt-text")
         match = fields.slot("prompt-match")
-        note = fields.slot("prompt-note")
-    return CloserPanel(drawer, audio, text, take, transcribe, match, note)
-
-
-def preview_panel() -> PreviewPanel:
-    """Build: text, counter, ready sentences, model; advanced settings, closed."""
-    with fields.card():
-        gr.HTML(parts.heading(2, strings.PREVIEW))
-        text = gr.Textbox(
-            strings.TEXT_START, label=strings.TEXT, info=strings.TEXT_HINT, lines=3, max_lines=5, elem_id="text"
+        accuracy = gr.Slider(
+            cloning.ACCURACY_MIN,
+            cloning.ACCURACY_MAX,
+            cloning.ACCURACY_DEFAULT,
+            step=0.05,
+            label=strings.ACCURACY,
+            info=strings.ACCURACY_HINT,
+            elem_id="accuracy",
         )
-        with gr.Row(elem_classes="tb-under"):
-            line = fields.slot("language-said")
-            counter = gr.HTML(parts.counter(len(strings.TEXT_START)), elem_id="text-count")
-        gr.HTML(parts.render("sentences"), js_on_load=static("sentences.js"), elem_id="sentences")
-        language = language_panel("language", line)
-        model = fields.model_choice("model")
-        getting = getting_panel()
-        note = fields.slot("text-note")
-        with gr.Accordion(strings.ADVANCED, open=False, elem_id="advanced", elem_classes="tb-drawer") as drawer:
-            accuracy = gr.Slider(
-                cloning.ACCURACY_MIN,
-                cloning.ACCURACY_MAX,
-                cloning.ACCURACY_DEFAULT,
-                step=0.05,
-                label=strings.ACCURACY,
-                info=strings.ACCURACY_HINT,
-                elem_id="accuracy",
-            )
-            noise = gr.Checkbox(
-                cloning.NOISE_REDUCTION_DEFAULT, label=strings.NOISE, info=strings.NOISE_HINT, elem_id="noise"
-            )
-            volume = gr.Checkbox(
-                cloning.VOLUME_NORMALIZATION_DEFAULT, label=strings.VOLUME, info=strings.VOLUME_HINT, elem_id="volume"
-            )
-            advanced_note = fields.slot("advanced-note")
-    return PreviewPanel(text, counter, model, getting, language, note, drawer, accuracy, noise, volume, advanced_note)
+        note = fields.slot("prompt-note")
+    return CloserPanel(drawer, audio, text, take, transcribe, match, note), accuracy
 
 
-def run_panel() -> RunPanel:
-    """Build: who clones, consent, the one primary button, progress."""
-    with fields.card():
-        gr.HTML(parts.heading(3, strings.CONSENT_TITLE))
-        backend_choice = backend_panel()
-        with gr.Column(elem_classes="tb-act"):
-            consent = gr.Checkbox(label=strings.CONSENT, info=strings.RECEIVER, elem_id="consent")
-            consent_note = fields.slot("consent-note")
-            clone = gr.Button(strings.CLONE, variant="primary", size="lg", elem_id="clone")
-            cancel = gr.Button(strings.CANCEL, variant="stop", size="lg", visible=False, elem_id="cancel")
-            progress = fields.slot("progress")
-        with gr.Accordion(strings.CODE, open=False, elem_id="code-drawer", elem_classes="tb-drawer"):
-            gr.HTML(parts.line(strings.CODE_ADVICE, "tb-advice"))
-            code_show = gr.Button(strings.CODE_SHOW, elem_id="code-show")
-            code = gr.HTML(js_on_load=static("code.js"), elem_id="code", elem_classes="tb-slot")
-    return RunPanel(backend_choice, consent, consent_note, clone, cancel, progress, code_show, code, gr.State(""))
-
-
-def result_panel() -> ResultPanel:
-    """Build: original and clone side by side and under one switch, voice_id, likeness, words; unseen until then."""
+def _result_panel(form: gr.Column) -> ResultPanel:
+    """Build: one player for original and clone, likeness, words, what to do next, voice_id; unseen until then."""
     with fields.card(visible=False, elem_id="result") as card:
-        gr.HTML(parts.heading(None, strings.RESULT))
-        with gr.Row(equal_height=True):
-            original = fields.player("original", strings.ORIGINAL)
-            clone = fields.player("cloned", strings.CLONED)
-        compare = gr.HTML(js_on_load=static("compare.js"), elem_id="compare", elem_classes="tb-slot")
-        with gr.Row():
-            with gr.Column(min_width=300):
-                voice_id = gr.Textbox(
-                    label=strings.VOICE_ID, max_lines=2, interactive=False, buttons=["copy"], elem_id="voice-id"
-                )
-                with gr.Row(elem_classes="tb-next"):
-                    again = gr.Button(strings.AGAIN, elem_id="again")
-                    share = gr.Button(strings.SHARE, elem_id="share")
-                shared = fields.slot("shared")
-            with gr.Column(min_width=300):
-                facts = fields.slot("facts")
-                said = fields.slot("said")
-    return ResultPanel(card, original, clone, compare, voice_id, facts, said, again, share, shared)
+        with gr.Row(elem_classes="tb-between"):
+            named = gr.HTML(parts.heading(None, strings.RESULT), elem_id="new-voice")
+            change = gr.Button(strings.CHANGE, size="sm", elem_id="change", elem_classes="tb-calm")
+        compare = gr.HTML(elem_id="compare", elem_classes="tb-slot")
+        facts = fields.slot("facts")
+        said = fields.slot("said")
+        with gr.Row(elem_classes="tb-next"):
+            again = gr.Button(strings.AGAIN, variant="primary", elem_id="again")
+            share = gr.Button(strings.SHARE_CARD, elem_id="share")
+        shared = fields.slot("shared")
+        voice_id = gr.Textbox(
+            label=strings.VOICE_ID, max_lines=2, interactive=False, buttons=["copy"], elem_id="voice-id"
+        )
+    return ResultPanel(card, form, named, compare, voice_id, facts, said, again, share, change, shared)

@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -22,9 +23,9 @@ from clone.core.likeness import Likeness
 from clone.core.settings import NOVITA
 from clone.storage.journal import Entry
 from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, Voice
-from clone.studio.facade import Comparison, Examination, Match, ModelStatus, RequestCode
+from clone.studio.facade import Examination, Match, ModelStatus, RequestCode
 from clone.ui import strings
-from clone.ui.takes import Take
+from clone.ui.takes import Sound, Take
 
 TEMPLATES = Path(__file__).parent / "templates"
 FACTS = "tb-said tb-facts"
@@ -89,8 +90,8 @@ def file_link(link: str, name: str, label: str) -> str:
 # the recording, and what is to be said
 
 
-def report(seen: Examination) -> str:
-    """Return what is known of a recording: what to do about it, its picture, and every finding with its numbers."""
+def report(seen: Examination, sound: Sound) -> str:
+    """Return what is known of a recording: it, what to do about it, its picture, and every finding with its numbers."""
     found, best, refusal = seen.report.findings, seen.segment, seen.report.refusal()
     n_odd = sum(each.severity in {"warn", "refuse"} for each in found)
     no_cures = seen.complete and not seen.report.cures() and (refusal is None or refusal.is_cuttable)
@@ -98,6 +99,8 @@ def report(seen: Examination) -> str:
     facts += [strings.cures((), is_clean=not n_odd)] if no_cures else []
     return render(
         "report",
+        sound=replace(sound, duration_s=seen.picture.duration_s),
+        verdict=strings.verdict(refusal is not None, bool(refusal and refusal.is_cuttable), seen.is_of_several, found),
         notes=_verdict(seen),
         predicts=strings.predicts(refusal.predicts) if refusal and refusal.predicts else "",
         picture=seen.picture,
@@ -190,9 +193,14 @@ def expiry(voice: Voice, now: datetime | None = None) -> str:
     return strings.expires(max(0, round(left.total_seconds() / 3600)), voice.expires_at)
 
 
-def compare(links: tuple[str, str], found: Comparison) -> str:
-    """Return original and clone, each by its link, under one switch and at one loudness."""
-    return render("compare", links=links, found=found)
+def compare(sounds: Iterable[Sound]) -> str:
+    """Return one player for several recordings, which a switch chooses from; the last comes first."""
+    return render("compare", sounds=list(sounds))
+
+
+def player(sound: Sound, *, autoplay: bool = False, named: bool = False) -> str:
+    """Return the player of a recording."""
+    return render("player", sound=sound, autoplay=autoplay, named=named)
 
 
 def said(found: Match) -> str:

@@ -16,6 +16,7 @@ from clone.ui import fields, parts, strings
 from clone.ui.form import Given, part
 from clone.ui.running import Desk, explain
 from clone.ui.tabs import Tab
+from clone.ui.takes import Sound
 
 Updates = dict[Any, Any]
 Seconds = float | None
@@ -32,13 +33,12 @@ class SamplePanel:
     start: gr.Slider
     length: gr.Slider
     hear: gr.Button
-    player: gr.Audio
+    player: gr.HTML
     cures: gr.Column
     needs: gr.State
     cures_note: gr.HTML
     compare: gr.Button
-    before: gr.Audio
-    after: gr.Audio
+    both: gr.HTML
     apply: gr.Button
 
 
@@ -50,16 +50,14 @@ def sample_panel() -> SamplePanel:
             start = gr.Slider(0, 1, 0, step=0.1, label=strings.PART_START, elem_id="part-start")
             length = gr.Slider(0, 1, 1, step=0.1, label=strings.PART_LENGTH, elem_id="part-length")
         hear = gr.Button(strings.PART_HEAR, elem_id="part-hear")
-        player = fields.player("part-player", strings.PART_PLAYER, visible=False, autoplay=True)
+        player = fields.slot("part-player")
     with gr.Column(visible=False, elem_id="cures", elem_classes="tb-inner") as cures:
         needs = gr.State(())
         cures_note = fields.slot("cures-note")
         compare = gr.Button(strings.CURES_COMPARE, elem_id="cures-compare")
-        with gr.Row():
-            before = fields.player("cures-before", strings.CURES_BEFORE, visible=False)
-            after = fields.player("cures-after", strings.CURES_AFTER, visible=False)
+        both = gr.HTML(elem_id="cures-both", elem_classes="tb-slot")
         apply = gr.Button(strings.CURES_APPLY, visible=False, elem_id="cures-apply")
-    return SamplePanel(part, use, start, length, hear, player, cures, needs, cures_note, compare, before, after, apply)
+    return SamplePanel(part, use, start, length, hear, player, cures, needs, cures_note, compare, both, apply)
 
 
 class Sampling:
@@ -127,8 +125,11 @@ class Sampling:
         stop = self._desk.begin(visit, "check")
         try:
             recording = self._desk.recording(visit, given.check())
+            sound = Sound(self._desk.takes.lend(recording, visit), strings.YOURS)
+            playing = given.source == strings.EXAMPLE
+            yield {self._note: parts.player(sound, autoplay=playing) + busy}
             for seen in self._desk.studio.examine(recording, stop=stop):
-                shown = {self._note: parts.report(seen)} | (self._offers(seen) if seen.complete else {})
+                shown = {self._note: parts.report(seen, sound)} | (self._offers(seen) if seen.complete else {})
                 if tab is not None and seen.complete:
                     tab.checked, tab.part = (given, shown), None
                 yield shown
@@ -161,9 +162,10 @@ class Sampling:
         """Play the part that is marked."""
         try:
             path = self._excerpt(request, Given(*values), part(True, start_s, length_s))[0]
+            (sound,) = self._desk.sounds(self._desk.visit(request), (path, strings.PART_PLAYER, ""))
         except Exception as error:  # noqa: BLE001
             return {self._note: parts.refusal(explain(error))}
-        return {self.panel.player: gr.update(value=path, visible=True)}
+        return {self.panel.player: parts.player(sound, autoplay=True)}
 
     def compare(
         self, request: gr.Request, needs: tuple[str, ...], use: bool, start_s: Seconds, length_s: Seconds, *values: Any
@@ -175,11 +177,12 @@ class Sampling:
             bounds = part(use, start_s, length_s)
             before, _ = self._excerpt(request, given, bounds)
             after, changed = self._excerpt(request, given, bounds, noise="noise" in needs, volume="volume" in needs)
+            names = (before, strings.CURES_BEFORE, ""), (after, strings.CURES_AFTER, "")
+            sounds = self._desk.sounds(self._desk.visit(request), *names)
         except Exception as error:  # noqa: BLE001
             return {p.cures_note: parts.refusal(explain(error))}
         return {
-            p.before: gr.update(value=before, visible=True),
-            p.after: gr.update(value=after, visible=True),
+            p.both: parts.compare(sounds),
             p.apply: gr.update(visible=any(round(each) for each in changed)),
             p.cures_note: parts.note("info", strings.cures(needs), strings.cured(*changed)),
         }
@@ -187,7 +190,7 @@ class Sampling:
     def compared(self) -> list[Any]:
         """Return what ``compare`` may change."""
         p = self.panel
-        return [p.before, p.after, p.apply, p.cures_note]
+        return [p.both, p.apply, p.cures_note]
 
     def _excerpt(
         self,
@@ -197,13 +200,13 @@ class Sampling:
         *,
         noise: bool = False,
         volume: bool = False,
-    ) -> tuple[str, tuple[float, float]]:
+    ) -> tuple[Path, tuple[float, float]]:
         heard = self._desk.studio.hear(
             self._desk.recording(self._desk.visit(request), given.check()), bounds, noise=noise, volume=volume
         )
         path = self._desk.files.new(self._desk.visit(request), "timbre-excerpt.wav")
         self._desk.studio.write_speech(heard, path)
-        return str(path), (heard.noise_db, heard.gain_db)
+        return path, (heard.noise_db, heard.gain_db)
 
     def _offers(self, seen: Examination) -> Updates:
         p, duration_s = self.panel, seen.picture.duration_s
@@ -230,20 +233,11 @@ class Sampling:
     def _nothing(self) -> Updates:
         p = self.panel
         hidden = gr.update(visible=False)
-        gone = gr.update(visible=False, value=None)
-        return {
-            p.part: hidden,
-            p.use: False,
-            p.player: gone,
-            p.cures: hidden,
-            p.apply: hidden,
-            p.before: gone,
-            p.after: gone,
-        }
+        return {p.part: hidden, p.use: False, p.player: "", p.cures: hidden, p.apply: hidden, p.both: ""}
 
     def _cures(self) -> list[Any]:
         p = self.panel
-        return [p.cures, p.before, p.after, p.apply]
+        return [p.cures, p.both, p.apply]
 
 
 class Prompting:

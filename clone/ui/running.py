@@ -19,7 +19,7 @@ from clone.studio.facade import Studio, Waiting
 from clone.ui import parts, strings
 from clone.ui.files import VisitFiles
 from clone.ui.tabs import Tab, Tabs
-from clone.ui.takes import Takes, file_name
+from clone.ui.takes import Sound, Takes, file_name
 from clone.ui.visitors import Owners, header_pairs
 
 log = logging.getLogger(__name__)
@@ -83,6 +83,18 @@ class Desk:
         """Download the recording of a link for a visit, whatever is known of it."""
         get = partial(self.studio.download, link, owner=f"visit {visit}", stop=stop)
         return self.files.fetched(visit, link, get, anew=True)
+
+    def sounds(self, visit: str | None, *files: tuple[Path, str, str]) -> list[Sound]:
+        """Return files of a visit as the page plays them, at one loudness, each with its name and what it is saved as.
+
+        Raises:
+            AudioError: a file can't be read.
+        """
+        drawn = self.studio.outlines(*(path for path, _, _ in files))
+        return [
+            Sound(self.takes.lend(path, visit), name, each.duration_s, each.points, each.quieter_db, saved_as)
+            for (path, name, saved_as), each in zip(files, drawn, strict=True)
+        ]
 
     def recording(self, visit: str | None, audio: Path | str) -> Path:
         """Return the file of a recording; of a link, what this visit has downloaded.

@@ -31,6 +31,11 @@ def _part_said(document: Document) -> str:
     return strings.PART_SAID.format(document.n_spoken, document.n_sentences)
 
 
+def _ended(take: Take, recorder: Recorder) -> Take:
+    duration_s, points = recorder.end()
+    return replace(take, duration_s=duration_s, points=points)
+
+
 @dataclass(frozen=True)
 class SpeakPanel:
     """The Speak place."""
@@ -184,13 +189,13 @@ class Speaking:
                         take = replace(take, duration_s=len(event.samples) / event.sample_rate)
                         yield {p.latest: parts.take(take)}
             assert recorder is not None, "a text without a sentence is refused"
-            take = replace(take, duration_s=recorder.end())
+            take = _ended(take, recorder)
             kept = (take, *takes)[:TAKES_SHOWN]
             yield {p.progress: "", p.done: parts.take_done(take), p.takes: kept}
         except CancelledError:
             if recorder is not None and document is not None:  # what was spoken is kept, and gone on with
                 document = self._desk.studio.document(document.document_id, order.owner)
-                take = replace(take, duration_s=recorder.end(), said=_part_said(document))
+                take = replace(_ended(take, recorder), said=_part_said(document))
                 yield {p.done: parts.take_done(take), p.takes: (take, *takes)[:TAKES_SHOWN]}
                 yield {p.progress: parts.note("info", strings.STOPPED_SAID.format(take.said), strings.GO_ON)}
                 return

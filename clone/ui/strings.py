@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
+from clone.audio.preflight import Finding
 from clone.contract import cloning
 from clone.core.likeness import ENDS, Likeness, in_short, in_words
 
@@ -13,43 +15,45 @@ _PROMPT_S = f"{cloning.PROMPT_LIMIT_S:.0f} seconds"
 _DAYS = cloning.RETENTION.days
 
 TITLE = "Timbre"
-PLACES = {"clone": "Clone", "speak": "Speak", "voices": "Voices"}
-TAGLINE = "Clone a voice from one recording, then let it say anything you write."
+PLACES = {"clone": "Clone", "speak": "Write", "voices": "Voices"}
 
 # 1 Your voice
-VOICE = "Your voice"
-VOICE_ADVICE = (
-    f"{_MIN_S[0].upper()}{_MIN_S[1:]} to {_MAX_S} of one person speaking. One to two minutes of varied, natural "
-    "speech without music is best. Files may be mp3, m4a or wav, or what a browser records."
-)
+HELLO = "Hear your voice say anything."
+HELLO_LEAD = "One recording is enough. It stays on the machine that runs this page."
+PLAY_IT, PAUSE_IT, PLACE_IN, OF = "Play", "Pause", "Place in {}", "of"
+YOURS = "Your recording"
+SAVE_SOUND = "Download {}"
 SOURCE = "How do you want to give the recording?"
-RECORD, UPLOAD, LINK, EXAMPLE = "Record", "Upload", "Link", "Example"
+RECORD, UPLOAD, LINK, EXAMPLE = "Record", "Upload", "Paste a link", "Example"
 SOURCES = (RECORD, UPLOAD, LINK, EXAMPLE)
 RECORD_LABEL = "Record with your microphone"
-UPLOAD_LABEL = "Upload a recording"
+UPLOAD_LABEL = f"{_MIN_S[0].upper()}{_MIN_S[1:]} to {_MAX_S} of one person speaking: mp3, m4a or wav"
 LINK_LABEL = "Link to a recording"
 LINK_HINT = "A public http or https address of an audio file. It is downloaded by the machine that runs Timbre."
 LINK_PLACEHOLDER = "https://…"
 LINK_BUTTON = "Check this link"
 EXAMPLE_LABEL = "Example voices"
 EXAMPLE_HINT = "These speakers are synthesised: they are nobody's real voice."
-EXAMPLE_PLAYER = "Listen to the example"
-SCRIPT_TITLE = "Something to read aloud, about a minute"
+SCRIPT_TITLE, SCRIPT_BACK, SCRIPT_NEXT = "Read aloud, a sentence at a time", "Back", "Next sentence"
+RECORD_STOP = "Stop recording"
 SCRIPT = (
-    "Last spring I took the slow train to the coast, just to see whether the little cafe by the pier was still open. "
-    "Have you ever gone back to a place and found that everything had moved a few steps to the left? "
-    "The owner laughed when I asked for the usual: forty years, she said, and you still can't choose a cake! "
-    "So I sat outside with my coffee, watched the gulls argue over a chip, and thought about nothing at all. "
-    "A boy in a yellow jacket was showing his father a treasure: one blue shoe, full of sand and tiny shells. "
-    "Which of the thieves, he asked very seriously, would leave the other one behind? "
+    "Last spring I took the slow train to the coast, just to see whether the little cafe by the pier was still open.",
+    "Have you ever gone back to a place and found that everything had moved a few steps to the left?",
+    "The owner laughed when I asked for the usual: forty years, she said, and you still can't choose a cake!",
+    "So I sat outside with my coffee, watched the gulls argue over a chip, and thought about nothing at all.",
+    "A boy in a yellow jacket was showing his father a treasure: one blue shoe, full of sand and tiny shells.",
+    "Which of the thieves, he asked very seriously, would leave the other one behind?",
     "Towards five the fog came in, quietly, over the harbour wall; the church bell rang, and somebody joked that even "
-    "the ships were yawning. I paid, wished them all a good evening, and bought a huge jar of orange honey for my "
-    "sister, who usually enjoys such things. Would I do it again? Of course. Next year, though, I shall go in June."
+    "the ships were yawning.",
+    "I paid, wished them all a good evening, and bought a huge jar of orange honey for my sister, who usually enjoys "
+    "such things.",
+    "Would I do it again? Of course. Next year, though, I shall go in June.",
 )
+"""About a minute; every sound of English is in it."""
 METER = {
-    "short": "Go on: {} more seconds are needed.",
-    "more": "That is enough to clone; {} more seconds make it better.",
-    "enough": "That is plenty. Stop whenever you like.",
+    "short": "{} s more are needed",
+    "more": "enough; {} s more is better",
+    "enough": "plenty, stop whenever you like",
     "quiet": "Very quiet: move closer to the microphone.",
     "loud": "Too loud: move back a little, or turn the microphone down.",
 }
@@ -133,6 +137,18 @@ def report(n_checks: int, n_odd: int, complete: bool) -> str:
     return f"Sound check: {n_checks} points, {found}" + ("" if complete else " so far")
 
 
+def verdict(refused: bool, cuttable: bool, of_several: bool, found: Iterable[Finding]) -> str:
+    """Say in a word or two whether a recording can be cloned."""
+    if refused and not cuttable:
+        return "Can’t be used"
+    if of_several:
+        return "Two people"
+    if refused:
+        return "Too long: a part is cloned"
+    odd = [FINDINGS.get(each.code, each.code).lower() for each in found if each.severity == "warn"]
+    return f"Usable: {odd[0]}" if odd else "Good"
+
+
 def limit(code: str, value: float | str | None) -> str:
     """Say the limit of a finding."""
     return "" if value is None or code not in _UNITS else _UNITS[code].format(value)
@@ -188,8 +204,7 @@ PROMPT_TEXT = "Transcript of the clip"
 PROMPT_TEXT_HINT = "Word for word, ending with a full stop, question mark or exclamation mark."
 
 # 3 Preview
-PREVIEW = "What it says first"
-TEXT = "Preview text"
+TEXT = "What it says first"
 TEXT_HINT = "Leave it empty to clone without a preview."
 LANGUAGE, LANGUAGE_DETECT = "Language", "Tell it from the text"
 LANGUAGE_FOUND, LANGUAGE_SET = "The text looks like {}.", "Read as {}."
@@ -216,7 +231,9 @@ MODEL_UNUSED = "{} is here, but hd stays Kokoro's. {}"
 MODEL_STOPPED = "Stopped. What has come so far is kept, and gone on with next time."
 
 # 4 Advanced
-ADVANCED = "Advanced"
+OPTIONS = "Options"
+QUALITY, QUALITIES = "Quality", {"Best": "hd", "Fast": "turbo"}
+NAME_PLACEHOLDER = "As the recording is called"
 ACCURACY = "Transcript match required"
 ACCURACY_HINT = (
     "How closely the prompt transcript must match what is heard in the prompt clip, from 0 (anything goes) to "
@@ -228,7 +245,6 @@ VOLUME = "Even out the volume"
 VOLUME_HINT = "For a recording that is clearly too quiet or too loud."
 
 # 5 Consent and the button
-CONSENT_TITLE = "Clone"
 CONSENT = "I am the person in the recording, or that person has agreed to have their voice cloned."
 CLONE, CANCEL, CANCELLING = "Clone voice", "Cancel", "Stopping…"
 NO_CONSENT = "Consent is not confirmed."
@@ -249,7 +265,7 @@ BACKEND_HINT = "This machine is free. Novita needs a key and costs money."
 KEY = "Key for Novita"
 KEY_HINT = "Your own key, or one that the owner of this page gave you. It is used for this visit and stored nowhere."
 KEY_OWN = " Leave it empty to use the key this machine was started with."
-KEY_WHERE = "Choose Novita in the section Clone, and enter the key there."
+KEY_WHERE = "Choose Novita on Clone, under Options, and enter the key there."
 RECEIVER = "The recording goes to this page's own machine and to nobody else."
 RECEIVER_HOSTED = (
     "The recording goes to Novita, which has MiniMax clone it. It is also kept here, with the voice, and goes to "
@@ -298,9 +314,9 @@ def waiting(position: int) -> str:
 RESULT = "The new voice"
 ORIGINAL, CLONED = "Original", "Clone"
 COMPARE, COMPARE_NOTE = "Hear the original or the clone", "Both at the same loudness; switch while it plays."
-COMPARE_PLAY, COMPARE_PAUSE = "Play", "Pause"
+CHANGE = "Change recording"
 WORDS_TITLE = "Words"
-AGAIN = "Try another sentence"
+AGAIN, SHARE_CARD = "Write something else", "Share card"
 SAVE_CARD = "Save the card of {}"
 VOICE_ID = "voice_id"
 NO_PREVIEW = "The voice is made, without a preview."

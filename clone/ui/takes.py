@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from clone.core.errors import TimbreError
 from clone.core.signed_urls import Receive, Scope, Send, answer
-from clone.studio.facade import FileWriter
+from clone.studio.facade import OUTLINE_COLUMNS, FileWriter
 from clone.ui import strings
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,27 @@ _CHUNK_BYTES = 65_536
 
 
 @dataclass(frozen=True)
+class Sound:
+    """A recording as the page's player shows it.
+
+    Attributes:
+        link: where it is.
+        name: what it is called.
+        duration_s: its length; 0 while it is not known.
+        points: its waveform; see ``Outline``.
+        quieter_db: by how much it is turned down, dB ≤ 0.
+        saved_as: what its file is called by who saves it; "" where that is not offered.
+    """
+
+    link: str
+    name: str
+    duration_s: float = 0.0
+    points: str = ""
+    quieter_db: float = 0.0
+    saved_as: str = ""
+
+
+@dataclass(frozen=True)
 class Take:
     """One text said by one voice."""
 
@@ -46,6 +67,8 @@ class Take:
     engine: str = ""
     said: str = ""
     """How much of the text was said, where that is not all of it."""
+    points: str = ""
+    """Its waveform; see ``Sound``."""
 
     @property
     def kind(self) -> str:
@@ -66,6 +89,20 @@ class Take:
     def link(self) -> str:
         """Where its file is, once it is done."""
         return f"{MOUNT}/{self.key}/{self.name}"
+
+    @property
+    def sound(self) -> Sound:
+        """It, once it is done."""
+        return Sound(self.link, self._named, self.duration_s, self.points, saved_as=self.saved_as)
+
+    @property
+    def growing(self) -> Sound:
+        """It, while it is being spoken: nobody knows how long it will be."""
+        return Sound(self.live, self._named)
+
+    @property
+    def _named(self) -> str:
+        return f"{strings.SPOKEN}: {strings.excerpt(self.text)}"
 
 
 def file_name(kind: str, *said: str) -> str:
@@ -92,10 +129,11 @@ class Recorder:
         for writer in self._writers:
             writer.add(samples, sample_rate)
 
-    def end(self) -> float:
-        """Finish; return the length in seconds. Whatever happened, whoever listens learns that it is over."""
+    def end(self) -> tuple[float, str]:
+        """Finish; return length in seconds and waveform. Whatever happened, whoever listens learns that it is over."""
         try:
-            return [writer.end() for writer in self._writers][-1]
+            durations = [writer.end() for writer in self._writers]
+            return durations[-1], self._writers[-1].points(OUTLINE_COLUMNS)
         finally:
             self.done.set()
 

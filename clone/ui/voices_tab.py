@@ -44,7 +44,7 @@ class VoicesPanel:
     note: gr.HTML
     keep_cancel: gr.Button
     playing: gr.State
-    player: gr.Audio
+    player: gr.HTML
     listed: gr.HTML
 
 
@@ -55,7 +55,7 @@ def voices_panel() -> VoicesPanel:
         note = fields.slot("voices-note")
         keep_cancel = gr.Button(strings.CANCEL, variant="stop", visible=False, elem_id="keep-cancel")
         playing = gr.State(None)
-        player = fields.player("voice-player", strings.PLAY, visible=False, autoplay=True)
+        player = fields.slot("voice-player")
     listed = gr.HTML(
         "", html_template=parts.voices_frame(), js_on_load=static("voices.js"), changed="", elem_id="voices"
     )
@@ -93,7 +93,7 @@ class Voices:
     def forgettable(self) -> list[Any]:
         """Return what may show a voice that is forgotten."""
         r = self.result
-        shown = [*self.playable(), *self.speaking.choosing(), r.card, r.original, r.clone, r.voice_id]
+        shown = [*self.playable(), *self.speaking.choosing(), r.card, r.form, r.compare, r.voice_id]
         return [self.panel.listed, *shown]
 
     def open(self, request: gr.Request, token: str) -> tuple[str, str, str]:
@@ -115,9 +115,10 @@ class Voices:
             label = strings.player(kind, voice.name or strings.UNNAMED)
             name = file_name(source.suffix[1:], label)
             path = self._desk.files.copy(request.session_hash, source, name, voice.voice_id)
+            (sound,) = self._desk.sounds(request.session_hash, (path, label, name))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
-        shown = gr.update(value=str(path), label=label, visible=True)
+        shown = parts.player(sound, autoplay=True, named=True)
         return {self.panel.note: "", self.panel.playing: voice.voice_id, self.panel.player: shown}
 
     def select(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
@@ -226,10 +227,10 @@ class Voices:
         chosen, playing, new = shown
         updates: Updates = self.speaking.unchoose() if chosen == voice_id else {}
         if playing == voice_id:
-            updates |= {self.panel.playing: None, self.panel.player: gr.update(value=None, visible=False)}
+            updates |= {self.panel.playing: None, self.panel.player: ""}
         if new == voice_id:
-            updates |= {self.result.card: gr.update(visible=False), self.result.voice_id: ""}
-            updates |= {self.result.original: None, self.result.clone: None}
+            updates |= {self.result.card: gr.update(visible=False), self.result.voice_id: "", self.result.compare: ""}
+            updates |= {self.result.form: gr.update(visible=True)}
         return updates
 
 

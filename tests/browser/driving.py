@@ -97,12 +97,15 @@ class Watch:
 Visit = Callable[..., Page]
 
 
-def heard(page: Page, player: str, folder: Path) -> Recording:
-    """Download what a player holds, and decode it."""
-    link = page.wait_for_selector(f"{player} a.download-link, {player} a[download]")
-    assert link is not None
-    address = link.get_attribute("href") or ""
-    answer = page.request.get(urljoin(page.url, address))
+CLONED, ORIGINAL = (f"#compare a[download^='{name}']" for name in ("Preview", "Original"))
+"""Where the recordings of a new voice are saved from."""
+
+
+def heard(page: Page, link: str, folder: Path) -> Recording:
+    """Download what a link saves, and decode it."""
+    found = page.wait_for_selector(link)
+    assert found is not None
+    answer = page.request.get(urljoin(page.url, found.get_attribute("href") or ""))
     assert answer.ok
     path = folder / f"heard-{len(list(folder.glob('heard-*')))}"
     path.write_bytes(answer.body())
@@ -115,20 +118,37 @@ def upload(page: Page, path: Path) -> None:
     page.wait_for_selector("#voice-note .tb-note:not(.tb-busy)")
 
 
-def choose_turbo(page: Page, dropdown: str = "#model") -> None:
+def choose_turbo(page: Page, dropdown: str = "") -> None:
+    """Have it spoken fast; where it is a model that is chosen, by that."""
+    if not dropdown:
+        page.locator("#quality label").filter(has_text="Fast").click()
+        return
     page.click(f"{dropdown} input")
     page.get_by_role("option", name="turbo").first.click()
 
 
+def open_drawer(page: Page, drawer: str) -> None:
+    """Open what is closed: #advanced, and in it #closer and #code-drawer."""
+    bar = page.locator(f"{drawer} > button.label-wrap")
+    if bar.get_attribute("aria-expanded") != "true":
+        bar.click()
+
+
+def choose_novita(page: Page) -> None:
+    """Have the hosted service clone."""
+    open_drawer(page, "#advanced")
+    page.locator("#backend label").filter(has_text="Novita").click()
+
+
 def choose_source(page: Page, name: str) -> None:
-    """Say how the recording is given: Record, Upload, Link or Example."""
+    """Say how the recording is given: Record, Upload, Paste a link or Example."""
     page.locator("#source label").filter(has_text=name).click()
 
 
 def go(page: Page, place: str) -> None:
-    """Open one of the page's places: Clone, Speak or Voices."""
+    """Open one of the page's places: Clone, Write or Voices."""
     page.get_by_role("tab", name=place, exact=True).click()
-    page.wait_for_selector({"Clone": "#clone", "Speak": "#speak", "Voices": "#voices"}[place])
+    page.wait_for_selector({"Clone": "#clone", "Write": "#speak", "Voices": "#voices"}[place])
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from clone.ui import strings
-from tests.browser.driving import App, Visit
+from tests.browser.driving import App, Visit, open_drawer
 from tests.browser.test_page import assert_accessible_by_day_and_night, assert_fits
 from tests.getting import part_of_main, standing_in
 from tests.mirror import CONTENT, MAIN, N_BYTES, NAME, Mirror, mirroring
@@ -47,6 +47,7 @@ def nothing_is_here(mirror: Mirror, house: App) -> None:
 @pytest.fixture
 def owned(visit: Visit, house: App) -> Page:
     page = visit(of=house, owner=True)
+    open_drawer(page, "#advanced")
     expect(page.locator("#model-told")).to_contain_text(OFFER)
     return page
 
@@ -54,6 +55,8 @@ def owned(visit: Visit, house: App) -> Page:
 def test_a_visitor_sees_nothing_of_it(visit: Visit, house: App, mirror: Mirror) -> None:
     page = visit(of=house)
     expect(page.locator("#whose")).to_have_text(strings.WHOSE)  # by then everything has been drawn
+    open_drawer(page, "#advanced")
+    expect(page.locator("#model")).to_be_visible()
     expect(page.locator("#closer-hd")).to_have_count(0)
     expect(page.locator("body")).not_to_contain_text("Stand-in")
     assert mirror.asked == []
@@ -90,6 +93,7 @@ def test_the_owner_is_told_of_it_asked_gets_it_cancels_and_goes_on(owned: Page, 
     assert sum((house.home / "models" / NAME / name).stat().st_size for name in CONTENT) == N_BYTES
     assert_accessible_by_day_and_night(page)
     page.reload()
+    open_drawer(page, "#advanced")
     expect(page.locator("#model-told")).to_contain_text(HERE)
 
 

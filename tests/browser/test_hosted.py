@@ -13,7 +13,7 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.browser.driving import App, Visit, choose_source, go, heard, upload
+from tests.browser.driving import CLONED, App, Visit, choose_novita, choose_source, go, heard, upload
 from tests.browser.test_page import assert_accessible_by_day_and_night
 from tests.faults import FAULTS, FaultServer, body, saying, sending, serving
 from tests.running import COLD
@@ -63,7 +63,7 @@ def public(service: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def fill(page: Page, recording: Path, key: str) -> None:
-    page.locator("#backend label").filter(has_text="Novita").click()
+    choose_novita(page)
     expect(page.locator("#api-key input")).to_be_visible()
     upload(page, recording)
     page.fill("#api-key input", key)
@@ -92,7 +92,7 @@ def test_from_a_recording_to_a_hosted_voice_that_is_kept(
     page.click("#clone")
     expect(page.locator("#result")).to_be_visible()
     assert page.input_value("#voice-id textarea, #voice-id input") == VOICE_ID
-    assert heard(page, "#cloned", tmp_path).duration_s == pytest.approx(3.0, abs=0.2)
+    assert heard(page, CLONED, tmp_path).duration_s == pytest.approx(3.0, abs=0.2)
     page.click("#clone")
     expect(page.locator("#facts")).to_contain_text("You made this voice before")
 
@@ -218,7 +218,7 @@ def test_a_wrong_key_is_said_at_its_field(public: App, visit: Visit, service: Fa
 
 def test_on_this_machine_alone_a_file_has_no_address(visit: Visit) -> None:
     page = visit()
-    page.locator("#backend label").filter(has_text="Novita").click()
+    choose_novita(page)
     expect(page.locator("#hosted-told")).to_contain_text("no address")
     choose_source(page, "Link")
     expect(page.locator("#way")).to_contain_text("from the link you gave")

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from clone.ui import strings
 from tests.attacks.asking import Events
-from tests.browser.driving import App, Visit, go
+from tests.browser.driving import App, Visit, choose_novita, go
 from tests.browser.test_page import assert_accessible_by_day_and_night
 from tests.browser.test_voices import keep
 from tests.running import COLD
@@ -82,7 +82,7 @@ def assert_owned(page: Page) -> None:
 
 def choose_hosted(page: Page) -> None:
     go(page, "Clone")
-    page.locator("#backend label").filter(has_text="Novita").click()
+    choose_novita(page)
     expect(page.locator("#api-key input")).to_be_visible()
 
 

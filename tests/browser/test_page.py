@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from clone.audio.reader import read
 from clone.audio.writer import wav_bytes
 from clone.contract import cloning
-from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, upload
+from tests.browser.driving import App, Visit, choose_novita, choose_source, choose_turbo, go, open_drawer, upload
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 COLOURS = ["color-contrast"]
@@ -44,7 +44,8 @@ def assert_fits(page: Page) -> None:
 def test_each_message_stands_at_its_field(visit: Visit) -> None:
     page = visit()
     page.fill("#text textarea", "…")
-    page.click("#closer button")
+    open_drawer(page, "#advanced")
+    open_drawer(page, "#closer")
     page.fill("#prompt-text textarea", "A transcript without its clip.")
     page.click("#clone")
     expect(page.locator("#voice-note [role=alert]")).to_contain_text("no recording yet")
@@ -125,7 +126,7 @@ def test_visitors_see_only_their_own_voices(public_app: App, visit: Visit) -> No
 
 def test_speak_says_what_is_missing(visit: Visit, public_app: App) -> None:
     page = visit(of=public_app)
-    go(page, "Speak")
+    go(page, "Write")
     expect(page.locator("#speak-voice")).to_contain_text("There is no voice yet.")
     assert_accessible_by_day_and_night(page)
     page.click("#speak")
@@ -134,7 +135,7 @@ def test_speak_says_what_is_missing(visit: Visit, public_app: App) -> None:
     go(page, "Voices")
     expect(page.locator("#voices")).to_contain_text("No voices yet")
     assert_accessible_by_day_and_night(page)
-    for place in ("Speak", "Voices"):
+    for place in ("Write", "Voices"):
         go(page, place)
         page.get_by_role("link", name="Clone a voice").click()
         expect(page.locator("#source input:checked")).to_be_focused()
@@ -161,14 +162,14 @@ def test_the_next_step_is_in_view(visit: Visit, example_m4a: Path) -> None:
 def test_a_draft_outlives_a_reload_in_its_tab_alone(visit: Visit) -> None:
     page = visit()
     page.fill("#text textarea", "Half of a")
-    go(page, "Speak")
+    go(page, "Write")
     page.fill("#speak-text textarea", "Another one.")
     page.reload()
     expect(page.locator("#text textarea")).to_have_value("Half of a")
     expect(page.locator("#text-count")).to_contain_text("9 of")
     page.locator("#text textarea").press("End")
     page.keyboard.type(" text.")
-    go(page, "Speak")
+    go(page, "Write")
     expect(page.locator("#speak-text textarea")).to_have_value("Another one.")
     page.reload()
     expect(page.locator("#text textarea")).to_have_value("Half of a text.")
@@ -185,14 +186,14 @@ def test_everybody_can_use_it(visit: Visit, example_m4a: Path, width: int, dark:
     assert (sum(int(part) for part in background[4:-1].split(",")) < 200) == dark
     assert_accessible(page)
     assert_fits(page)
-    page.click("#closer button")
-    page.click("#advanced button")
+    open_drawer(page, "#advanced")
+    open_drawer(page, "#closer")
     assert page.locator("#closer button").first.get_attribute("aria-expanded") == "true"
     upload(page, example_m4a)
     assert_accessible(page)
     assert_fits(page)
     assert page.evaluate(TOO_SMALL) == []
-    for source in ("Record", "Link", "Example"):
+    for source in ("Record", "Paste a link", "Example"):
         choose_source(page, source)
         assert_accessible(page)
         assert_fits(page)
@@ -207,7 +208,7 @@ def test_everybody_can_use_the_result(visit: Visit, example_m4a: Path) -> None:
     expect(page.locator("#result")).to_be_visible()
     go(page, "Voices")
     page.locator("#voices").get_by_role("button", name="Play preview").first.click()
-    page.wait_for_selector("#voice-player a.download-link")
+    page.wait_for_selector("#voice-player a[download]")
     page.locator("#voices").get_by_role("button", name="Forget").first.click()
     expect(page.locator("#voices")).to_contain_text("was forgotten")
     for scheme in ("light", "dark"):
@@ -252,7 +253,7 @@ def test_nothing_covers_the_consent(visit: Visit, example_m4a: Path) -> None:
 def test_who_clones_can_be_chosen_beside_what_stays_in_view(visit: Visit) -> None:
     page = visit(width=1024)
     page.set_viewport_size({"width": 1024, "height": 768})
-    page.locator("#backend label").filter(has_text="Novita").click()
+    choose_novita(page)
     expect(page.locator("#api-key")).to_be_visible()
     page.locator("#api-key input").click()
     expect(page.locator("#api-key input")).to_be_focused()

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from clone.audio.reader import read
-from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, heard, upload
+from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, heard, open_drawer, upload
 from tests.browser.test_page import assert_accessible, assert_accessible_by_day_and_night, assert_fits
 
 SENTENCES = "The harbour was quiet this morning. Nobody had expected so much sun. We sat on the wall and waited."
@@ -108,7 +108,7 @@ def test_a_card_to_share(result: Page) -> None:
 
 def test_a_text_is_heard_from_its_first_sentence_on(result: Page, tmp_path: Path) -> None:
     page, voice_id = result, voice_of(result)
-    page.get_by_role("button", name="Try another sentence").click()
+    page.get_by_role("button", name="Write something else").click()
     expect(page.locator("#speak-voice input")).to_have_value(re.compile(re.escape(voice_id[-6:])))
     choose_turbo(page, "#speak-model")
     page.fill("#speak-text textarea", " ".join([SENTENCES] * 4))
@@ -144,7 +144,7 @@ def test_a_text_is_heard_from_its_first_sentence_on(result: Page, tmp_path: Path
 
 def test_what_was_spoken_before_a_cancel_is_kept(visit: Visit, result: Page, tmp_path: Path) -> None:
     page = visit(beside=result)
-    go(page, "Speak")
+    go(page, "Write")
     expect(page.locator("#speak-voice input")).not_to_have_value("")
     page.fill("#speak-text textarea", " ".join([SENTENCES] * 20))
     page.click("#speak")
@@ -164,15 +164,15 @@ def test_what_was_spoken_before_a_cancel_is_kept(visit: Visit, result: Page, tmp
 
     page.reload()  # it is there again, and can be had
     page.wait_for_selector("#clone")
-    go(page, "Speak")
+    go(page, "Write")
     expect(page.locator("#takes li").filter(has_text="of 60 sentences")).to_have_count(1)
-    assert heard(page, "#takes li:has-text('of 60 sentences')", tmp_path).duration_s > 2
+    assert heard(page, "#takes li:has-text('of 60 sentences') a[download]", tmp_path).duration_s > 2
 
 
 def test_a_button_that_is_back_begins_at_once(visit: Visit, result: Page) -> None:
     """Whoever is quick loses no click: not when a take has just ended, and not when one was just cancelled."""
     page = visit(beside=result)
-    go(page, "Speak")
+    go(page, "Write")
     expect(page.locator("#speak-voice input")).not_to_have_value("")
     choose_turbo(page, "#speak-model")
     page.fill("#speak-text textarea", "The first of three.")
@@ -193,7 +193,8 @@ def test_a_button_that_is_back_begins_at_once(visit: Visit, result: Page) -> Non
 
 def test_the_request_as_code_runs_as_it_stands(app: App, visit: Visit, example_m4a: Path, tmp_path: Path) -> None:
     page = visit()
-    page.click("#code-drawer button.label-wrap")
+    open_drawer(page, "#advanced")
+    open_drawer(page, "#code-drawer")
     page.click("#code-show")
     expect(page.locator("#voice-note [role=alert]")).to_contain_text("no recording yet")
     upload(page, example_m4a)
@@ -231,7 +232,7 @@ def test_everybody_can_use_what_was_cloned(result: Page, width: int, dark: bool)
 @SIZES
 def test_everybody_can_use_the_places(visit: Visit, result: Page, width: int, dark: bool) -> None:
     page = visit(beside=result, width=width, dark=dark)
-    go(page, "Speak")
+    go(page, "Write")
     expect(page.locator("#speak-voice input")).not_to_have_value("")
     page.click("#speak-how button")
     assert_accessible(page)
@@ -273,11 +274,14 @@ def test_without_a_mouse(visit: Visit, example_m4a: Path) -> None:
     reach("#text")
     page.keyboard.press("Control+a")
     page.keyboard.type("No mouse was used.")
+    reach("#advanced")
+    page.keyboard.press("Enter")
     reach("#model")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.locator("#model input")).to_have_value(re.compile("turbo"))
     expect(page.locator("#model input")).to_be_focused()
+    expect(page.locator("#quality input[value=turbo]")).to_be_checked()
     reach("#consent")
     expect(page.locator("[role=combobox][aria-expanded=true]")).to_have_count(0)  # a list that was left is closed
     page.keyboard.press("Space")
@@ -313,7 +317,7 @@ def test_the_language_is_told_as_one_writes_and_can_be_set(visit: Visit) -> None
     page.click("#language input")
     page.get_by_role("option", name="Japanese").click()
     expect(page.locator("#language-said")).to_contain_text("Read as Japanese.")
-    go(page, "Speak")
+    go(page, "Write")
     expect(page.locator("#speak-language-said")).to_contain_text("The text looks like English.")
     assert_accessible(page)
     assert_fits(page)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser.driving import App, Visit, choose_turbo, go, heard, upload
+from tests.browser.driving import CLONED, App, Visit, choose_novita, choose_turbo, go, heard, upload
 from tests.browser.test_walk import assert_speech
 from tests.running import COLD
 
@@ -29,7 +29,7 @@ def test_a_voice_cloned_at_another_house_is_kept_in_both(visit: Visit, example_m
         list(both.map(App.start, (serving, asking)))
     try:
         page = visit(of=asking)
-        page.locator("#backend label").filter(has_text="Novita").click()
+        choose_novita(page)
         upload(page, example_m4a)
         page.fill("#api-key input", KEY)
         page.fill("#text textarea", "This voice was cloned at another house.")
@@ -38,7 +38,7 @@ def test_a_voice_cloned_at_another_house_is_kept_in_both(visit: Visit, example_m
         page.click("#clone")
         expect(page.locator("#result")).to_be_visible()
         voice_id = page.input_value("#voice-id textarea, #voice-id input")
-        assert_speech(heard(page, "#cloned", tmp_path))
+        assert_speech(heard(page, CLONED, tmp_path))
         assert permanent_at(serving, voice_id) is None  # a preview does not keep it
 
         go(page, "Voices")

@@ -16,7 +16,20 @@ from playwright.sync_api import Browser, Page, expect
 
 from clone.audio.reader import Recording, read
 from clone.audio.writer import wav_bytes
-from tests.browser.driving import HOLD, WAIT_MS, App, Visit, choose_source, choose_turbo, go, heard, passage, upload
+from tests.browser.driving import (
+    CLONED,
+    HOLD,
+    ORIGINAL,
+    WAIT_MS,
+    App,
+    Visit,
+    choose_source,
+    choose_turbo,
+    go,
+    heard,
+    passage,
+    upload,
+)
 from tests.browser.test_page import assert_accessible_by_day_and_night
 from tests.running import COLD
 
@@ -77,8 +90,8 @@ def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
     upload(page, example_m4a)
     expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
     voice_id = clone(page, "The quick brown fox jumps over the lazy dog. It was never seen again!")
-    assert_speech(heard(page, "#cloned", tmp_path))
-    assert heard(page, "#original", tmp_path).duration_s > 10
+    assert_speech(heard(page, CLONED, tmp_path))
+    assert heard(page, ORIGINAL, tmp_path).duration_s > 10
     expect(page.locator("#facts")).to_contain_text("% of the way")
     expect(page.locator("#facts")).to_contain_text("Expires in 7 days")
     expect(page.locator("#consent input")).to_be_checked()
@@ -92,12 +105,12 @@ def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
     row = page.locator(f"[data-voice='{voice_id}']")
     expect(row).to_contain_text(example_m4a.stem)
     row.get_by_role("button", name="Play preview").click()
-    assert_speech(heard(page, "#voice-player", tmp_path))
+    assert_speech(heard(page, "#voice-player a[download]", tmp_path))
     row.get_by_role("button", name="Speak").click()
     page.fill("#speak-text textarea", "I am still here, and I have something new to say.")
     choose_turbo(page, "#speak-model")
     page.click("#speak")
-    assert_speech(heard(page, "#take-done", tmp_path))
+    assert_speech(heard(page, "#take-done a[download]", tmp_path))
     go(page, "Voices")
     expect(row).to_contain_text("Kept for good")
 
@@ -137,7 +150,7 @@ def test_from_the_microphone_to_a_voice(visit: Visit, microphone: Browser, tmp_p
     expect(page.locator(".tb-meter")).to_be_hidden()
     page.wait_for_selector("#voice-note .tb-ok")
     clone(page, "My computer has learned to talk.")
-    assert_speech(heard(page, "#cloned", tmp_path))
+    assert_speech(heard(page, CLONED, tmp_path))
     go(page, "Voices")
     expect(page.locator("#voices")).to_contain_text("Recording")
 
@@ -165,7 +178,7 @@ def test_from_a_link_and_a_prompt_clip_to_a_voice(visit: Visit, tmp_path: Path) 
         expect(page.locator("#prompt-note")).to_contain_text("must never breathe on them")
         page.fill("#prompt-text textarea", SENTENCE)
         clone(page, "This came from a link.")
-        assert_speech(heard(page, "#cloned", tmp_path))
+        assert_speech(heard(page, CLONED, tmp_path))
 
 
 def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path) -> None:
@@ -235,11 +248,11 @@ def test_a_reload_in_the_middle_joins_the_clone_again(
     expect(page.locator("#cancel")).not_to_be_visible()
     expect(page.locator("#compare audio")).to_have_count(2)
     voice_id = page.input_value("#voice-id textarea, #voice-id input")
-    assert_speech(heard(page, "#cloned", tmp_path))
+    assert_speech(heard(page, CLONED, tmp_path))
     page.reload()  # what came of it is there again too, and nothing was cloned a second time
     expect(page.locator("#result")).to_be_visible()
     assert page.input_value("#voice-id textarea, #voice-id input") == voice_id
-    assert_speech(heard(page, "#cloned", tmp_path))
+    assert_speech(heard(page, CLONED, tmp_path))
     go(page, "Voices")
     expect(page.locator("#voices li")).to_have_count(1)
     expect(page.locator("#voices li")).to_have_attribute("data-voice", voice_id)

@@ -116,6 +116,7 @@
     draw(picture, start, length);
     picture.classList.toggle("tb-used", Boolean(used));
   };
+  const DRAGGED_PX = 4;
   const number = (id) => document.querySelector(`#${id} input[type=number]`);
   const enter = (input, value) => {
     Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(input, String(Number(value.toFixed(1))));
@@ -125,8 +126,10 @@
   document.addEventListener("pointerdown", (event) => {
     const wave = event.target.closest?.(".tb-wave");
     const [from, long, use] = [number("part-start"), number("part-length"), document.querySelector("#part-use input")];
-    if (!wave || !from || !long || !use || event.button) return;
+    if (!wave || event.button) return;
     event.preventDefault();
+    wave.focus();
+    if (!from || !long || !use) return window.tbSeek(wave, event.clientX);
     const picture = wave.closest(".tb-picture");
     const whole = Number(picture.dataset.duration);
     const box = wave.getBoundingClientRect();
@@ -138,7 +141,10 @@
     const inside = at(event.clientX) > start && at(event.clientX) < start + length;
     const held = grip === "all" ? (inside ? at(event.clientX) - start : length / 2) : 0;
     const [least, most] = [Number(long.min) || 0, Number(long.max) || whole];
+    let moved = false;
     const move = (to) => {
+      moved ||= Math.abs(to.clientX - event.clientX) > DRAGGED_PX;
+      if (!moved) return;
       const here = at(to.clientX);
       const end = start + length;
       if (grip === "start") {
@@ -150,11 +156,11 @@
     };
     const drop = () => {
       removeEventListener("pointermove", move);
+      if (!moved) return window.tbSeek(wave, event.clientX);  // a click is a place to listen from
       enter(from, start);
       enter(long, length);
       if (!use.checked) use.click();
     };
-    move(event);
     addEventListener("pointermove", move);
     addEventListener("pointerup", drop, { once: true });
   });
@@ -162,7 +168,8 @@
   // Whatever the microphone gives to the recorder is measured here too, and sent nowhere.
   const listen = (stream) => {
     const box = document.querySelector(".tb-meter");
-    if (!box) return;
+    const stop = document.querySelector(".tb-stop");
+    if (!box || !stop) return;
     const [bar, said] = [box.querySelector("i"), box.querySelector("p")];
     const context = new AudioContext();
     const analyser = context.createAnalyser();
@@ -171,11 +178,13 @@
     const from = Date.now();
     let [loudest, told] = [0, ""];
     const tell = (text) => { if (text !== told) said.textContent = told = text; };
-    box.hidden = false;
+    box.hidden = stop.hidden = false;
+    document.body.classList.add("tb-recording");
     const look = () => {
       if (!stream.active || stream.getTracks().every((track) => track.readyState === "ended")) {
         context.close();
-        box.hidden = true;
+        box.hidden = stop.hidden = true;
+        document.body.classList.remove("tb-recording");
         return;
       }
       analyser.getFloatTimeDomainData(samples);
@@ -183,7 +192,7 @@
       loudest = Math.max(loudest * 0.995, peak);
       bar.style.width = `${Math.max(0, Math.min(100, 100 + (20 * Math.log10(peak + 1e-6)) * 100 / 50))}%`;
       const seconds = Math.floor((Date.now() - from) / 1000);
-      box.querySelector("b").textContent = `${seconds} s`;
+      box.querySelector("b").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
       const level = loudest > 0.98 ? box.dataset.loud : seconds > 2 && loudest < 0.05 ? box.dataset.quiet : "";
       const left = seconds < 10 ? box.dataset.short.replace("{}", 10 - seconds)
         : seconds < 60 ? box.dataset.more.replace("{}", 60 - seconds) : box.dataset.enough;
@@ -202,6 +211,18 @@
     };
   }
 
+  // What is read aloud, a sentence at a time; and the button that ends a recording, wherever the page is scrolled to.
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest?.(".tb-stop")) document.querySelector("#recorded .stop-button")?.click();
+    const turn = { next: 1, back: -1 }[target.closest?.(".tb-script [data-do]")?.dataset.do];
+    if (!turn) return;
+    const box = target.closest(".tb-script");
+    const all = [...box.querySelectorAll(":scope > p")];
+    const at = Math.max(0, Math.min(all.length - 1, all.findIndex((each) => !each.hidden) + turn));
+    all.forEach((each, i) => { each.hidden = i !== at; });
+    box.querySelector(".tb-facts span").textContent = at + 1;
+  });
+
   // Of the ways to give a recording, only the one that is chosen is seen.
   window.tbShowSource = (source, sources) => sources.map((each) => update({ visible: each === source }));
 
@@ -212,21 +233,8 @@
   window.tbCancelling = (said) => update({ value: said });
   window.tbAtRest = (cancel) => [update({ visible: false, value: cancel }), update({ visible: true })];
 
-  window.tbSilence = (player) => document.querySelector(player)?.pause();
-
   // A file that was asked for is saved as soon as it is there.
   window.tbSave = (place) => document.querySelector(`${place} a[download]`)?.click();
-
-  // A take that is spoken has a length, and can be sought: what played while it grew goes on from its file.
-  window.tbFinish = (player, link) => setTimeout(() => {
-    const [audio, file] = [document.querySelector(player), document.querySelector(link)];
-    if (!audio || !file || audio.src === file.href) return;
-    const [at, playing] = [audio.ended ? 0 : audio.currentTime, !audio.paused && !audio.ended];
-    audio.autoplay = playing;
-    audio.src = file.href;
-    audio.currentTime = at;
-    if (playing) audio.play();
-  }, 0);
 
   // What somebody asked for, an element or its selector, is brought into view, once it is there.
   window.tbShow = (place, block = "nearest") => setTimeout(() => {

@@ -1,0 +1,145 @@
+// The one player of the page: a button, the waveform, the time. Whatever has the class tb-player is one; it may come and go.
+(() => {
+  const STEP_S = 5, DRAWN_WITHIN_MS = 500;
+  const sound = (player) => player.querySelector("audio");
+  const of = (inside) => inside?.closest?.(".tb-player");
+  const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+  const length = (player) => {
+    const known = Number(player.dataset.duration);
+    if (known) return known;
+    const { duration } = sound(player);
+    return Number.isFinite(duration) ? duration : 0;
+  };
+
+  const paint = (player) => {
+    const [audio, whole] = [sound(player), length(player)];
+    const at = whole ? Math.min(audio.currentTime, whole) : audio.currentTime;
+    const [go, track, time] = ["[data-do=go]", ".tb-track", ".tb-clock"].map((each) => player.querySelector(each));
+    const playing = !audio.paused && !audio.ended;
+    player.classList.toggle("tb-playing", playing);
+    go.setAttribute("aria-label", `${playing ? go.dataset.pause : go.dataset.play} ${player.dataset.name}`);
+    track.style.setProperty("--at", whole ? `${100 * at / whole}%` : "0%");
+    const said = whole ? `${clock(at)} / ${clock(whole)}` : clock(at);
+    if (time.textContent === said) return;
+    time.textContent = said;
+    track.setAttribute("aria-valuemax", Math.round(whole));
+    track.setAttribute("aria-valuenow", Math.round(at));
+    track.setAttribute("aria-valuetext", said.replace("/", track.dataset.of));
+  };
+  // A player that is drawn anew while it plays, as more becomes known of its recording, goes on playing.
+  let last = null;
+  const goOn = () => {
+    if (!last || Date.now() - last.when > DRAWN_WITHIN_MS) return;
+    const again = [...document.querySelectorAll(".tb-player audio")].find((audio) => audio.src === last.src);
+    if (!again || again === last.audio || last.audio.isConnected) return;
+    again.currentTime = last.at;
+    play(of(again));
+  };
+  const watch = () => new MutationObserver(goOn).observe(document.body, { childList: true, subtree: true });
+  if (document.body) watch();
+  else document.addEventListener("DOMContentLoaded", watch);
+
+  let going = false;
+  const follow = () => {
+    const playing = [...document.querySelectorAll(".tb-player.tb-playing")];
+    playing.forEach(paint);
+    const audio = playing[0] && sound(playing[0]);
+    if (audio) last = { audio, src: audio.src, at: audio.currentTime, when: Date.now() };
+    going = playing.length > 0;
+    if (going) requestAnimationFrame(follow);
+  };
+  for (const each of ["play", "pause", "ended", "seeked", "durationchange"])
+    document.addEventListener(each, ({ target }) => {
+      const player = of(target);
+      if (!player) return;
+      if (each === "play") {  // one sound at a time
+        target.volume = Number(player.dataset.volume || 1);
+        for (const other of document.querySelectorAll("audio")) if (other !== target) other.pause();
+      }
+      paint(player);
+      if (!going) follow();
+    }, true);
+
+  const play = (player) => sound(player).play().catch(() => {});
+  const toggle = (player) => { if (sound(player).paused) play(player); else sound(player).pause(); };
+  const seek = (player, to) => {
+    const whole = length(player);
+    if (!whole) return;
+    sound(player).currentTime = Math.max(0, Math.min(whole - 0.01, to));
+    paint(player);
+  };
+  const place = (track, x) => {
+    const box = track.getBoundingClientRect();
+    return length(of(track)) * Math.max(0, Math.min(1, (x - box.left) / box.width));
+  };
+  // A click on a waveform in which a part can be dragged is told from a drag by page.js.
+  window.tbSeek = (track, x) => { seek(of(track), place(track, x)); };
+
+  document.addEventListener("click", ({ target }) => {
+    const go = target.closest?.(".tb-player [data-do=go]");
+    if (go) toggle(of(go));
+    const choice = target.closest?.(".tb-compare [role=radio]");
+    if (choice) choose(choice);
+  });
+  document.addEventListener("pointerdown", (event) => {
+    const track = event.target.closest?.(".tb-track");
+    if (!track || event.button || track.matches(".tb-wave")) return;
+    event.preventDefault();
+    track.focus();
+    const move = ({ clientX }) => window.tbSeek(track, clientX);
+    move(event);
+    addEventListener("pointermove", move);
+    addEventListener("pointerup", () => removeEventListener("pointermove", move), { once: true });
+  });
+  document.addEventListener("keydown", (event) => {
+    const choice = event.target.closest?.(".tb-compare [role=radio]");
+    const track = event.target.closest?.(".tb-track");
+    if (choice && event.key.startsWith("Arrow")) {
+      event.preventDefault();
+      const all = [...choice.parentElement.children];
+      const next = all[(all.indexOf(choice) + (/Right|Down/.test(event.key) ? 1 : all.length - 1)) % all.length];
+      choose(next);
+      next.focus();
+    }
+    if (!track) return;
+    const [player, whole] = [of(track), length(of(track))];
+    const at = sound(player).currentTime;
+    const to = { ArrowRight: at + STEP_S, ArrowUp: at + STEP_S, ArrowLeft: at - STEP_S, ArrowDown: at - STEP_S,
+      PageUp: at + whole / 10, PageDown: at - whole / 10, Home: 0, End: whole }[event.key];
+    if (to === undefined && event.key !== " ") return;
+    event.preventDefault();
+    if (event.key === " ") toggle(player);
+    else seek(player, to);
+  });
+
+  // Several recordings under one switch, which may be pressed while they play.
+  const choose = (choice) => {
+    const box = choice.closest(".tb-compare");
+    const players = [...box.querySelectorAll(".tb-player")];
+    const playing = players.some((player) => !sound(player).paused);
+    for (const each of choice.parentElement.children) {
+      each.setAttribute("aria-checked", String(each === choice));
+      each.tabIndex = each === choice ? 0 : -1;
+    }
+    players.forEach((player) => { player.hidden = player.dataset.of !== choice.dataset.of; });
+    const chosen = players.find((player) => !player.hidden);
+    if (playing) play(chosen);
+    paint(chosen);
+  };
+
+  // A take that is spoken has a length, a shape, and can be sought: what played while it grew goes on from its file.
+  window.tbFinish = (place, done) => setTimeout(() => {
+    const [player, file] = [document.querySelector(place), document.querySelector(done)];
+    const audio = player && sound(player);
+    if (!audio || !file || audio.src === file.href) return;
+    const [at, playing] = [audio.ended ? 0 : audio.currentTime, !audio.paused && !audio.ended];
+    player.dataset.duration = file.dataset.duration;
+    player.querySelector(".tb-track").style.setProperty("--wave", file.dataset.wave);
+    audio.autoplay = playing;
+    audio.src = file.href;
+    audio.currentTime = at;
+    if (playing) play(player);
+    paint(player);
+  }, 0);
+  window.tbSilence = (place) => document.querySelector(`${place} audio`)?.pause();
+})();
