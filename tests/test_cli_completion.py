@@ -131,6 +131,10 @@ def test_commands_and_options_are_completed(tab: Tab) -> None:
         "doctor",
         "models",
         "completion",
+        "batch",
+        "export",
+        "import",
+        "document",
     ]
     assert (c, voices) == (["clone", "check", "completion"], ["voices"])
     assert set(all_options) == {
@@ -142,7 +146,10 @@ def test_commands_and_options_are_completed(tab: Tab) -> None:
 def test_every_option_of_every_command_is_known(tab: Tab) -> None:
     helps = {
         name: help_of(name)
-        for name in ("clone", "speak", "check", "voices", "keep", "pending", "forget", "doctor", "models")
+        for name in (
+            *("clone", "speak", "check", "voices", "keep", "pending", "forget", "doctor", "models"),
+            *("batch", "export", "import"),
+        )
     }
     for name, found in zip(helps, tab(*(["timbre", name, "--"] for name in helps)), strict=True):
         declared = re.findall(r"^ +((?:-{1,2}[a-z-]+(?:, )?)+)", helps[name], re.MULTILINE)  # its other names, too

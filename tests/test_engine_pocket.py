@@ -281,6 +281,7 @@ class Toy:
 
     name, title, licence = "toy", "Toy", "none"
     languages = frozenset({"en"})
+    varies = True
     is_here = True
 
     def __init__(self, networks: Networks) -> None:

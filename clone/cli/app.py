@@ -9,11 +9,10 @@ Each command imports what it needs: the engine's libraries take seconds, and nob
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from enum import StrEnum
 from io import UnsupportedOperation
@@ -24,7 +23,21 @@ import typer.completion
 from typer.core import TyperCommand, TyperGroup
 
 from clone.cli import completion as tab
-from clone.cli.terminal import PIPE, called, fail, interactive, owner, print_json, print_table, progress, result, sure
+from clone.cli import documents, portable
+from clone.cli.terminal import (
+    PIPE,
+    called,
+    fail,
+    interactive,
+    interrupts_are_raised,
+    owner,
+    print_json,
+    print_table,
+    progress,
+    result,
+    sure,
+)
+from clone.cli.terminal import opened as _studio
 from clone.cli.terminal import voice_id as meant
 from clone.contract import speech
 from clone.contract.cloning import CloneOptions, parse
@@ -32,7 +45,7 @@ from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder
 from clone.core.errors import Refused, TimbreError, disk_full
 from clone.core.jobs import Stage
 from clone.core.likeness import UNMEASURED, in_words
-from clone.core.settings import ENGINES, NOVITA, Settings
+from clone.core.settings import ENGINES, NOVITA
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,28 +106,6 @@ def _unread() -> int:
     return UNREAD
 
 
-def _interrupts_are_raised() -> None:
-    """Until all is imported, an interrupt just leaves; see __main__."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-
-
-@contextmanager
-def _studio() -> Iterator[Studio]:
-    """Open the studio; an interrupt of it says what is still waited for."""
-    from clone.studio.facade import Studio
-
-    _interrupts_are_raised()
-    with closing(Studio(Settings.from_environment())) as studio:
-        studio.start(warm=False)  # retention holds for who only ever uses the command line, too
-        try:
-            yield studio
-        except KeyboardInterrupt:
-            if studio.awaits_paid_answer:
-                print("Waiting for the answer to what is paid for; interrupt again to leave now.", file=sys.stderr)
-            raise
-
-
 # what there is to say
 
 
@@ -143,6 +134,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help is there sooner, and fits a pipe
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
+app.add_typer(portable.app)
+app.add_typer(documents.app, name="document")
 
 _FILE: dict[str, Any] = {"metavar": "FILE", "autocompletion": tab.files}
 _MODEL: dict[str, Any] = {"metavar": "MODEL", "autocompletion": tab.models}
@@ -422,7 +415,7 @@ def doctor(
     """Tell what is the matter with the library, and put it right."""
     from clone.cli.doctor import run
 
-    _interrupts_are_raised()
+    interrupts_are_raised()
     run(restores=restores, as_json=as_json)
 
 

@@ -1,9 +1,10 @@
-"""What a person at a terminal sees and is asked, and whom a word of theirs means: a voice, an owner."""
+"""What a command opens, what a person at a terminal sees and is asked, and whom a word of theirs means."""
 
 from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from clone.contract.orders import LOCAL_OWNER
 from clone.core.errors import TimbreError
 from clone.core.jobs import Stage, Waiting
+from clone.core.settings import Settings
 
 if TYPE_CHECKING:
     from clone.storage.voice import Voice
+    from clone.studio.facade import Studio
 
 PIPE = "-"
 BAR_COLUMNS = 20
@@ -22,6 +25,28 @@ SHOWN = 5
 _OWNER = re.compile(r"(key|visitor)-[0-9a-f]{40}|" + LOCAL_OWNER)
 Result = TypeVar("Result")
 Show = Callable[[Stage], None]
+
+
+def interrupts_are_raised() -> None:
+    """Until all is imported, an interrupt just leaves; see __main__."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
+@contextmanager
+def opened() -> Iterator[Studio]:
+    """Open the studio; an interrupt of it says what is still waited for."""
+    from clone.studio.facade import Studio
+
+    interrupts_are_raised()
+    with closing(Studio(Settings.from_environment())) as studio:
+        studio.start(warm=False)  # retention holds for who only ever uses the command line, too
+        try:
+            yield studio
+        except KeyboardInterrupt:
+            if studio.awaits_paid_answer:
+                print("Waiting for the answer to what is paid for; interrupt again to leave now.", file=sys.stderr)
+            raise
 
 
 # what is going on

@@ -66,19 +66,31 @@ def check_asked(order: CloneOrder) -> None:
     """
     check_backend(order.backend)
     if not order.consent:
-        raise ConsentError(
-            "Nobody confirmed that the person in the recording agreed to be cloned.",
-            code="no_consent",
-            field="consent",
-            advice="Ask the person, then tick the box.",
-        )
+        raise no_consent()
     if check_prompt_pair(order.prompt_audio is not None, order.prompt_text):
         check_prompt_text(order.prompt_text or "")
 
 
+def no_consent() -> ConsentError:
+    """What is said where nobody confirmed that a recording may be cloned."""
+    return ConsentError(
+        "Nobody confirmed that the person in the recording agreed to be cloned.",
+        code="no_consent",
+        field="consent",
+        advice="Ask the person, then tick the box.",
+    )
+
+
+Speakers = tuple[tuple[str, str], ...]
+"""Names that a line of a dialogue may begin with, each with its voice_id."""
+
+
 @dataclass(frozen=True)
 class SpeakOrder:
-    """What a voice is to say; ``api_key`` as in CloneOrder, for a hosted voice."""
+    """What a voice is to say; ``api_key`` as in CloneOrder, for a hosted voice.
+
+    A line that begins with the name of one of ``speakers`` and a colon is said by that voice, where the text is kept.
+    """
 
     owner: str
     voice_id: str
@@ -86,3 +98,4 @@ class SpeakOrder:
     model: str
     settings: SpeechSettings = AS_IT_IS
     api_key: str | None = field(default=None, repr=False)
+    speakers: Speakers = ()

@@ -62,7 +62,7 @@ class TimbreError(Exception):
         message: one sentence: what happened, with the measured value and the limit in it.
         code: short machine name, for example ``too_short``.
         field: the input it belongs to: ``audio``, ``prompt_audio``, ``prompt_text``, ``text``,
-            ``model``, ``accuracy``, ``consent``, ``voice_id``, ``name``, ``note`` or ``api_key``;
+            ``model``, ``accuracy``, ``consent``, ``voice_id``, ``name``, ``note``, ``file`` or ``api_key``;
             None when it belongs to none.
         measured: the measured value, with its unit in ``code``'s documentation or as text.
         limit: the limit it broke.

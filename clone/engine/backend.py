@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 from clone.audio.enhance import limited
 from clone.audio.reader import resample
 from clone.contract.cloning import MODELS, tier
-from clone.contract.speech import AS_IT_IS, SpeechSettings
+from clone.contract.speech import AS_IT_IS, SPEED_MAX, SPEED_MIN, SpeechSettings
 from clone.core.jobs import Stop
 from clone.core.likeness import Likeness
 from clone.engine import asr, converted, prosody, speaker
@@ -43,6 +44,9 @@ USUAL = (
     "Why would anyone choose a garden full of thistles, when roses grow just as well?"
 )
 """What a style's own pitch is told from: a statement and a question."""
+
+TEMPI = (1.0, 0.94, 1.06)
+"""Of the takes of an engine that says a sentence in one way alone: they differ in tempo, and in nothing else."""
 
 LANGUAGE_SURE = 0.5
 PEAK_MAX = 0.97
@@ -221,7 +225,14 @@ class LocalBackend:
         return Line(sentence.text, cut if has_sound else (), sentence.pause_s, language)
 
     def speak(
-        self, profile: Profile, line: Line, model: str, stop: Stop | None = None, how: SpeechSettings = AS_IT_IS
+        self,
+        profile: Profile,
+        line: Line,
+        model: str,
+        stop: Stop | None = None,
+        how: SpeechSettings = AS_IT_IS,
+        *,
+        take: int = 0,
     ) -> np.ndarray:
         """Speak one line with a voice, its pause included.
 
@@ -231,12 +242,15 @@ class LocalBackend:
             model: one of the contract's eight; its tier and the line's language choose the engine.
             stop: obeyed inside the run.
             how: faster or slower, higher or lower, louder or softer than the voice's own way.
+            take: another number is another way to say the same; of an engine that has one alone, in another tempo.
 
         Returns:
             float32, shape (n_samples,), 24 kHz, within [-1, 1].
         """
         engine = self.engine(model, line.language, how, profile)
-        voice = np.concatenate([*engine.speak(profile, line, Manner(how), stop or Stop())])
+        if not engine.varies:
+            how = replace(how, speed=float(np.clip(how.speed * TEMPI[take % len(TEMPI)], SPEED_MIN, SPEED_MAX)))
+        voice = np.concatenate([*engine.speak(profile, line, Manner(how, take=take), stop or Stop())])
         return np.concatenate([_bounded(voice, how, 1.0)[0], self.pause(profile, line, how)])
 
     def stream(

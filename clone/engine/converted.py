@@ -77,6 +77,7 @@ class _Converted(ABC):
     languages: frozenset[str]
     weights: Weights
     is_here = True
+    varies = False
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks

@@ -92,6 +92,8 @@ class Engine(Protocol):
     licence: str
     languages: frozenset[str]
     """ISO 639-1 codes."""
+    varies: bool
+    """Whether another take is said in another way."""
 
     def __init__(self, networks: Networks) -> None: ...
 

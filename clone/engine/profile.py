@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import io
+import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
-from clone.engine.conversion import Frames
+from clone.engine.conversion import N_BANDS, N_FFT, Frames
 from clone.engine.prosody import Pitch
 from clone.engine.speaker import halves_likeness, mean_direction
+from clone.engine.styles import ROWS
 
 ENGINE_VERSION = "3"
 """Raised whenever profiles learned before would sound different: an older voice is learned again."""
 
 PROFILE_FILE = "profile.npz"
+
+MAX_ARRAYS, MAX_BYTES = 20, 32_000_000
+MAX_FRAMES = 10_000
+"""Three minutes: more than is ever learned from, a prompt clip included."""
+N_VECTOR, N_FEATURES = 256, 512
+"""Of a speaker embedding and a style; of Whisper base's encoder."""
+NUMBER_MAX, UNIT_WITHIN = 10_000.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,29 @@ class Profile:
             return None
 
     @classmethod
+    def from_elsewhere(cls, kept: bytes) -> Profile | None:
+        """Read a profile that may be anything, as from_bytes(); None, too, where its numbers can't be a voice's."""
+        profile = cls.from_bytes(kept) if _is_bounded(kept) else None
+        return profile if profile is not None and profile._is_possible() else None
+
+    def _is_possible(self) -> bool:
+        frames, n_frames = self.frames, len(self.frames.levels)
+        numbers = (self.pitch_hz, self.rate, *astuple(self.pitch))
+        arrays = (self.windows, self.style, frames.features, frames.envelopes, frames.levels, frames.spectrum)
+        shapes = [each.shape for each in arrays]
+        return (
+            0 < n_frames <= MAX_FRAMES
+            and 0 < len(self.windows) <= MAX_FRAMES
+            and shapes[0][1:] == (N_VECTOR,)
+            and shapes[1:]
+            == [(len(ROWS), N_VECTOR), (n_frames, N_FEATURES), (n_frames, N_BANDS), (n_frames,), (N_FFT // 2 + 1,)]
+            and 0 < frames.n_bands <= N_BANDS
+            and all(each.dtype == np.float32 and np.abs(each).max() < NUMBER_MAX for each in arrays)
+            and all(0 <= each < NUMBER_MAX for each in numbers)
+            and np.abs(np.linalg.norm(self.windows, axis=1) - 1).max() < UNIT_WITHIN
+        )
+
+    @classmethod
     def _read(cls, kept: bytes) -> Profile | None:
         with np.load(io.BytesIO(kept), allow_pickle=False) as values:
             if str(values["engine_version"]) != ENGINE_VERSION:
@@ -102,3 +135,25 @@ class Profile:
                 Pitch(*(float(value) for value in values["pitch"])),
                 frames,
             )
+
+
+def _is_bounded(kept: bytes) -> bool:
+    """Tell whether an npz unpacks to no more than it may, and no array promises more than is there, nor objects."""
+    try:
+        with ZipFile(io.BytesIO(kept)) as archive:
+            entries = archive.infolist()
+            return (
+                len(entries) <= MAX_ARRAYS
+                and sum(each.file_size for each in entries) <= MAX_BYTES
+                and all(_holds_what_it_says(archive, each) for each in entries)
+            )
+    except (ValueError, OSError, EOFError, BadZipFile, NotImplementedError, RuntimeError, zlib.error):
+        return False
+
+
+def _holds_what_it_says(archive: ZipFile, entry: ZipInfo) -> bool:
+    with archive.open(entry) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            return False
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return dtype.kind in "fiU" and math.prod(shape) * dtype.itemsize <= entry.file_size

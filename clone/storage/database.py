@@ -116,10 +116,9 @@ DOCUMENTS = sa.Table(
     SCHEMA,
     _id("document_id"),
     *_columns(sa.String(200), "owner", "voice_id", "model", "request_key"),
-    *_columns(sa.Text, "text"),
-    *_columns(sa.JSON, "settings"),
-    *_columns(Time, "created_at"),
-    *_columns(sa.Integer, "n_sentences"),
+    *_columns(sa.Text, "name", "text"),
+    *_columns(sa.JSON, "settings", "speakers"),
+    *_columns(Time, "created_at", "changed_at"),
     sa.Index("documents_by_owner", "owner", "created_at"),
     sa.Index("documents_by_voice", "voice_id"),
 )
@@ -127,12 +126,28 @@ SENTENCES = sa.Table(
     "sentences",
     SCHEMA,
     sa.Column("document_id", sa.ForeignKey(DOCUMENTS.c.document_id, ondelete="CASCADE"), primary_key=True),
-    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sentence_id", sa.Integer, primary_key=True, autoincrement=False),
+    *_columns(sa.Integer, "position", "ends_paragraph", "heading"),
     *_columns(sa.Text, "text"),
-    *_columns(sa.Double, "duration_s"),
-    *_columns(sa.BigInteger, "n_bytes"),
+    *_columns(sa.Double, "pause_s"),
+    *_columns(sa.String(200), "voice_id", nullable=True),
+    *_columns(sa.Integer, "take", nullable=True),
 )
-"""What was said with a voice, by sentence."""
+TAKES = sa.Table(
+    "sentence_takes",
+    SCHEMA,
+    sa.Column("document_id", sa.String(200), primary_key=True),
+    *(sa.Column(name, sa.Integer, primary_key=True, autoincrement=False) for name in ("sentence_id", "take")),
+    *_columns(sa.Integer, "variant"),
+    *_columns(sa.Text, "text"),
+    *_columns(sa.String(200), "voice_id"),
+    *_columns(sa.Double, "duration_s", nullable=True),
+    *_columns(sa.BigInteger, "n_bytes"),
+    sa.ForeignKeyConstraint(
+        ["document_id", "sentence_id"], [SENTENCES.c.document_id, SENTENCES.c.sentence_id], ondelete="CASCADE"
+    ),
+)
+"""What was said with a voice, by sentence, and each sentence's last takes; one without a duration is being written."""
 
 ABOUT = sa.Table("about", SCHEMA, _id("name"), *_columns(sa.Text, "value"))
 """What is known of the library itself."""
@@ -142,7 +157,32 @@ UNSETTLED = sa.Table("unsettled", SCHEMA, _id("folder"))
 _VERSION = sa.Table("schema_version", SCHEMA, *_columns(sa.Integer, "version"))
 FIRST_VERSION = 100
 """What was written by a lower one is from before the first release."""
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
+
+
+def _takes(db: Connection) -> None:
+    """Give documents names and speakers, and sentences takes: what was said of each is its first one."""
+    for column in ("name TEXT DEFAULT ''", "speakers JSON DEFAULT '[]'", "changed_at VARCHAR(32) DEFAULT ''"):
+        db.execute(sa.text(f"ALTER TABLE documents ADD COLUMN {column} NOT NULL"))
+    db.execute(sa.text("UPDATE documents SET changed_at = created_at, request_key = ''"))
+    db.execute(sa.text("ALTER TABLE documents DROP COLUMN n_sentences"))
+    db.execute(sa.text("ALTER TABLE sentences RENAME TO sentences_before"))
+    SCHEMA.create_all(db, [SENTENCES, TAKES])
+    db.execute(
+        sa.text(
+            "INSERT INTO sentences SELECT document_id, position, position, 0, 0, text, 0.35, NULL, 0"
+            " FROM sentences_before"
+        )
+    )
+    db.execute(
+        sa.text(
+            "INSERT INTO sentence_takes SELECT s.document_id, s.position, 0, 0, s.text, d.voice_id, s.duration_s,"
+            " s.n_bytes FROM sentences_before s JOIN documents d ON d.document_id = s.document_id"
+        )
+    )
+    db.execute(sa.text("DROP TABLE sentences_before"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_takes,)
 """What brings a database of the first version to the one above, in order; one more than the last for each."""
 
 

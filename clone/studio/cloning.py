@@ -117,7 +117,7 @@ class Cloning:
         script = [] if text is None else self._backend.script(text, language, stop)
         step = steps(tell, 4 + len(script))
         step("Reading the recording")
-        taken = self._taken(order, files, partial(step, "Checking the recording"), stop)
+        taken = self.taken(order, files, partial(step, "Checking the recording"), stop)
         step("Learning the voice")
         profile = self._backend.learn(enhanced(taken.look.heard, order.options, stop), taken.prompt_heard, stop)
         kept = {f"reference.{taken.look.suffix}": taken.look.kept, **profile.files()}
@@ -132,23 +132,23 @@ class Cloning:
             voice = replace(voice, settings=voice.settings | {"engine": engine.title})
             kept["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
         stop.check()
-        self._check_room(order.owner, kept)
+        self.check_room(order.owner, kept)
         return Cloned(self._library.add(voice, kept), False)
 
     def _hosted(self, order: CloneOrder, files: Mapping[str, Path], key: str, tell: Tell, stop: Stop) -> Cloned:
         step = steps(tell, N_STEPS)
         step("Reading the recording")
-        taken = self._taken(order, files, partial(step, "Checking the recording"), stop)
+        taken = self.taken(order, files, partial(step, "Checking the recording"), stop)
         entire = order.audio if order.segment is None else None
         clip, prompt = clip_of(entire, taken.look.recording, (taken.look.kept, taken.look.suffix)), None
         if taken.prompt and taken.prompt_path:
             prompt = clip_of(order.prompt_audio, taken.prompt, accepted(taken.prompt, taken.prompt_path, stop))
         measure = partial(likeness_of_file, self._backend, taken.look.heard, order.options)
         asked = Asked(order, new_voice(order, taken.look.recording, key), (clip, prompt), measure)
-        self._check_room(order.owner, files_of(asked.clips))
+        self.check_room(order.owner, files_of(asked.clips))
         return self._calls.clone(asked, tell, stop)
 
-    def _taken(self, order: CloneOrder, files: Mapping[str, Path], checking: Callable[[], None], stop: Stop) -> Taken:
+    def taken(self, order: CloneOrder, files: Mapping[str, Path], checking: Callable[[], None], stop: Stop) -> Taken:
         """Read and judge what is cloned, and the prompt clip."""
 
         def begin(recording: Recording) -> None:
@@ -164,7 +164,8 @@ class Cloning:
         clip, prompt = self._prompts.checked(order, path, stop) if path else (None, None)
         return Taken(look, clip, prompt, path)
 
-    def _check_room(self, owner: str, files: Mapping[str, bytes]) -> None:
+    def check_room(self, owner: str, files: Mapping[str, bytes]) -> None:
+        """Refuse files beyond what an owner may keep; raises BusyError ``quota_disk``."""
         used = self._library.used_bytes(owner) + self._calls.settlement.left_bytes(owner)
         check_room(used + sum(map(len, files.values())))
 

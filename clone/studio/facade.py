@@ -30,7 +30,7 @@ from clone.engine.backend import LocalBackend
 from clone.engine.converted import Hibari, Kokoro
 from clone.engine.models import Models, ModelStatus
 from clone.engine.transcript import Match
-from clone.storage.documents import Document, Documents
+from clone.storage.documents import Document, Documents, Sentence, Take
 from clone.storage.files import Store
 from clone.storage.journal import Entry
 from clone.storage.retention import Retention
@@ -39,34 +39,47 @@ from clone.storage.voice import Voice, check_name, check_note
 from clone.storage.voices import Library
 from clone.studio import analysis, voice_card
 from clone.studio.analysis import Bounds, Examination, Examining, Excerpt
+from clone.studio.batch import Batch, BatchDone, BatchOrder, Row
 from clone.studio.cloning import Cloning
+from clone.studio.documents import Authoring
 from clone.studio.downloads import Downloads
 from clone.studio.evaluation import OUTLINE_COLUMNS, Outline, compare, outlines
+from clone.studio.exporting import Exporting, title_of
 from clone.studio.getting import Getting, models_of
 from clone.studio.hosted import Calls
+from clone.studio.portable import Imported, Portable
 from clone.studio.prompts import PromptPair, Prompts
 from clone.studio.results import Cloned, Passage, Spoken, provenance_of
 from clone.studio.snippets import RequestCode
 from clone.studio.synthesis import Event, Synthesis
+from clone.studio.texts import Speaker, TextFile, read_text
 
 __all__ = [
     "OUTLINE_COLUMNS",
+    "BatchDone",
+    "BatchOrder",
     "CloneOrder",
     "Cloned",
     "Document",
     "Examination",
     "Excerpt",
     "FileWriter",
+    "Imported",
     "Match",
     "ModelStatus",
     "Outline",
     "Passage",
     "PromptPair",
     "RequestCode",
+    "Row",
+    "Sentence",
     "SpeakOrder",
+    "Speaker",
     "Spoken",
     "Stage",
     "Studio",
+    "Take",
+    "TextFile",
     "Voice",
     "Waiting",
 ]
@@ -94,10 +107,23 @@ class Studio:
         self._downloads = Downloads(self._calls.publisher.copy, settings.allow_private_urls)
         self._documents = Documents(self._library.database, store)
         self._retention = Retention(self._library, self._calls.sweep, self._documents.purge)
-        self._synthesis = Synthesis(self._backend, self._library, self._documents, self._run)
+        self._synthesis = Synthesis(self._backend, self._library, self._run)
         looks = self._examining, self._prompts
         self._cloning = Cloning(self._backend, self._library, looks, self._synthesis, self._calls)
-        self.language_of = self._backend.language_of
+        self.language_of, self.title_of = self._backend.language_of, title_of
+        parts = self._backend, self._library, self._documents, self._synthesis
+        authoring = Authoring(*parts, run=self._run, hosted=self.speak)
+        self.say, self.documents, self.document = authoring.say, authoring.documents, authoring.document
+        self.begin_document, self.edit_document = authoring.begin_document, authoring.edit_document
+        self.speak_document, self.stop_document = authoring.speak_document, authoring.stop_document
+        self.forget_document, self.is_speaking = authoring.forget_document, authoring.is_speaking
+        self.sentences, self.sentence_audio = authoring.sentences, authoring.sentence_audio
+        self.speak_sentence, self.edit_sentence = authoring.speak_sentence, authoring.edit_sentence
+        self.export_document = self.write_document = Exporting(self._library, self._documents).export
+        portable = Portable(self._backend, self._library, self._cloning, self._workspace, self._run)
+        self.export_voices, self.import_voices = portable.export_voices, portable.import_voices
+        self.batch = Batch(self._library, self._synthesis, self._workspace).run
+        self.choose_take, self.dialogue, self.read_text = authoring.choose_take, authoring.dialogue, read_text
 
     @property
     def ready(self) -> bool:
@@ -256,43 +282,6 @@ class Studio:
         Raises as clone() does.
         """
         return self._synthesis.speak_long(order, in_turns=in_turns)
-
-    def say(self, order: SpeakOrder) -> Generator[Event | Document, None, None]:
-        """Say a text and keep it by sentence, with a voice of this machine or of the hosted service.
-
-        The same request, left unfinished, is gone on with. Raises as speak_long() and speak() do.
-
-        Yields:
-            What is going on, each Passage as soon as it is there, and the Document: of this machine's voices first of
-            all, and last as it is then.
-        """
-        if self._library.get(order.voice_id, order.owner).backend != NOVITA:
-            yield from self._synthesis.kept(order)
-            return
-        for event in self.speak(order):
-            if not isinstance(event, Spoken):
-                yield event
-                continue
-            yield Passage(event.samples, event.sample_rate)
-            document = self._documents.begin(order, NOVITA, 1)
-            self._documents.add(document, 0, order.text, event.samples, event.sample_rate)
-            yield self._documents.finish(document)
-
-    def documents(self, owner: str) -> list[Document]:
-        """Return what was said for an owner, newest first."""
-        return self._documents.of(owner)
-
-    def document(self, document_id: str, owner: str) -> Document:
-        """Return an owner's document; raises TaskError when there is none."""
-        return self._documents.get(document_id, owner)
-
-    def write_document(self, document_id: str, owner: str, path: Path) -> None:
-        """Write all that is spoken of a document to a file, of the kind that its name says; raises as document()."""
-        document = self._documents.get(document_id, owner)
-        writer = self.writing(path, provenance_of(self._library.get(document.voice_id, owner), document.model))
-        for _, samples, sample_rate in self._documents.spoken(document):
-            writer.add(samples, sample_rate)
-        writer.end()
 
     def check_order(self, order: SpeakOrder) -> None:
         """Raise what would refuse a long text before any work: its model, its text, its voice."""

@@ -77,10 +77,14 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Passage:
-    """A sentence as soon as it is spoken: float32, shape (n_samples,), mono, within [-1, 1], its pause included."""
+    """A sentence as soon as it is spoken: float32, shape (n_samples,), mono, within [-1, 1], its pause included.
+
+    Of a document, ``sentence_id`` says which one it is, or is a part of.
+    """
 
     samples: np.ndarray
     sample_rate: int
+    sentence_id: int | None = None
 
 
 def provenance_of(voice: Voice, model: str = "", engine: str = "") -> Provenance:

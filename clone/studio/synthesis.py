@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -23,7 +22,6 @@ from clone.engine.backend import SAMPLE_RATE, Line, LocalBackend
 from clone.engine.g2p.languages import unreadable
 from clone.engine.g2p.text import Sentence, sentences
 from clone.engine.profile import ENGINE_VERSION, PROFILE_FILE, Profile
-from clone.storage.documents import Document, Documents
 from clone.storage.voice import Voice
 from clone.storage.voices import Library
 from clone.studio.analysis import enhanced
@@ -34,8 +32,19 @@ LINES_A_REST = 10
 """Sentences after which freed memory is given back: a long text would let the app grow by 300 MB (bench.drift)."""
 
 Event = Stage | Waiting | Passage
-Keep = Callable[[int, str, np.ndarray, int], None]
-"""Keeps a sentence as soon as it is spoken: position, text, samples, Hz."""
+HandOver = Callable[[np.ndarray], None]
+"""Takes float32 samples, mono, at SAMPLE_RATE."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """Who speaks, with which model, how, and in what language; ``take`` is another way to say the same."""
+
+    profile: Profile
+    model: str
+    settings: SpeechSettings
+    language: str
+    take: int = 0
 
 
 def encoded(events: Generator[object, None, None], encoder: Encoder) -> Generator[object, None, None]:
@@ -52,46 +61,13 @@ class Synthesis:
     Args:
         backend: speaks.
         library: has the voice, and keeps it.
-        documents: keep what was said.
         run: does a piece of work in turn, for an owner.
     """
 
-    def __init__(
-        self,
-        backend: LocalBackend,
-        library: Library,
-        documents: Documents,
-        run: Callable[[str, Work], Iterator[object]],
-    ) -> None:
+    def __init__(self, backend: LocalBackend, library: Library, run: Callable[[str, Work], Iterator[object]]) -> None:
         self._backend = backend
         self._library = library
-        self._documents = documents
         self._run = run
-
-    def kept(self, order: SpeakOrder) -> Generator[Event | Document, None, None]:
-        """Say it as one job and keep each sentence; go on where the same was left unfinished.
-
-        Yields:
-            The document as it is, what was said of it before, the rest as speak_long(), and the document as it is then.
-        """
-        language, n_before = self.check(order), 0
-        all_sentences = sentences(order.text, language)
-        document = self._documents.begin(order, ENGINE_VERSION, len(all_sentences))
-        yield document
-        for position, samples, sample_rate in self._documents.spoken(document):
-            n_before = position + 1
-            yield Passage(samples, sample_rate)
-        if n_before < len(all_sentences):
-            keep = partial(self._documents.add, document)
-            part = all_sentences[n_before:], n_before, len(all_sentences)
-            for event in self._run(order.owner, self._work(order, language, part, keep)):
-                if event is not None:
-                    yield cast(Event, event)
-        document = self._documents.finish(document)
-        if not document.n_spoken:
-            self._documents.forget(document.document_id, document.owner)
-            raise unreadable(language)
-        yield document
 
     def speak_long(self, order: SpeakOrder, *, in_turns: bool) -> Generator[Event, None, None]:
         """Say it as one job; ``in_turns`` as a job for every few sentences, so that others' work gets in between."""
@@ -191,15 +167,48 @@ class Synthesis:
         language = self._backend.language_of(order.text, order.settings.language).code
         return self._backend.engine(order.model, language, order.settings).title
 
-    def _work(
-        self, order: SpeakOrder, language: str, part: tuple[list[Sentence], int, int], keep: Keep | None = None
-    ) -> Work:
+    def utter(
+        self,
+        sentence: Sentence,
+        manner: Manner,
+        stop: Stop,
+        hand_over: HandOver,
+        *,
+        keep: HandOver = lambda samples: None,
+        early: bool = False,
+    ) -> None:
+        """Say one sentence; nothing, where nothing in it can be read.
+
+        Args:
+            sentence: one of sentences().
+            manner: who says it, and how.
+            stop: obeyed inside the run.
+            hand_over: takes what is to be heard, in parts; the last one after it was kept: what was heard is there.
+            keep: takes all of it, its pause included.
+            early: hand the beginning over before the rest is spoken.
+        """
+        line, how, spoken = self._backend.read(sentence, manner.language), manner.settings, list[np.ndarray]()
+        if not line.phonemes:
+            keep(np.zeros(0, np.float32))
+            return
+        if early:
+            for samples in self._backend.stream(manner.profile, line, manner.model, stop, how):
+                hand_over(samples)
+                spoken.append(samples)
+            rest = self._backend.pause(manner.profile, line, how)
+        else:
+            rest = self._backend.speak(manner.profile, line, manner.model, stop, how, take=manner.take)
+        keep(np.concatenate([*spoken, rest]))
+        hand_over(rest)
+
+    def _work(self, order: SpeakOrder, language: str, part: tuple[list[Sentence], int, int]) -> Work:
         """Return the work of a part of a text: its sentences, how many came before them, and how many there are."""
 
         def speak(tell: Tell, stop: Stop) -> None:
             some, before, total = part
             tell(Stage("Recalling the voice", before, total))
             profile, used = self.profile(self._library.get(order.voice_id, order.owner), stop), False
+            manner = Manner(profile, order.model, order.settings, language)
 
             def hand_over(samples: np.ndarray) -> None:
                 nonlocal used
@@ -210,20 +219,7 @@ class Synthesis:
 
             for i, sentence in enumerate(some, before):
                 tell(Stage(f"Speaking sentence {i + 1} of {total}" if total > 1 else "Speaking", i, total))
-                line = self._backend.read(sentence, language)
-                if not line.phonemes:
-                    continue
-                spoken = []
-                if i == 0:  # there is nothing to hear yet
-                    for samples in self._backend.stream(profile, line, order.model, stop, order.settings):
-                        hand_over(samples)
-                        spoken.append(samples)
-                    rest = self._backend.pause(profile, line, order.settings)
-                else:
-                    rest = self._backend.speak(profile, line, order.model, stop, order.settings)
-                if keep:  # before its end is heard: what was heard is kept
-                    keep(i, sentence.text, np.concatenate([*spoken, rest]), SAMPLE_RATE)
-                hand_over(rest)
+                self.utter(sentence, manner, stop, hand_over, early=i == 0)  # there is nothing to hear yet
                 if (i + 1) % LINES_A_REST == 0:
                     self._backend.rest()
 

@@ -1,0 +1,258 @@
+"""Texts on their way to be documents: headings and lines of a dialogue are told by how a line begins, files are read.
+
+Of a file comes text in which headings are marked so: a line that begins with ``# `` to ``###### ``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from clone.contract.orders import SpeakOrder
+from clone.core.errors import Refused
+from clone.engine.g2p import text as reading
+from clone.engine.g2p.languages import unreadable
+from clone.storage.document import Sentence
+from clone.storage.voice import NAME_MAX_CHARS, Voice, one_line
+from clone.studio.archives import Archive, check_size
+from clone.studio.epub import read_book
+
+_HEADING = re.compile(r"(#{1,6})\s+(?=\S)")
+_COLON = re.compile("[:：]")
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A voice of whom some lines of a text say that they are its: ``n_lines`` begin with its name and a colon."""
+
+    name: str
+    voice_id: str
+    n_lines: int
+
+
+def script(order: SpeakOrder, language: str) -> list[Sentence]:
+    """Return the sentences of a text that is to be said.
+
+    A line that begins with ``# `` to ``###### `` is a heading, one that begins with the name of a speaker and a colon
+    is said by that speaker; neither mark is read out.
+
+    Raises:
+        TextError: there is nothing to say.
+    """
+    cast = {name.casefold(): voice_id for name, voice_id in order.speakers}
+    found: list[Sentence] = []
+    for line in order.text.split("\n"):
+        heading, (name, said) = _HEADING.match(line), _named(line)
+        speaker = cast.get(name.casefold())
+        said = line[heading.end() :] if heading else said if speaker else line
+        level, own = len(heading[1]) if heading else 0, speaker if speaker != order.voice_id else None
+        for each in reading.sentences(said.strip(), language):
+            found.append(Sentence(each.text, each.pause_s, ends_paragraph=False, heading=level, voice_id=own))
+        if found:
+            found[-1] = _last(found[-1], reading.PARAGRAPH_PAUSE_S, reading.END_PAUSE_S)
+    if not found:
+        raise unreadable(language)
+    found[-1] = _last(found[-1], reading.END_PAUSE_S, reading.PARAGRAPH_PAUSE_S)
+    return found
+
+
+def speakers_in(text: str, voices: Sequence[Voice]) -> list[Speaker]:
+    """Return whose lines a text seems to have, of these voices; names that several have are nobody's."""
+    named: dict[str, list[str]] = {}
+    for voice in voices:
+        if voice.name:
+            named.setdefault(voice.name.casefold(), []).append(voice.voice_id)
+    found: dict[str, Speaker] = {}
+    for line in text.split("\n"):
+        name, said = _named(line)
+        voice_ids = named.get(name.casefold(), [])
+        if len(voice_ids) == 1 and said:
+            before = found.get(voice_ids[0], Speaker(name, voice_ids[0], 0))
+            found[voice_ids[0]] = replace(before, n_lines=before.n_lines + 1)
+    return list(found.values())
+
+
+def _named(line: str) -> tuple[str, str]:
+    """Return what stands before a line's first colon, where that may be the name of a voice, and what after it."""
+    parts = _COLON.split(line, maxsplit=1)
+    is_named = len(parts) == 2 and len(parts[0].strip()) <= NAME_MAX_CHARS
+    return (" ".join(parts[0].split()), parts[1].strip()) if is_named else ("", line)
+
+
+def _last(sentence: Sentence, pause_s: float, instead_of_s: float) -> Sentence:
+    """Return the last sentence of a paragraph, with a pause that fits unless it has one of its own."""
+    own = sentence.pause_s if sentence.pause_s != instead_of_s else pause_s
+    return replace(sentence, ends_paragraph=True, pause_s=own)
+
+
+# files
+
+
+TEXT_MAX_BYTES = 5_000_000
+"""The longest novels have 3 MB."""
+BOOK_MAX_BYTES = 100_000_000
+"""Most of a book are its pictures, which nobody looks at here."""
+BOOK_MAX_ENTRIES = 5_000
+BOOK_MAX_UNPACKED_BYTES = 24_000_000
+CUE_PAUSE_S = 2.0
+"""Of subtitles: after so much silence a paragraph begins."""
+
+_SUFFIXES = (".txt", ".md", ".srt", ".vtt", ".epub")
+_CUE = re.compile(r"(?:(\d+):)?(\d\d):(\d\d)[,.](\d{3})\s*-->\s*(?:(\d+):)?(\d\d):(\d\d)[,.](\d{3})")
+_TAGS = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
+_MARKDOWN = (
+    (re.compile(r"!\[[^\[\]]*\]\([^()]*\)"), ""),
+    (re.compile(r"\[([^\[\]]+)\]\([^()]*\)"), r"\1"),
+    (re.compile(r"<[^<>]*>"), ""),
+    (re.compile(r"(\*\*|__|~~|`)(?=\S)([^*_~`]+)(?<=\S)\1"), r"\2"),
+    (re.compile(r"(?<![\w*])([*_])(?=\S)([^*_]+)(?<=\S)\1(?![\w*])"), r"\2"),
+)
+"""Pictures, links, tags, what is stressed: what is read of each."""
+_MARKS = frozenset("[<*_~`")
+_BULLET = re.compile(r"\s{0,3}(?:>\s?|[-*+]\s+)+")
+_UNDERLINED = re.compile(r"\s{0,3}(=+|-+)\s*$")
+_RULE = re.compile(r"\s{0,3}(?:[-*_]\s*){3,}$|\s{0,3}(?:```|~~~).*$")
+_WRAPPED_CHARS = (40, 100)
+"""Mean and longest line of a paragraph that an editor broke into lines."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of a text, its heading first; without a title where there is none."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """What was read of a file, by its chapters."""
+
+    title: str
+    chapters: tuple[Chapter, ...]
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "\n\n".join(chapter.text for chapter in self.chapters)
+
+
+def read_text(path: Path) -> TextFile:
+    """Return the text of a file: .txt, .md, .srt, .vtt or .epub, as its name says.
+
+    Raises:
+        Refused: ``text_suffix``; ``no_file``; ``file_too_big`` (bytes); ``bad_encoding``; of a book what Archive and
+            epub.read_book() refuse; ``empty_file``, there is no text in it.
+    """
+    kind = path.suffix.lower()
+    if kind not in _SUFFIXES:
+        raise Refused(
+            f"Text is read from {', '.join(_SUFFIXES[:-1])} and {_SUFFIXES[-1]}.",
+            code="text_suffix",
+            field="file",
+            measured=kind[:20],
+            limit=", ".join(_SUFFIXES),
+            advice="Save it as one of these.",
+        )
+    if kind == ".epub":
+        bounds = {"max_bytes": BOOK_MAX_BYTES, "max_entries": BOOK_MAX_ENTRIES}
+        with Archive(path, "The book", **bounds, max_unpacked_bytes=BOOK_MAX_UNPACKED_BYTES) as archive:
+            title, text = read_book(archive)
+    else:
+        check_size(path, "The text", TEXT_MAX_BYTES)
+        title, text = path.stem, _READERS[kind](decoded(path.read_bytes(), "The text"))
+    if not any(c.isalnum() for c in text):
+        raise Refused("There is no text in this file.", code="empty_file", field="file", advice="Choose another one.")
+    return TextFile(one_line(title)[:NAME_MAX_CHARS], tuple(_chapters(text)))
+
+
+def decoded(data: bytes, what: str) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 that says so, without carriage returns.
+
+    Raises:
+        Refused: ``bad_encoding``, measured in bytes before what is no text.
+    """
+    try:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        at = text.find("\0")
+    except UnicodeDecodeError as e:
+        text, at = "", e.start
+    if at >= 0:
+        raise Refused(
+            f"{what} is not UTF-8, from byte {at + 1:,} on.",
+            code="bad_encoding",
+            field="file",
+            measured=at,
+            advice="Save it as UTF-8.",
+        )
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _plain(text: str) -> str:
+    """Return a text whose paragraphs are one line each where an editor broke them."""
+    paragraphs = re.split(r"\n[ \t]*\n", text)
+    return "\n\n".join(_unwrapped(paragraph) for paragraph in paragraphs)
+
+
+def _unwrapped(paragraph: str) -> str:
+    lines = [line.strip() for line in paragraph.split("\n") if line.strip()]
+    mean, longest = sum(map(len, lines[:-1])) / max(1, len(lines) - 1), max(map(len, lines), default=0)
+    return (" " if mean >= _WRAPPED_CHARS[0] and longest <= _WRAPPED_CHARS[1] else "\n").join(lines)
+
+
+def _markdown(text: str) -> str:
+    """Return what is read of a text in Markdown: a line a paragraph."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    lines: list[list[str]] = []
+    begins = True
+    for line in text.split("\n"):
+        underlined = _UNDERLINED.match(line)
+        if underlined and not begins:
+            lines[-1].insert(0, "#" if "=" in line else "##")
+            begins = True
+            continue
+        heading, item = _HEADING.match(line.strip()), _BULLET.match(line)
+        said = "" if _RULE.match(line) else line[item.end() :].strip() if item else line.strip()
+        for pattern, instead in _MARKDOWN if _MARKS.intersection(said) else ():
+            said = pattern.sub(instead, said)
+        if begins or heading or item or not said:
+            lines.append([])
+        lines[-1].append(said.rstrip("# ") if heading else said)
+        begins = bool(heading) or not said
+    return "\n".join(filter(None, map(" ".join, lines)))
+
+
+def _subtitles(text: str) -> str:
+    """Return what is said in subtitles: a paragraph until nobody speaks for a while."""
+    paragraphs: list[list[str]] = [[]]
+    ended_s, is_said = 0.0, False
+    for line in text.split("\n"):
+        if cue := _CUE.match(line.strip()):
+            numbers = [int(each or 0) for each in cue.groups()]
+            begins_s, ends_s = (h * 3600 + m * 60 + s + ms / 1000 for h, m, s, ms in (numbers[:4], numbers[4:]))
+            if begins_s - ended_s >= CUE_PAUSE_S and paragraphs[-1]:
+                paragraphs.append([])
+            ended_s, is_said = ends_s, True
+        elif not line.strip():
+            is_said = False
+        elif is_said and (said := _TAGS.sub("", line).strip()):
+            paragraphs[-1].append(said)
+    return "\n".join(" ".join(paragraph) for paragraph in paragraphs)
+
+
+_READERS = {".txt": _plain, ".md": _markdown, ".srt": _subtitles, ".vtt": _subtitles}
+
+
+def _chapters(text: str) -> Iterator[Chapter]:
+    """Yield a text in parts, each from a heading of the highest level that there is to the next."""
+    lines = text.split("\n")
+    levels = [len(found[1]) if (found := _HEADING.match(line)) else 0 for line in lines]
+    highest = min((level for level in levels if level), default=0)
+    starts = [0, *(i for i, level in enumerate(levels) if level and level == highest), len(lines)]
+    for start, end in pairwise(starts):
+        part = "\n".join(lines[start:end]).strip()
+        if part:
+            yield Chapter(lines[start].lstrip("# ") if levels[start] else "", part)
