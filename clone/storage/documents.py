@@ -11,7 +11,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -97,7 +97,7 @@ class Documents(Kept):
             "voice_id": order.voice_id,
             "text": order.text,
             "model": order.model,
-            "settings": asdict(order.settings),
+            "settings": order.settings.told(),
             "request_key": key,
             "created_at": self._now(),
             "n_sentences": n_sentences,
@@ -206,7 +206,7 @@ class Documents(Kept):
 
 
 def _request_key(order: SpeakOrder, engine: str) -> str:
-    asked = [order.voice_id, order.text, order.model, asdict(order.settings), engine]
+    asked = [order.voice_id, order.text, order.model, order.settings.told(), engine]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 

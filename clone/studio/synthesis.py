@@ -16,7 +16,7 @@ from clone.audio.reader import read
 from clone.contract import cloning
 from clone.contract.cloning import CloneOptions
 from clone.contract.orders import SpeakOrder
-from clone.contract.speech import SpeechSettings
+from clone.contract.speech import SpeechSettings, respelled
 from clone.core.errors import BusyError, VoiceError
 from clone.core.jobs import HEARTBEAT_S, MAX_WAITING, Stage, Stop, Tell, Waiting, Work, steps
 from clone.engine.backend import SAMPLE_RATE, Line, LocalBackend
@@ -118,11 +118,11 @@ class Synthesis:
 
     def speak_all(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
         """Say all of it, and hand it over as one."""
-        script = self._backend.script(order.text, order.settings.language, stop)
+        script = self._backend.script(order.text, order.settings.language, stop, order.settings)
         step = steps(tell, len(script) + 1)
         step("Recalling the voice")
         voice = self._library.get(order.voice_id, order.owner)
-        samples = self.say(self.profile(voice, stop), script, (order.model, order.settings), step, stop)
+        samples = self.say(self._speaker(order, stop), script, (order.model, order.settings), step, stop)
         stop.check()
         engine = self._backend.engine(order.model, script[0].language, order.settings).title
         return Spoken(self._library.keep(voice.voice_id, voice.owner), samples, SAMPLE_RATE, order.model, engine)
@@ -141,6 +141,15 @@ class Synthesis:
             step(f"Speaking sentence {i} of {len(script)}" if len(script) > 1 else "Speaking")
             pieces.append(self._backend.speak(profile, line, how[0], stop, how[1]))
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+    def _speaker(self, order: SpeakOrder, stop: Stop) -> Profile:
+        """Return the voice of an order, or what is between the voices of its mix."""
+        weights: dict[str, float] = {}
+        for voice_id, weight in order.mix or ((order.voice_id, 1.0),):
+            weights[voice_id] = weights.get(voice_id, 0.0) + weight
+        voices = [self._library.get(voice_id, order.owner) for voice_id in weights]
+        profiles = [(weight, self.profile(each, stop)) for weight, each in zip(weights.values(), voices, strict=True)]
+        return Profile.mix(profiles) if len(profiles) > 1 else profiles[0][1]
 
     def profile(self, voice: Voice, stop: Stop) -> Profile:
         """Return what was learned of a voice; learn what is gone, outdated, or new to an engine."""
@@ -174,7 +183,13 @@ class Synthesis:
         """Raise what would refuse an order before any work; return the language of its text."""
         cloning.check_model(order.model)
         cloning.check_text(order.text, max_chars)
-        voice = self._library.get(order.voice_id, order.owner)
+        if order.settings.readings:  # they can make it longer
+            cloning.check_text(respelled(order.text, order.settings.readings), max_chars)
+        for voice_id in order.voice_ids:
+            self._check_here(self._library.get(voice_id, order.owner))
+        return self._backend.check_text(order.text, order.settings.language)
+
+    def _check_here(self, voice: Voice) -> None:
         if voice.backend != self._backend.name:
             raise VoiceError(
                 f"The voice {voice.voice_id} lives at the hosted service; this machine can't speak with it.",
@@ -182,7 +197,6 @@ class Synthesis:
                 field="voice_id",
                 advice="Speak with it through the hosted service.",
             )
-        return self._backend.check_text(order.text, order.settings.language)
 
     def engine(self, order: SpeakOrder) -> str:
         """Return what speaks an order, as a person is told; "" for a voice of the hosted service."""
@@ -199,21 +213,23 @@ class Synthesis:
         def speak(tell: Tell, stop: Stop) -> None:
             some, before, total = part
             tell(Stage("Recalling the voice", before, total))
-            profile, used = self.profile(self._library.get(order.voice_id, order.owner), stop), False
+            profile, used, begins = self._speaker(order, stop), False, ""
 
-            def hand_over(samples: np.ndarray) -> None:
-                nonlocal used
+            def hand_over(samples: np.ndarray, silence_s: float = 0.0) -> None:
+                nonlocal used, begins
                 if not used:  # whoever hears the first word has used the voice
-                    self._library.keep(order.voice_id, order.owner)
+                    for voice_id in order.voice_ids:
+                        self._library.keep(voice_id, order.owner)
                     used = True
-                tell(Passage(samples, SAMPLE_RATE))
+                tell(Passage(samples, SAMPLE_RATE, begins, silence_s))
+                begins = ""
 
             for i, sentence in enumerate(some, before):
                 tell(Stage(f"Speaking sentence {i + 1} of {total}" if total > 1 else "Speaking", i, total))
-                line = self._backend.read(sentence, language)
-                if not line.phonemes:
+                line = self._backend.read(sentence, language, order.settings)
+                if not (line.phonemes or line.silence_s):
                     continue
-                spoken = []
+                spoken, begins = [], sentence.text
                 if i == 0:  # there is nothing to hear yet
                     for samples in self._backend.stream(profile, line, order.model, stop, order.settings):
                         hand_over(samples)
@@ -221,9 +237,10 @@ class Synthesis:
                     rest = self._backend.pause(profile, line, order.settings)
                 else:
                     rest = self._backend.speak(profile, line, order.model, stop, order.settings)
+                pause_s = len(self._backend.pause(profile, line, order.settings)) / SAMPLE_RATE
                 if keep:  # before its end is heard: what was heard is kept
                     keep(i, sentence.text, np.concatenate([*spoken, rest]), SAMPLE_RATE)
-                hand_over(rest)
+                hand_over(rest, pause_s)
                 if (i + 1) % LINES_A_REST == 0:
                     self._backend.rest()
 
