@@ -11,9 +11,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from clone.api import openai, responses
+from clone.api import minimax, openai, responses
 from clone.api.auth import Keys, Limits
 from clone.api.docs_page import page
+from clone.api.minimax import MiniMax
+from clone.api.minimax_socket import PATH as SOCKET
+from clone.api.minimax_socket import Sockets
 from clone.api.novita import Novita
 from clone.api.openai import OpenAI
 from clone.api.openapi import document
@@ -24,7 +27,7 @@ from clone.core.settings import Settings
 from clone.core.signed_urls import ROUTE, App, Scope, link_route
 from clone.studio.facade import Studio
 
-DIALECTS = (openai.DIALECT,)
+DIALECTS = (openai.DIALECT, minimax.DIALECT)
 """Beside the hosted service's own."""
 
 OURS = ("/v1", "/v2", "/v3", "/healthz", "/docs", "/openapi.json", ROUTE.rstrip("/"))
@@ -38,6 +41,8 @@ _SANDBOX = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-in
 def is_ours(scope: Scope) -> bool:
     """Tell whether a request is the API's."""
     path = str(scope.get("path", ""))
+    if scope["type"] == "websocket":
+        return path == SOCKET
     return scope["type"] == "http" and any(path == own or path.startswith(f"{own}/") for own in OURS)
 
 
@@ -64,7 +69,7 @@ def build(
     """Return the API of a studio; ``limits`` are shared with whatever else lets the keys in."""
     service = Service(studio, settings, keys, limits or Limits())
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    for dialect in (Novita(service, background), OpenAI(service)):
+    for dialect in (Novita(service, background), OpenAI(service), MiniMax(service), Sockets(service)):
         dialect.add_to(app)
     _Common(service).add_to(app)
     responses.answer_errors(app, DIALECTS)

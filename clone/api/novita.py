@@ -75,7 +75,7 @@ class Novita:
         data, kind = await speech.file(), asked.audio_setting.format
         is_link = asked.output_format == "url"
         audio = await self._service.kept(request, owner, model, data, kind) if is_link else data.hex()
-        subtitles = await self._subtitles(request, speech, order, asked)
+        subtitles = await self._service.subtitles(request, speech, order, wanted=asked.subtitle_enable)
         return responses.speech_answer(model, audio, subtitles, responses.extra_of(speech, asked))
 
     async def speak_later(self, request: Request, model: str) -> Response:
@@ -127,14 +127,6 @@ class Novita:
             owner, asked.voice_setting.voice_id, what, settings=asked.settings, mix=asked.mix
         )
 
-    async def _subtitles(
-        self, request: Request, speech: Speech, order: SpeakOrder, asked: SpeechRequest
-    ) -> dict[str, str]:
-        if not asked.subtitle_enable:
-            return {}
-        link = await self._service.kept(request, order.owner, order.model, speech.subtitles, "json")
-        return {"subtitle_file": link}
-
     async def _events(
         self, request: Request, speech: Speech, order: SpeakOrder, asked: SpeechRequest
     ) -> AsyncIterator[bytes]:
@@ -144,7 +136,7 @@ class Novita:
                 async for audio in pieces:
                     has_begun = True
                     yield responses.speech_event(order.model, audio)
-            subtitles = await self._subtitles(request, speech, order, asked)
+            subtitles = await self._service.subtitles(request, speech, order, wanted=asked.subtitle_enable)
             yield responses.last_event(order.model, subtitles, responses.extra_of(speech, asked))
         except CancelledError:
             return

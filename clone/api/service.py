@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from anyio import to_thread
 from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from clone.api.auth import Keys, Limits
 from clone.api.requests import Asker, Follower
@@ -50,7 +51,7 @@ class Service:
         self._keys = keys
         self._follower = Follower()
 
-    def owner(self, request: Request, header: str = "authorization") -> str:
+    def owner(self, request: HTTPConnection, header: str = "authorization") -> str:
         """Return whose a request is; raises ApiKeyError.
 
         Args:
@@ -107,6 +108,12 @@ class Service:
     async def kept(self, request: Request, owner: str, model: str, data: bytes, suffix: str) -> str:
         """Return a link to something that is kept for it."""
         return self.link(request, await to_thread.run_sync(partial(self.tasks.keep, owner, model, data, suffix)))
+
+    async def subtitles(self, request: Request, speech: Speech, order: SpeakOrder, *, wanted: bool) -> dict[str, str]:
+        """Return the link to when each sentence was said, by its name in answers; nothing where nobody asks."""
+        if not wanted:
+            return {}
+        return {"subtitle_file": await self.kept(request, order.owner, order.model, speech.subtitles, "json")}
 
     def base(self, request: Request) -> str:
         """Return the address that links begin with."""

@@ -156,6 +156,10 @@ class Studio:
         """Write down what is said in a recording; see Prompts.transcript."""
         return self._prompts.transcript(audio, language)
 
+    def check_said(self, audio: Path, text: str, accuracy: float) -> None:
+        """Refuse a recording that does not say a text; see Prompts.check_said."""
+        self._prompts.check_said(audio, text, accuracy)
+
     def check_prompt(self, prompt_audio: Path, text: str, accuracy: float) -> None:
         """Refuse at once a transcript that is known not to match its clip; see Prompts.check_known."""
         self._prompts.check_known(prompt_audio, text, accuracy)

@@ -17,7 +17,7 @@ from clone.audio.reader import Recording, read
 from clone.audio.segment import EDGE_S
 from clone.contract import cloning
 from clone.contract.orders import CloneOrder
-from clone.core.errors import AudioError
+from clone.core.errors import AudioError, PromptMismatch, TextError
 from clone.core.jobs import Stop
 from clone.engine.asr import LANGUAGE_S, Word
 from clone.engine.backend import Heard, LocalBackend
@@ -144,6 +144,23 @@ class Prompts:
             told = (code, 1.0) if code else self._backend.language(heard) if heard.spans else ("en", 1.0)
             texts = [self._backend.transcribe(part, told) for part in _in_parts(heard)]
         return Transcript(" ".join(text for text in texts if text), told[0], recording.duration_s)
+
+    def check_said(self, audio: Path, text: str, accuracy: float) -> None:
+        """Refuse a recording that does not say a text; raises as transcript(), and TextError ``not_said``."""
+        heard = self.transcript(audio, None).text
+        try:
+            check_match(text, heard, accuracy)
+        except PromptMismatch as e:
+            error = TextError(
+                f"The file says the text by {e.measured}; at least {accuracy:.2f} is asked for.",
+                code="not_said",
+                field="text_validation",
+                measured=e.measured,
+                limit=accuracy,
+                advice="Send what is said in it, or another file.",
+            )
+            error.service_code = 1043
+            raise error from None
 
     def checked(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, Heard]:
         """Return an order's prompt clip, and where somebody speaks in it, once it and its transcript are good.

@@ -181,6 +181,7 @@ class Gate:
         folder: the page's temporary folder; files are served from nowhere else.
         beside: prefixes of paths that look after themselves; their answers only get headers.
         own: prefixes of paths beside that only this site's pages may load from.
+        sockets: prefixes of WebSockets that look after themselves; there are no others.
         on_space: whether the page stands in a frame of huggingface.co.
     """
 
@@ -191,11 +192,12 @@ class Gate:
         folder: Path,
         beside: tuple[str, ...] = (),
         own: tuple[str, ...] = (),
+        sockets: tuple[str, ...] = (),
         on_space: bool = False,
     ) -> None:
         self._app = app
         self._folder = folder.resolve()
-        self._beside, self._own = beside, own
+        self._beside, self._own, self._sockets = beside, own, sockets
         self._policy = policy(on_space)
         self._room = Room(folder, UPLOADS_BYTES)
         self._n_big = self._n_hearts = 0
@@ -206,6 +208,8 @@ class Gate:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await self._serve(scope, receive, self._dressed(scope, send))
+        elif _lies_in(scope["path"], self._sockets):
+            await self._app(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
