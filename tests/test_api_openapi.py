@@ -55,13 +55,16 @@ def test_every_answer_is_documented(
     raw = operation.definition.raw
     if mode is schemathesis.GenerationMode.NEGATIVE and not ({"requestBody", "parameters"} & raw.keys()):
         return  # it takes nothing that could be wrong
-    statuses = set()
+    statuses, by_body = set(), raw["tags"] == ["MiniMax"]  # by HTTP all is well there, whatever base_resp says
+    held = [each for each in HELD if not (by_body and each is checks.negative_data_rejection)]
 
     @BOUNDED
     @given(case=operation.as_strategy(generation_mode=mode))
     def every(case: schemathesis.Case) -> None:
-        answer = case.call_and_validate(headers=bearer(KEYS[0]), checks=HELD, timeout=30)
+        answer = case.call_and_validate(headers=bearer(KEYS[0]), checks=held, timeout=30)
         statuses.add(answer.status_code)
+        if by_body and mode is schemathesis.GenerationMode.NEGATIVE:
+            assert answer.json()["base_resp"]["status_code"] != 0, case.as_curl_command()
 
     every()
     assert statuses <= {200, 400, 401, 403, 404, 405, 429}

@@ -11,9 +11,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from clone.api import minimax, openai, responses
+from clone.api import elevenlabs, minimax, openai, responses
 from clone.api.auth import Keys, Limits
 from clone.api.docs_page import page
+from clone.api.elevenlabs import ElevenLabs
 from clone.api.minimax import MiniMax
 from clone.api.minimax_socket import PATH as SOCKET
 from clone.api.minimax_socket import Sockets
@@ -27,7 +28,7 @@ from clone.core.settings import Settings
 from clone.core.signed_urls import ROUTE, App, Scope, link_route
 from clone.studio.facade import Studio
 
-DIALECTS = (openai.DIALECT, minimax.DIALECT)
+DIALECTS = (openai.DIALECT, minimax.DIALECT, elevenlabs.DIALECT)
 """Beside the hosted service's own."""
 
 OURS = ("/v1", "/v2", "/v3", "/healthz", "/docs", "/openapi.json", ROUTE.rstrip("/"))
@@ -69,7 +70,13 @@ def build(
     """Return the API of a studio; ``limits`` are shared with whatever else lets the keys in."""
     service = Service(studio, settings, keys, limits or Limits())
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    for dialect in (Novita(service, background), OpenAI(service), MiniMax(service), Sockets(service)):
+    for dialect in (
+        Novita(service, background),
+        OpenAI(service),
+        MiniMax(service),
+        Sockets(service),
+        ElevenLabs(service),
+    ):
         dialect.add_to(app)
     _Common(service).add_to(app)
     responses.answer_errors(app, DIALECTS)

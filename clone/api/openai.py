@@ -259,7 +259,7 @@ class OpenAI:
         if asked.stream_format == "sse":
             events = await begun(_events(speech, len(asked.input)))
             return StreamingResponse(events, media_type="text/event-stream", headers=headers)
-        return StreamingResponse(_while_heard(await speech.streamed()), media_type=media, headers=headers)
+        return StreamingResponse(while_heard(await speech.streamed()), media_type=media, headers=headers)
 
     async def models(self, request: Request) -> Response:
         """List the models: ours, and the names of theirs that are known."""
@@ -299,8 +299,8 @@ class OpenAI:
             return self._service.studio.transcribe(path, asked.language)
 
 
-async def _while_heard(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield what is spoken; whoever left hears no more."""
+async def while_heard(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield what is spoken; whoever left hears no more, and ends the work."""
     try:
         async with aclosing(cast(Any, pieces)):
             async for piece in pieces:
