@@ -63,8 +63,6 @@ def test_every_answer_is_documented(
     def every(case: schemathesis.Case) -> None:
         answer = case.call_and_validate(headers=bearer(KEYS[0]), checks=held, timeout=30)
         statuses.add(answer.status_code)
-        if by_body and mode is schemathesis.GenerationMode.NEGATIVE:
-            assert answer.json()["base_resp"]["status_code"] != 0, case.as_curl_command()
 
     every()
     assert statuses <= {200, 400, 401, 403, 404, 405, 429}
