@@ -28,8 +28,8 @@ IDLE_S = 120.0
 START_S = 20.0
 TAKEN_WITHIN_S = 60.0
 AT_ONCE, AT_ONCE_PER_OWNER = 64, 8
-WAITING_MAX = 16
-"""Messages of one client that are read ahead."""
+AHEAD_MAX_CHARS = 200_000
+"""Of one client's messages that are read and wait: two hours of speech. Who sends more is not waited for."""
 
 _ANY = "Hello."
 _POLICY, _NORMAL = 1008, 1000
@@ -80,7 +80,8 @@ class _Client:
         self._socket = socket
         self._session_id, self._trace_id = uuid.uuid4().hex, uuid.uuid4().hex
         self._gone = False
-        self._messages: asyncio.Queue[str | None] = asyncio.Queue(WAITING_MAX)
+        self._messages: asyncio.Queue[str | None] = asyncio.Queue()
+        self._ahead_chars = 0
         self._reading = asyncio.create_task(self._read())
 
     async def is_disconnected(self) -> bool:
@@ -101,6 +102,7 @@ class _Client:
             raise Refused(f"Nothing came for {within_s:.0f} s.", code="idle", limit=within_s) from None
         if message is None:
             raise CancelledError("The asker has gone.", code="cancelled")
+        self._ahead_chars -= len(message)
         try:
             said = json.loads(message)
         except (ValueError, RecursionError):
@@ -125,7 +127,7 @@ class _Client:
         self._reading.cancel()
         with suppress(asyncio.CancelledError):
             await self._reading
-        if self._socket.application_state is WebSocketState.CONNECTED and not self._gone:
+        if self._socket.application_state is WebSocketState.CONNECTED:
             with suppress(Exception):
                 async with asyncio.timeout(TAKEN_WITHIN_S):
                     await self._socket.close(code)
@@ -133,12 +135,13 @@ class _Client:
     async def _read(self) -> None:
         while True:
             message = await self._socket.receive()
-            if message["type"] == "websocket.disconnect":
+            text = message.get("text") or ""
+            self._ahead_chars += len(text)
+            if message["type"] == "websocket.disconnect" or self._ahead_chars > AHEAD_MAX_CHARS:
                 self._gone = True
-                with suppress(asyncio.QueueFull):
-                    self._messages.put_nowait(None)
+                self._messages.put_nowait(None)
                 return
-            await self._messages.put(message.get("text") or "")
+            self._messages.put_nowait(text)
 
 
 class _Task:

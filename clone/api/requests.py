@@ -123,7 +123,9 @@ async def read_form(request: Request, body: type[Asked], files: tuple[str, ...])
         )
         async with aclosing(cast(Any, stream)):
             form = await parser.parse()
-    except (MultiPartException, ValueError, KeyError, UnicodeDecodeError):
+    except TimbreError:
+        raise
+    except (MultiPartException, ValueError, KeyError):
         raise Refused("The body is not a form that can be read.", code="not_form", advice=_FORM) from None
     finally:
         _forms_read.pop()

@@ -181,7 +181,7 @@ class Gate:
         folder: the page's temporary folder; files are served from nowhere else.
         beside: prefixes of paths that look after themselves; their answers only get headers.
         own: prefixes of paths beside that only this site's pages may load from.
-        sockets: prefixes of WebSockets that look after themselves; there are no others.
+        sockets: paths of WebSockets that look after themselves; there are no others.
         on_space: whether the page stands in a frame of huggingface.co.
     """
 
@@ -208,7 +208,7 @@ class Gate:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await self._serve(scope, receive, self._dressed(scope, send))
-        elif _lies_in(scope["path"], self._sockets):
+        elif scope["path"] in self._sockets:
             await self._app(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
