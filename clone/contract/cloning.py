@@ -174,7 +174,7 @@ def check_prompt_pair(has_audio: bool, prompt_text: str | None) -> bool:
             "The transcript has no prompt clip.",
             code="prompt_half",
             field="prompt_audio",
-            advice="Add the clip it belongs to, or clear the transcript.",
+            advice="Add the clip it belongs to, or leave the transcript out.",
         )
     return has_audio
 

@@ -72,7 +72,7 @@ def check_asked(order: CloneOrder) -> None:
             "Nobody confirmed that the person in the recording agreed to be cloned.",
             code="no_consent",
             field="consent",
-            advice="Ask the person, then tick the box.",
+            advice="Ask the person, then confirm it.",
         )
     if check_prompt_pair(order.prompt_audio is not None, order.prompt_text):
         check_prompt_text(order.prompt_text or "")

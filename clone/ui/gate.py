@@ -138,8 +138,8 @@ ROUTES = (
     Route(_READ, f"{FILE}.+"),
     Route(("POST",), r"/gradio_api/(queue/join|cancel|reset)", _JSON),
     Route(("POST",), "/gradio_api/upload", _UPLOAD),
-    Route(("POST",), "/gradio_api/call/(check|clone|speak)", _JSON, keyed=True),
-    Route(_READ, rf"/gradio_api/call/(check|clone|speak)/{_NAME}", keyed=True),
+    Route(("POST",), "/gradio_api/call/(check|clone|speak|voices)", _JSON, keyed=True),
+    Route(_READ, rf"/gradio_api/call/(check|clone|speak|voices)/{_NAME}", keyed=True),
     Route(("POST",), "/gradio_api/mcp/?", _JSON, keyed=True),
     Route(_READ, "/gradio_api/mcp/schema", keyed=True),
 )
@@ -261,12 +261,14 @@ class Gate:
     def _file(self, given: str) -> Response:
         """Serve a file that lies in a folder of its own in the temporary folder, and none beside.
 
+        It is named by its whole path, or by its place in that folder.
+
         Their folders' names are random or salted hashes, so who can name one was handed it. There is no other bond to
         a visit: programs fetch what they were answered without a cookie, and in a frame browsers may withhold it.
         """
         try:
-            path = Path(given).resolve()
-            inside = Path(given).is_absolute() and path.is_relative_to(self._folder) and path.is_file()
+            path = (self._folder / given).resolve()
+            inside = path.is_relative_to(self._folder) and path.is_file()
         except (ValueError, OSError):  # what no file can be called
             inside = False
         if not inside or len(path.relative_to(self._folder).parts) < 2:
