@@ -197,8 +197,10 @@ class Cloning:
         notes = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
         return [*notes, self.run.code]
 
-    def compare(self, request: gr.Request, token: str, voice_id: str) -> Updates:
+    def compare(self, request: gr.Request, token: str, voice_id: str | None) -> Updates:
         """Say which words are heard in the preview."""
+        if not voice_id:  # nothing came of it
+            return {self.result.said: ""}
         try:
             return {self.result.said: parts.said(self._desk.studio.compare(voice_id, self._desk.owner(token, request)))}
         except VoiceError:  # it has no preview, or is gone: then there is nothing to compare

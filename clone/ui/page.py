@@ -15,6 +15,7 @@ from clone.core.workspace import kept_secret
 from clone.studio.facade import Studio
 from clone.ui import api, fields, gradio_patches, panels, parts, strings, tabs
 from clone.ui.clone_tab import Cloning
+from clone.ui.document_panel import DocumentDesk
 from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.getting import Getting
 from clone.ui.panels import BACKEND_KEY, BackendChoice
@@ -43,6 +44,9 @@ _MARK_JS = "(used, start, length) => { window.tbMark(used, start, length); }"
 _COUNT_LONG_JS = f"(text) => window.tbCount(text, {cloning.SPEECH_TASK_MAX_CHARS})"
 _COUNT_JS = f"(text) => window.tbCount(text, {cloning.TEXT_MAX_CHARS})"
 _SAVE_LISTED_JS = "() => { window.tbSave('#voices-note'); }"
+_PAUSE_JS = f"() => {{ window.tbInsert('#speak-text textarea', {json.dumps(strings.PAUSE_MARK)}); }}"
+_TO_THE_DOCUMENT_JS = "() => { window.tbShow('#document'); }"
+_SAVE_EXPORT_JS = "() => { window.tbSave('#exported'); }"
 _SAVE_JS = "() => { window.tbSave('#shared'); }"
 _SHOW_TAKE_JS = "() => { window.tbShow('#take .tb-player'); }"
 _FINISH_TAKE_JS = "() => { window.tbFinish('#take .tb-player', '#take-done a[download]'); }"
@@ -105,7 +109,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         again = result.again.click(speaking.offer, [token, result.voice_id], spoken.voice, **_QUICK)
         opened = again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
-        _wire_speaking(speaking, (token, run.backend_choice.key), speak_place)
+        _wire_speaking(speaking, (token, run.backend_choice.key), speak_place, desk)
         page.load(speaking.recall, token, [spoken.takes, spoken.earlier], **_QUICK)
         fields.wire_language(preview.language, preview.text, studio, page, _QUICK)
         fields.wire_language(spoken.language, spoken.text, studio, page, _QUICK)
@@ -305,7 +309,36 @@ def _wire_voices(voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places
     return keeping
 
 
-def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], place: gr.Tab) -> None:
+def _wire_document(speaking: Speaking, spoken: Any, token: gr.BrowserState, desk: Desk) -> None:
+    s, d = speaking.panel, speaking.panel.document
+    document = DocumentDesk(desk, d)
+    which, shown = [token, d.which], document.outputs()
+    spoken.then(document.show, which, shown, **_QUICK)
+    s.file.upload(speaking.read, s.file, [s.text, s.progress], **_SLOW)
+    s.pause.click(js=_PAUSE_JS, **_IN_BROWSER)
+    opened = s.earlier.select(speaking.open, token, speaking.opening(), **_QUICK)
+    opened.then(document.show, which, shown, **_QUICK).then(js=_TO_THE_DOCUMENT_JS, **_IN_BROWSER)
+    forgotten = s.earlier.delete(speaking.forget, which, [s.takes, s.earlier, d.which, s.latest], **_QUICK)
+    forgotten.then(document.show, which, shown, **_QUICK)
+    d.listed.play(document.hear, which, [d.note, d.player], **_QUICK)
+    d.listed.edit(document.edit, which, shown, **_QUICK)
+    d.listed.select(document.choose, which, shown, **_QUICK)
+    d.export.click(document.export, [*which, d.kind, d.level], d.exported, **_SLOW).then(
+        js=_SAVE_EXPORT_JS, **_IN_BROWSER
+    )
+    long: dict[str, Any] = {
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "trigger_mode": "once",
+        "concurrency_id": "speak",
+        "concurrency_limit": _RUNS_AT_ONCE,
+    }
+    d.listed.apply(document.again, which, shown, **long)
+    d.changes.click(document.speak_changes, which, shown, **long)
+    d.cancel.click(document.stop, api_visibility="private", show_progress="hidden", concurrency_limit=None)
+
+
+def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], place: gr.Tab, desk: Desk) -> None:
     p, (token, key) = speaking.panel, who
     place.select(speaking.offer, [token, p.voice], p.voice, **_QUICK)
     p.text.change(js=_COUNT_LONG_JS, inputs=p.text, outputs=p.counter, **_IN_BROWSER)
@@ -327,6 +360,7 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
         trigger_mode="always_last",
         **_QUICK,
     )
+    _wire_document(speaking, running, token, desk)
     p.done.change(js=_FINISH_TAKE_JS, **_IN_BROWSER)
     p.latest.change(js=_SHOW_TAKE_JS, **_IN_BROWSER)
     p.cancel.click(js=_SILENT_JS, **_IN_BROWSER)

@@ -23,7 +23,7 @@ from clone.core.likeness import Likeness
 from clone.core.settings import NOVITA
 from clone.storage.journal import Entry
 from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, Voice
-from clone.studio.facade import Examination, Match, ModelStatus, RequestCode
+from clone.studio.facade import Document, Examination, Match, ModelStatus, RequestCode, Sentence
 from clone.ui import strings
 from clone.ui.takes import Sound, Take
 
@@ -214,6 +214,11 @@ def said(found: Match) -> str:
 def take(said: Take) -> str:
     """Return the player of a take, which plays while it is still being spoken."""
     return render("take", take=said)
+
+
+def sentences(document: Document, said: Iterable[Sentence]) -> str:
+    """Return a document's sentences, each with what can be done with it."""
+    return render("sentences_said", sentences=[(each, each.edited(document)) for each in said])
 
 
 def take_done(said: Take) -> str:

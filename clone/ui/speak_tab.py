@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,11 @@ from clone.core.settings import NOVITA
 from clone.storage.voice import Voice
 from clone.studio.facade import Document, Passage, SpeakOrder
 from clone.ui import fields, parts, strings
+from clone.ui.document_panel import DocumentPanel, document_panel
 from clone.ui.fields import REFUSALS, LanguagePanel, language_panel
 from clone.ui.running import Desk, Progress, explain, refused
 from clone.ui.takes import Recorder, Take
+from clone.ui.theme import static
 
 Updates = dict[Any, Any]
 Takings = tuple[Take, ...]
@@ -31,9 +33,11 @@ def _part_said(document: Document) -> str:
     return strings.PART_SAID.format(document.n_spoken, document.n_sentences)
 
 
-def _ended(take: Take, recorder: Recorder) -> Take:
+def _ended(take: Take, recorder: Recorder, document: Document | None) -> Take:
     duration_s, points = recorder.end()
-    return replace(take, duration_s=duration_s, points=points)
+    return replace(
+        take, duration_s=duration_s, points=points, document_id=document.document_id if document is not None else ""
+    )
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ class SpeakPanel:
     done: gr.HTML
     takes: gr.State
     earlier: gr.HTML
+    file: gr.UploadButton
+    pause: gr.Button
+    document: DocumentPanel
 
     def said(self) -> list[Any]:
         """Return what is asked for, in the order ``speak`` takes it."""
@@ -66,8 +73,8 @@ class SpeakPanel:
 
 def speak_panel() -> SpeakPanel:
     """Build: voice, text, settings and the button; beside them the take that is spoken, and the earlier ones."""
-    with gr.Row(elem_classes="tb-columns"):
-        with gr.Column(scale=7, min_width=340), fields.card():
+    with gr.Column(elem_id="write"):
+        with fields.card():
             gr.HTML(parts.heading(None, strings.SPEAK_TITLE, strings.SPEAK_ADVICE))
             voice = gr.Dropdown([], label=strings.SPEAK_VOICE, elem_id="speak-voice")
             text = gr.Textbox(strings.TEXT_START, label=strings.SPEAK_TEXT, lines=6, max_lines=16, elem_id="speak-text")
@@ -75,6 +82,14 @@ def speak_panel() -> SpeakPanel:
                 line = fields.slot("speak-language-said")
                 counted = parts.counter(len(strings.TEXT_START), cloning.SPEECH_TASK_MAX_CHARS)
                 counter = gr.HTML(counted, elem_id="speak-count")
+            with gr.Row(elem_classes="tb-tools"):
+                file = gr.UploadButton(
+                    strings.OPEN_TEXT,
+                    file_types=[".txt", ".md", ".srt", ".vtt", ".epub"],
+                    size="sm",
+                    elem_id="open-text",
+                )
+                pause = gr.Button(strings.PAUSE_BUTTON, size="sm", elem_id="pause")
             language = language_panel("speak-language", line)
             model = fields.model_choice("speak-model")
             with gr.Accordion(strings.SPEAK_HOW, open=False, elem_id="speak-how", elem_classes="tb-drawer"):
@@ -90,17 +105,22 @@ def speak_panel() -> SpeakPanel:
                         0.1, speech.VOLUME_MAX, 1.0, step=0.1, label=strings.GAIN, elem_id="speak-volume"
                     )
                     kind = gr.Radio(list(strings.FORMATS), value="mp3", label=strings.FORMAT, elem_id="speak-format")
-        with gr.Column(scale=5, min_width=340, elem_classes="tb-side"), fields.card():
             cost = fields.slot("speak-cost")
             speak = gr.Button(strings.SPEAK_BUTTON, variant="primary", size="lg", elem_id="speak")
-            cancel = gr.Button(strings.CANCEL, variant="stop", size="lg", visible=False, elem_id="speak-cancel")
-            progress = fields.slot("speak-progress")
-            latest = gr.HTML(elem_id="take")
-            done = fields.slot("take-done")
+            with gr.Column(elem_classes="tb-playbar"):
+                progress = fields.slot("speak-progress")
+                latest = gr.HTML(elem_id="take", elem_classes="tb-slot")
+                done = fields.slot("take-done")
+                cancel = gr.Button(
+                    strings.CANCEL, variant="stop", visible=False, elem_id="speak-cancel", elem_classes="tb-calm"
+                )
+        document = document_panel()
+        with fields.card():
             takes = gr.State(())
-            earlier = gr.HTML(parts.takes(()), elem_id="takes")
+            earlier = gr.HTML(parts.takes(()), js_on_load=static("takes.js"), elem_id="takes")
     inputs = (voice, text, counter, model, speed, pitch, volume, kind, language)
-    return SpeakPanel(*inputs, cost, speak, cancel, progress, latest, done, takes, earlier)
+    outputs = (cost, speak, cancel, progress, latest, done, takes, earlier)
+    return SpeakPanel(*inputs, *outputs, file, pause, document)
 
 
 class Speaking:
@@ -118,7 +138,7 @@ class Speaking:
     def outputs(self) -> list[Any]:
         """Return everything ``speak`` may change."""
         p = self.panel
-        return [*self.buttons(), p.progress, p.language.said, p.latest, p.done, p.takes, p.earlier]
+        return [*self.buttons(), p.progress, p.language.said, p.latest, p.done, p.takes, p.earlier, p.document.which]
 
     def buttons(self) -> list[Any]:
         """Return what starts a run, and what cancels it."""
@@ -165,6 +185,7 @@ class Speaking:
             p.latest: "",
             p.done: "",
             p.earlier: parts.takes(takes),
+            p.document.which: "",
         }
         recorder: Recorder | None = None
         document: Document | None = None
@@ -189,14 +210,15 @@ class Speaking:
                         take = replace(take, duration_s=len(event.samples) / event.sample_rate)
                         yield {p.latest: parts.take(take)}
             assert recorder is not None, "a text without a sentence is refused"
-            take = _ended(take, recorder)
+            take = _ended(take, recorder, document)
             kept = (take, *takes)[:TAKES_SHOWN]
-            yield {p.progress: "", p.done: parts.take_done(take), p.takes: kept}
+            yield {p.progress: "", p.done: parts.take_done(take), p.takes: kept, p.document.which: take.document_id}
         except CancelledError:
             if recorder is not None and document is not None:  # what was spoken is kept, and gone on with
                 document = self._desk.studio.document(document.document_id, order.owner)
-                take = replace(_ended(take, recorder), said=_part_said(document))
+                take = replace(_ended(take, recorder, document), said=_part_said(document))
                 yield {p.done: parts.take_done(take), p.takes: (take, *takes)[:TAKES_SHOWN]}
+                yield {p.document.which: take.document_id}
                 yield {p.progress: parts.note("info", strings.STOPPED_SAID.format(take.said), strings.GO_ON)}
                 return
             paid = self._hosted(order.voice_id, order.owner)
@@ -255,7 +277,48 @@ class Speaking:
             return path
 
         key, said = self._desk.takes.later(make, visit), "" if document.complete else _part_said(document)
-        return Take(key, document.voice_name, document.text, document.model, name, document.duration_s, said)
+        shown = document.voice_name, document.text, document.model, name, document.duration_s
+        return Take(key, *shown, said=said, document_id=document.document_id)
+
+    def read(self, path: str | None) -> Updates:
+        """Put the text of a file into the place where it is written."""
+        p = self.panel
+        try:
+            opened = self._desk.studio.read_text(Path(path or ""))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return {p.progress: parts.refusal(explain(error))}
+        return {p.text: opened.text, p.progress: parts.note("info", strings.OPENED.format(opened.title))}
+
+    def open(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+        """Open a document that was spoken before."""
+        p, which = self.panel, _document(event)
+        try:
+            owner = self._desk.owner(token, request)
+            document = self._desk.studio.document(which, owner)
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return {p.progress: parts.refusal(explain(error))}
+        take = self._recalled(document, owner, request.session_hash)
+        return {
+            p.text: document.text,
+            p.voice: self.choices(self._desk.studio.voices(owner), document.voice_id),
+            p.model: document.model,
+            p.document.which: which,
+            p.progress: "",
+            p.latest: parts.player(take.sound),
+            p.done: "",
+        }
+
+    def opening(self) -> list[Any]:
+        """Return what ``open`` changes."""
+        p = self.panel
+        return [p.text, p.voice, p.model, p.document.which, p.progress, p.latest, p.done]
+
+    def forget(self, request: gr.Request, token: str, which: str, event: gr.EventData) -> tuple[Takings, str, Any, Any]:
+        """Forget a document; return what is left, and the one that is open if it is another."""
+        gone = _document(event)
+        with suppress(TimbreError):  # it is gone already
+            self._desk.studio.forget_document(gone, self._desk.owner(token, request))
+        return *self.recall(request, token), gr.skip() if which != gone else "", gr.skip() if which != gone else ""
 
     def _begin(self, order: SpeakOrder, kind: str, visit: str | None) -> tuple[Take, Any]:
         """Return the take, and what begins to write it once there is something to write."""
@@ -275,3 +338,9 @@ class Speaking:
 
     def _hosted(self, chosen: str | None, owner: str) -> bool:
         return any(each.voice_id == chosen and each.backend == NOVITA for each in self._desk.studio.voices(owner))
+
+
+def _document(event: gr.EventData) -> str:
+    # What a browser sends along with a click may be anything.
+    data = event._data if isinstance(event._data, dict) else {}
+    return str(data.get("document"))[:100]

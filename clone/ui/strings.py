@@ -388,7 +388,7 @@ PENDING_ID, PENDING_KEEP, PENDING_DISMISS = "Its voice_id there", "It went throu
 PENDING_SENT = "Sent on {:%d %B %Y, %H:%M} UTC; no answer came. Remembered until {:%d %B}."
 PENDING_KEPT, PENDING_DISMISSED = "It is kept.", "It is dismissed, and may be sent again."
 # Speak
-SPEAK_TITLE, SPEAK_BUTTON, SPOKEN = "Speak", "Speak", "Spoken"
+SPEAK_TITLE, SPEAK_BUTTON, SPOKEN = "Write", "Speak", "Spoken"
 SPEAK_ADVICE = "Choose a voice and write what it says. You hear it from the first sentence on."
 SPEAK_VOICE, SPEAK_VOICE_HINT = "Voice", "Speaking with a voice keeps it for good."
 SPEAK_NO_VOICES = f"There is no voice yet. [{CLONE_ONE}](#clone)"
@@ -396,7 +396,30 @@ SPEAK_TEXT = "Text to speak"
 SPEAK_HOW = "Speed, pitch, volume and format"
 SPEED, PITCH, GAIN, FORMAT = "Speed", "Pitch, in semitones", "Volume", "File format"
 FORMATS = ("mp3", "wav", "flac")
-TAKES, TAKES_EMPTY = "Earlier in this visit", "What you let your voices say stays here for this visit."
+TAKES, TAKES_EMPTY = (
+    "Spoken before",
+    "What you let your voices say is kept here, sentence by sentence, as long as its voice.",
+)
+TAKE_OPEN = "Open"
+DOCUMENT, DOCUMENT_ADVICE = (
+    "Sentence by sentence",
+    "Hear each, speak it again, or mend it; only what changed is spoken anew.",
+)
+SENTENCE, ANOTHER_TAKE, EDIT = "Sentence {}", "Another take of sentence {}", "Edit sentence {}"
+TAKE, TAKE_OF, CHANGED, CHANGES = "Take {}", "Take of sentence {}", "changed", "Speak changes: {}"
+EXPORT, EXPORT_AS, LEVEL = "Export", "Export as", "Loudness"
+EXPORTS = {
+    "mp3": ".mp3",
+    "wav": ".wav",
+    "flac": ".flac",
+    "Audiobook with chapters (m4b)": ".m4b",
+    "Subtitles (srt)": ".srt",
+    "Subtitles (vtt)": ".vtt",
+    "A file for each sentence (zip)": ".zip",
+}
+LEVELS = {"As spoken": 0, "Audiobook, −19 LUFS": -19, "Podcast, −16 LUFS": -16}
+OPEN_TEXT, OPENED = "Open a text file", "Opened: {}."
+PAUSE_BUTTON, PAUSE_MARK = "Pause", " <#0.5#> "
 NO_VOICE, NO_VOICE_ADVICE = "No voice is chosen.", "Choose one of your voices, or clone one first."
 RECORDING = "Recording"
 VOICE_GONE = "This voice is no longer here."

@@ -69,6 +69,8 @@ class Take:
     """How much of the text was said, where that is not all of it."""
     points: str = ""
     """Its waveform; see ``Sound``."""
+    document_id: str = ""
+    """Where its sentences are kept."""
 
     @property
     def kind(self) -> str:

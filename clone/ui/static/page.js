@@ -233,6 +233,15 @@
   window.tbCancelling = (said) => update({ value: said });
   window.tbAtRest = (cancel) => [update({ visible: false, value: cancel }), update({ visible: true })];
 
+  // A mark is put where somebody writes.
+  window.tbInsert = (place, mark) => {
+    const text = document.querySelector(place);
+    const [from, to] = [text.selectionStart, text.selectionEnd];
+    text.setRangeText(mark, from, to, "end");
+    text.dispatchEvent(new Event("input", { bubbles: true }));
+    text.focus();
+  };
+
   // A file that was asked for is saved as soon as it is there.
   window.tbSave = (place) => document.querySelector(`${place} a[download]`)?.click();
 
