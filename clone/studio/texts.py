@@ -97,6 +97,7 @@ BOOK_MAX_BYTES = 100_000_000
 """Most of a book are its pictures, which nobody looks at here."""
 BOOK_MAX_ENTRIES = 5_000
 BOOK_MAX_UNPACKED_BYTES = 24_000_000
+MAX_CHAPTERS = 1_000
 CUE_PAUSE_S = 2.0
 """Of subtitles: after so much silence a paragraph begins."""
 
@@ -247,11 +248,15 @@ _READERS = {".txt": _plain, ".md": _markdown, ".srt": _subtitles, ".vtt": _subti
 
 
 def _chapters(text: str) -> Iterator[Chapter]:
-    """Yield a text in parts, each from a heading of the highest level that there is to the next."""
+    """Yield a text in parts, each from a heading of the highest level that there is to the next.
+
+    What has more headings than a book has chapters is one part.
+    """
     lines = text.split("\n")
     levels = [len(found[1]) if (found := _HEADING.match(line)) else 0 for line in lines]
     highest = min((level for level in levels if level), default=0)
-    starts = [0, *(i for i, level in enumerate(levels) if level and level == highest), len(lines)]
+    headings = [i for i, level in enumerate(levels) if level and level == highest]
+    starts = [0, *(headings if len(headings) <= MAX_CHAPTERS else ()), len(lines)]
     for start, end in pairwise(starts):
         part = "\n".join(lines[start:end]).strip()
         if part:
