@@ -138,14 +138,15 @@ def test_a_document_that_is_spoken_is_joined_and_stopped_by_its_owner(house: Stu
     with closing(house.speak_document(document.document_id, "ann")) as first:
         while not isinstance(next(first), Passage):
             pass
-    assert house.is_speaking(document.document_id)  # who has left may come back
+    assert house.is_speaking(document.document_id, "ann")  # who has left may come back
+    assert not house.is_speaking(document.document_id, "ben")
     joining = house.speak_document(document.document_id, "ann")
     events = [next(joining)]
     while spoken(events)[-1:] != [2]:
         events.append(next(joining))
     assert sorted(set(spoken(events)), key=str) == [0, 1, 2]
     house.stop_document(document.document_id, "ben")
-    assert house.is_speaking(document.document_id)
+    assert house.is_speaking(document.document_id, "ann")
     house.stop_document(document.document_id, "ann")
     *_, stopped = joining
     assert isinstance(stopped, Document)
@@ -154,7 +155,7 @@ def test_a_document_that_is_spoken_is_joined_and_stopped_by_its_owner(house: Stu
     assert isinstance(whole, Document)
     assert whole.complete
     assert sorted(set(spoken(rest)), key=str) == list(range(8))
-    assert not house.is_speaking(document.document_id)
+    assert not house.is_speaking(document.document_id, "ann")
 
 
 def test_of_two_who_ask_for_the_same_either_may_leave(house: Studio, voice: Voice) -> None:
