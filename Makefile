@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BENCH_VENV := .venv-bench
+CLIENTS_VENV := .venv-clients
 BIN := $(VENV)/bin
 # virtualenv, where Python can't make environments itself; PYTHONPATH lets it be found
 TOOL := .venv-tool
@@ -55,8 +56,12 @@ run: $(VENV)/.run  ## set up, start the app at http://127.0.0.1:7860 (GRADIO_SER
 	@exec $(BIN)/python app.py --open
 
 .PHONY: test
-test: $(VENV)/.dev chromium curl  ## set up and run all tests, the browser's too (TESTS="tests/test_cli.py -x" chooses)
+test: $(VENV)/.dev $(CLIENTS_VENV)/.few chromium curl  ## set up and run all tests, the browser's too (TESTS="tests/test_cli.py -x" chooses)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+.PHONY: clients
+clients: $(VENV)/.dev $(CLIENTS_VENV)/.all  ## let clients of other makers ask the API, all that there are
+	@$(BIN)/python -m pytest tests/clients $(TESTS)
 
 .PHONY: check
 check: $(VENV)/.dev  ## format (only checked), lint and types
@@ -82,7 +87,7 @@ screenshots: $(VENV)/.dev chromium  ## take the pictures in assets/screenshots/ 
 
 .PHONY: clean
 clean:  ## remove environments and caches (voices kept in TIMBRE_HOME stay)
-	@rm -rf $(VENV) $(BENCH_VENV) $(TOOL) .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(BENCH_VENV) $(CLIENTS_VENV) $(TOOL) .mypy_cache .ruff_cache .pytest_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than the requirements they were installed from.
@@ -97,6 +102,14 @@ $(VENV)/.dev: requirements.txt requirements-dev.txt
 $(BENCH_VENV)/.bench: requirements.txt requirements-bench.txt
 	@$(call install,$(BENCH_VENV),requirements.txt requirements-bench.txt)
 	@touch $@
+
+$(CLIENTS_VENV)/.few: requirements-clients.txt
+	@$(call install,$(CLIENTS_VENV),requirements-clients.txt)
+	@touch $@
+
+$(CLIENTS_VENV)/.all: requirements-clients.txt requirements-clients-more.txt
+	@$(call install,$(CLIENTS_VENV),requirements-clients-more.txt)
+	@touch $(CLIENTS_VENV)/.few $@
 
 .PHONY: python-venv
 python-venv:

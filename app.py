@@ -64,7 +64,8 @@ def launch_options(settings: Settings, api: App | None = None, link: Link | None
     """
     folder = temporary_folder(settings.home)
     ours = () if api is None else (*api_app.OURS, MOUNT)
-    gate = Middleware(Gate, folder=folder, beside=ours, own=(TAKES,), on_space=settings.on_space)
+    sockets = () if api is None else (api_app.SOCKET,)
+    gate = Middleware(Gate, folder=folder, beside=ours, own=(TAKES,), sockets=sockets, on_space=settings.on_space)
     beside = [] if api is None else [Middleware(api_app.Beside, api=api)]
     return {
         "server_name": settings.server_name,

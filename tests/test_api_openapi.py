@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
+from clone.api.app import DIALECTS
+from clone.api.openapi import document
 from tests.serving import KEYS, Served, bearer, serving
 
 # Left out: that everything the schemas allow is accepted. No schema can say that a text has a letter in it and is
@@ -23,8 +25,11 @@ HELD = [
     checks.negative_data_rejection,
     checks.unsupported_method,
 ]
+NAMES = [
+    operation["operationId"] for methods in document("", DIALECTS)["paths"].values() for operation in methods.values()
+]
 BOUNDED = settings(
-    max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -36,26 +41,28 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def document(api: Served) -> schemathesis.BaseSchema:
+def described(api: Served) -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_url(f"{api.url}/openapi.json")
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=str)
-@pytest.mark.parametrize("name", ["clone", "speak", "speakLater", "taskResult", "forget", "health"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_answer_is_documented(
-    document: schemathesis.BaseSchema, name: str, mode: schemathesis.GenerationMode
+    described: schemathesis.BaseSchema, name: str, mode: schemathesis.GenerationMode
 ) -> None:
-    operations = [each.ok() for each in document.get_all_operations()]
+    operations = [each.ok() for each in described.get_all_operations()]
     operation = next(each for each in operations if each.definition.raw["operationId"] == name)
-    if name == "health" and mode is schemathesis.GenerationMode.NEGATIVE:
+    raw = operation.definition.raw
+    if mode is schemathesis.GenerationMode.NEGATIVE and not ({"requestBody", "parameters"} & raw.keys()):
         return  # it takes nothing that could be wrong
-    statuses = set()
+    statuses, by_body = set(), raw["tags"] == ["MiniMax"]  # by HTTP all is well there, whatever base_resp says
+    held = [each for each in HELD if not (by_body and each is checks.negative_data_rejection)]
 
     @BOUNDED
     @given(case=operation.as_strategy(generation_mode=mode))
     def every(case: schemathesis.Case) -> None:
-        answer = case.call_and_validate(headers=bearer(KEYS[0]), checks=HELD, timeout=30)
+        answer = case.call_and_validate(headers=bearer(KEYS[0]), checks=held, timeout=30)
         statuses.add(answer.status_code)
 
     every()
-    assert statuses <= {200, 400, 403, 404, 405, 429}
+    assert statuses <= {200, 400, 401, 403, 404, 405, 429}

@@ -22,6 +22,7 @@ from clone.core.settings import Settings
 from clone.storage.files import Store
 from clone.storage.tasks import Tasks
 from clone.storage.voices import Library, utc_now
+from tests.faults import saying, serving
 from tests.sounds import encode, speechlike, tone
 from tests.voices import FILES, make_voice
 
@@ -255,7 +256,9 @@ def test_a_wrong_use_is_no_refusal(words: list[str], capsys: Output) -> None:
 def test_a_wrong_use_is_told_where_the_right_one_is(words: list[str], help_of: str, capsys: Output) -> None:
     with pytest.raises(SystemExit):
         main(words)
-    assert said(capsys)[1].endswith(f". See {help_of} --help.")
+    told = said(capsys)[1]
+    message = json.loads(told)["error"]["message"] if "--json" in words else told
+    assert message.endswith(f". See {help_of} --help.")
 
 
 @pytest.mark.parametrize(
@@ -301,7 +304,39 @@ def test_help_is_no_failure(capsys: Output) -> None:
     with pytest.raises(SystemExit) as left:
         main(["clone", "--help"])
     assert left.value.code == 0
-    assert "--consent" in capsys.readouterr().out
+    told = " ".join(capsys.readouterr().out.split())
+    assert "--consent" in told
+    for limit in ("10 s to 5:00 min", "at most 20 MB", "at most 2,000 characters", "shorter than 8 s", "0 to 1; 0.7"):
+        assert limit in told
+    assert TURBO in told
+
+
+def test_an_error_is_json_where_json_is_asked_for(short: Path, capsys: Output) -> None:
+    assert main(["clone", str(short), "--consent", "--json"]) == 2
+    out, err = capsys.readouterr()
+    error = json.loads(err)["error"]
+    assert out == ""
+    assert (error["code"], error["field"], error["measured"], error["limit"]) == ("too_short", "audio", 6.0, 10.0)
+    assert (error["status"], bool(error["message"]), bool(error["advice"])) == (2, True, True)
+    assert main(["clone", "no such file", "--consent", "--json"]) == 1
+    assert "no such file" in json.loads(capsys.readouterr().err)["error"]["message"]
+
+
+def test_the_hosted_service_clones_for_who_says_yes_and_has_a_key(
+    audio_url: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    words = ["clone", audio_url, "--consent", "--backend", "novita", "--name", "Ada", "--json"]
+    monkeypatch.setenv("TIMBRE_ALLOW_PRIVATE_URLS", "1")
+    assert main(words) == 1
+    assert "--yes" in json.loads(capsys.readouterr().err)["error"]["message"]
+    assert main([*words, "--yes"]) == 1
+    assert "NOVITA_API_KEY" in json.loads(capsys.readouterr().err)["error"]["advice"]
+    with serving() as service:
+        service.answers["/v3/minimax-voice-cloning"] = saying(200, {"voice_id": "voice_hosted"})
+        monkeypatch.setenv("NOVITA_BASE_URL", service.url(""))
+        monkeypatch.setenv("NOVITA_API_KEY", "a-key")
+        assert main([*words, "--yes"]) == 0
+        assert json.loads(capsys.readouterr().out)["voice_id"] == "voice_hosted"
 
 
 # other owners

@@ -17,17 +17,19 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CallToolResult, Tool
+from mcp.types import CallToolResult, InitializeResult, Tool
 
 from clone.api.auth import CALLS_PER_MINUTE
 from clone.audio.reader import read
+from clone.contract.cloning import MODELS
+from clone.core import __version__
 from tests.browser.driving import App
 from tests.serving import KEYS, TEXT, bearer, decoded
 from tests.studios import PROMPT, TURBO
 
 README = Path(__file__).parent.parent / "README.md"
 HASTY = "third-key-for-tests"
-ARGUMENTS = {"check": ["x"], "clone": ["x", True], "speak": ["voice_1", TEXT]}
+ARGUMENTS: dict[str, list[Any]] = {"check": ["x"], "clone": ["x", True], "speak": ["voice_1", TEXT], "voices": []}
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +86,8 @@ def tools(app: App) -> list[Tool]:
     return _aside(_session(app, KEYS[0], listed))
 
 
-def call(app: App, name: str, key: str | None = KEYS[0], **arguments: Any) -> CallToolResult:
-    return _aside(_session(app, key, lambda session: session.call_tool(name, arguments)))
+def call(app: App, tool: str, key: str | None = KEYS[0], /, **arguments: Any) -> CallToolResult:
+    return _aside(_session(app, key, lambda session: session.call_tool(tool, arguments)))
 
 
 async def _session(app: App, key: str | None, ask: Any) -> Any:
@@ -278,26 +280,82 @@ def test_every_parameter_is_checked(app: App, ada: Path, field: int, value: Any)
 # by an MCP client
 
 
-def test_there_are_three_tools_and_all_of_them_is_described(app: App) -> None:
+def test_there_are_four_tools_and_all_of_them_is_described(app: App) -> None:
     listed = {tool.name: tool for tool in tools(app)}
-    assert list(listed) == ["check", "clone", "speak"]
+    assert list(listed) == ["check", "clone", "speak", "voices"]
     for tool in listed.values():
         assert tool.description
+        assert tool.annotations
+        assert tool.annotations.title
+        assert tool.annotations.readOnlyHint == (tool.name in ("check", "voices"))
+        assert tool.outputSchema
         for parameter in tool.inputSchema["properties"].values():
             assert parameter["description"]
             assert parameter.get("type") or parameter.get("enum")
     assert listed["clone"].inputSchema["required"] == ["recording", "consent"]
     assert "request" not in listed["clone"].inputSchema["properties"]
+    speed, pitch = (listed["speak"].inputSchema["properties"][name] for name in ("speed", "pitch"))
+    assert (speed["minimum"], speed["maximum"], pitch["minimum"], pitch["maximum"]) == (0.5, 2.0, -12, 12)
+    assert listed["speak"].inputSchema["properties"]["model"]["enum"] == list(MODELS)
+    assert "Japanese" in listed["clone"].inputSchema["properties"]["language"]["enum"]
+
+
+def test_the_server_says_who_it_is(app: App) -> None:
+    async def greeted(url: str) -> InitializeResult:
+        async with (
+            httpx.AsyncClient(headers=bearer(KEYS[0]), timeout=60) as http,
+            streamable_http_client(url, http_client=http) as (reading, writing, _),
+            ClientSession(reading, writing) as session,
+        ):
+            return await session.initialize()
+
+    said = _aside(greeted(f"{app.url}/gradio_api/mcp/"))
+    assert (said.serverInfo.name, said.serverInfo.version) == ("timbre", __version__)
+    assert "consent" in said.instructions or "agreed" in said.instructions
 
 
 def test_an_agent_checks_clones_and_speaks(app: App, ada: Path) -> None:
     recording = data_uri(ada)
     assert json.loads(texts(call(app, "check", recording=recording))[0])["findings"]
-    said, preview = texts(call(app, "clone", recording=recording, consent=True, text="Good evening.", model=TURBO))
-    spoken = call(app, "speak", voice_id=json.loads(said)["voice_id"], text=TEXT, model=TURBO, format="wav")
-    for link in (preview, *texts(spoken)):
+    cloning = call(app, "clone", recording=recording, consent=True, text="Good evening.", model=TURBO, name="Eve")
+    said, preview = texts(cloning)
+    assert cloning.structuredContent == json.loads(said) | {"preview": preview}
+    by_id, by_name = (
+        call(app, "speak", voice_id=word, text=TEXT, model=TURBO, format="wav")
+        for word in (json.loads(said)["voice_id"], "eve")
+    )
+    for link in (preview, *texts(by_id), *texts(by_name)):
         assert link.startswith(f"{app.url}/gradio_api/file=")
+        assert str(app.home) not in link
         assert len(decoded(requests.get(link, timeout=10).content)[0]) > 10_000
+    assert by_id.structuredContent == {"speech": texts(by_id)[0]}
+    listed = call(app, "voices")
+    assert listed.structuredContent == json.loads(texts(listed)[0])
+    assert listed.structuredContent["voices"][0]["name"] == "Eve"
+    assert call(app, "voices", KEYS[1]).structuredContent == {"voices": []}
+
+
+def test_there_is_no_none_in_an_answer(app: App, ada: Path) -> None:
+    silent = call(app, "clone", recording=data_uri(ada), consent=True, name="Silent")
+    assert len(texts(silent)) == 1
+    assert "None" not in texts(silent)[0]
+    assert silent.structuredContent["preview"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("speak", {"voice_id": "x", "text": TEXT, "speed": 9}, "maximum"),
+        ("speak", {"voice_id": "x", "text": TEXT, "model": "speech-9"}, "speech-9"),
+        ("speak", {"voice_id": "nobody", "text": TEXT}, "no voice"),
+        ("speak", {"voice_id": "x", "text": TEXT, "else": 1}, "else"),
+        ("voices", {"else": 1}, "else"),
+    ],
+)
+def test_an_agent_is_held_to_the_schemas(app: App, name: str, arguments: dict[str, Any], told: str) -> None:
+    result = call(app, name, **arguments)
+    assert result.isError
+    assert told in texts(result)[0]
 
 
 def test_an_agent_may_upload_first(app: App, ada: Path) -> None:

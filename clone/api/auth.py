@@ -36,21 +36,25 @@ class Keys:
         """Return the owner that a request's Authorization header speaks for.
 
         Raises:
-            ApiKeyError: ``missing_key`` (400) or ``bad_key`` (403).
+            ApiKeyError: ``missing_key`` (400), ``bad_scheme`` (401) or ``bad_key`` (403).
         """
         scheme, _, given = (authorization or "").strip().partition(" ")
-        if scheme.lower() != "bearer" or not given.strip():
-            error = ApiKeyError(
-                "No API key is given.", code="missing_key", advice="Send the header Authorization: Bearer YOUR_KEY."
-            )
-            error.reason, error.status = "MISSING_API_KEY", 400
-            raise error
+        if not scheme or (scheme.lower() == "bearer" and not given.strip()):
+            raise _no_key("No API key is given.", "missing_key", "MISSING_API_KEY", 400)
+        if scheme.lower() != "bearer":
+            raise _no_key("The Authorization header is no bearer key.", "bad_scheme", "FAILED_TO_AUTH", 401)
         digest = hashlib.sha256(given.strip().encode("utf-8", "replace")).digest()
         # Every key is compared with, whichever it is.
         found = [owner for ours, owner in zip(self._digests, self._owners, strict=True) if _same(ours, digest)]
         if not found:
             raise ApiKeyError("This API key is not known here.", code="bad_key", advice="Check the key.")
         return found[0]
+
+
+def _no_key(message: str, code: str, reason: str, status: int) -> ApiKeyError:
+    error = ApiKeyError(message, code=code, advice="Send the header Authorization: Bearer YOUR_KEY.")
+    error.reason, error.status = reason, status
+    return error
 
 
 def fingerprint(digest: bytes) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import websockets  # noqa: F401  what uvicorn speaks with over them
 from uvicorn import Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -15,6 +17,9 @@ to 1 MB: whoever reads 10 kB a second is waited for."""
 CONNECTIONS_LIMIT = 800
 """Each takes a file descriptor, of which a process commonly has 1,024."""
 
+MESSAGE_MAX_BYTES = 1_000_000
+"""Of a WebSocket: as big as a body may be."""
+
 
 def bound(served: Server) -> None:
     """Bound how many connections a server holds, and how long it waits on them for a request and with an answer.
@@ -23,6 +28,7 @@ def bound(served: Server) -> None:
     what it answers is taken.
     """
     served.config.http = served.config.http_protocol_class = _Connection  # the one is read when it starts
+    served.config.ws_max_size = MESSAGE_MAX_BYTES
 
 
 class _Connection(H11Protocol):
@@ -46,6 +52,12 @@ class _Connection(H11Protocol):
     def on_response_complete(self) -> None:
         self._wait()
         super().on_response_complete()
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        for timer in (self._timer, self._taking):  # it is another protocol's from now on
+            if timer is not None:
+                timer.cancel()
+        super().handle_websocket_upgrade(event)
 
     def pause_writing(self) -> None:
         super().pause_writing()

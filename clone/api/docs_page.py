@@ -8,6 +8,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
+_JSON = "application/json"
 _STYLE = """
 :root{color-scheme:light dark;--line:light-dark(#d4d4d8,#3f3f46);--soft:light-dark(#f4f4f5,#27272a)}
 body{font:16px/1.55 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
@@ -23,45 +24,62 @@ def page(document: Json) -> str:
     """Return the page of a document."""
     info = document["info"]
     description = "".join(f"<p>{escape(each)}</p>" for each in info["description"].split("\n\n"))
-    operations = [
-        _operation(document, method.upper(), path, operation)
-        for path, methods in document["paths"].items()
-        for method, operation in methods.items()
-    ]
+    operations = "".join(_dialect(document, tag) for tag in document["tags"])
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Timbre: the API</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><main><h1>{escape(info['title'])}: the API</h1>{description}"
         "<p>Every request but <code>/healthz</code> brings <code>Authorization: Bearer YOUR_KEY</code>. "
+        f"Dialects: {_links(document)}. "
         'The same as a file: <a href="openapi.json">openapi.json</a></p>'
-        f"{''.join(operations)}</main></body></html>"
+        f"{operations}</main></body></html>"
     )
 
 
+def _links(document: Json) -> str:
+    return ", ".join(f'<a href="#{escape(tag["name"])}">{escape(tag["name"])}</a>' for tag in document["tags"])
+
+
+def _dialect(document: Json, tag: Json) -> str:
+    operations = [
+        _operation(document, method.upper(), path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if tag["name"] in operation["tags"]
+    ]
+    name = escape(tag["name"])
+    return f'<h2 id="{name}">{name}</h2><p>{escape(tag["description"])}</p>{"".join(operations)}'
+
+
 def _operation(document: Json, method: str, path: str, operation: Json) -> str:
-    parts = [f"<section><h2>{escape(operation['summary'])}</h2><p><code>{method} {escape(path)}</code></p>"]
+    parts = [f"<section><h3>{escape(operation['summary'])}</h3><p><code>{method} {escape(path)}</code></p>"]
     parts.append(f"<p>{escape(operation['description'])}</p>")
     given = operation.get("parameters", [])
-    rows: list[tuple[str, ...]] = [(p["name"], p["in"], _kind(p["schema"]), "required") for p in given]
-    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
-    if content:
-        rows += _fields(document, content["schema"], "")
+    rows: list[tuple[str, ...]] = [
+        (p["name"], p["in"], f"{_kind(p['schema'])}. {p.get('description', '')}", "required" if p["required"] else "")
+        for p in given
+    ]
+    contents = operation.get("requestBody", {}).get("content", {})
+    content = contents.get("application/json")
+    for schema in (each["schema"] for each in contents.values()):
+        for part in schema.get("allOf", [schema]):
+            rows += _fields(document, part, "")
     if rows:
         parts.append(_table(("Field", "Where", "What", ""), rows))
     if content:
         example = next(iter(content["examples"].values()))["value"]
-        parts.append(f"<h3>For example</h3><pre>{escape(_curl(document, method, path, example))}</pre>")
-    parts.append("<h3>Answers</h3>" + _table(("Status", "", ""), _answers(operation["responses"])))
+        parts.append(f"<h4>For example</h4><pre>{escape(_curl(document, method, path, example))}</pre>")
+    parts.append("<h4>Answers</h4>" + _table(("Status", "", ""), _answers(operation["responses"])))
     return "".join(parts) + "</section>"
 
 
 def _answers(responses: Json) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for status, response in responses.items():
-        examples = response["content"]["application/json"]["examples"]
+        examples = response["content"].get("application/json", {}).get("examples", {})
         shown = [json.dumps(each["value"], ensure_ascii=False) for each in examples.values()]
-        stream = response["content"].get("text/event-stream")
-        rows.append((status, response["description"], "\n".join([*shown, *([stream["example"]] if stream else [])])))
+        streams = [media.get("example", name) for name, media in response["content"].items() if name != _JSON]
+        rows.append((status, response["description"], "\n".join([*shown, *streams])))
     return rows
 
 
@@ -79,7 +97,7 @@ def _fields(document: Json, schema: Json, prefix: str) -> list[tuple[str, ...]]:
 
 def _resolved(document: Json, schema: Json) -> Json:
     options = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
-    found: Json = options[0]
+    found: Json = options[0] if options else schema
     if "$ref" in found:
         found = document["components"]["schemas"][found["$ref"].rpartition("/")[2]]
     return found

@@ -1,4 +1,4 @@
-"""The OpenAPI document: /v3 and /healthz, every field, every status, with examples."""
+"""The OpenAPI document: every dialect, every field, every status, with examples."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from clone.api.auth import CALLS_PER_MINUTE
+from clone.api.dialect import Dialect
 from clone.contract.cloning import (
     AUDIO_FORMATS,
     MODELS,
@@ -29,16 +30,18 @@ from clone.core import __version__
 Json = dict[str, Any]
 _HOURS = f"{RETENTION.total_seconds() / 3600:.0f}"
 _TEXT = "Hello, this is my voice."
+OWN = "Novita"
+OWN_ABOUT = "The hosted service's own: what its clients are pointed at by another base URL alone."
 _BASE_RESP = {"status_code": 0, "status_msg": "success"}
 
 ERRORS: dict[int, tuple[str, str, str]] = {
     400: (
         "INVALID_REQUEST_BODY",
         "Accuracy is 2; it must lie between 0 and 1.",
-        "No key (MISSING_API_KEY), a body that is not what is described here, an unknown or expired voice "
-        "(INVALID_REQUEST_BODY), a recording that can't be used (INVALID_AUDIO_FILE), a prompt that does not fit "
-        "(ILLEGAL_PROMPT).",
+        "No key (MISSING_API_KEY), a body that is not what is described here, an unknown or expired voice, a "
+        "transcript that does not fit (INVALID_REQUEST_BODY), or a recording that can't be used (INVALID_AUDIO_FILE).",
     ),
+    401: ("FAILED_TO_AUTH", "The Authorization header is no bearer key.", "The key does not come as a bearer key."),
     403: ("INVALID_API_KEY", "This API key is not known here.", "The key is not known here."),
     404: (
         "API_NOT_FOUND",
@@ -70,17 +73,19 @@ recording agreed to be cloned. The key's fingerprint and the time are kept with 
 At most {CALLS_PER_MINUTE} calls a minute are taken for cloning, and as many for speech, from one key; only calls that
 pass the checks of their body count. Links to audio are signed and die after
 {LINK_LIFETIME.total_seconds() / 3600:.0f} hours. Speech is in {", ".join(LANGUAGES.values())}, told from the
-text unless language_boost says which; some of them need an extra where this runs. emotion changes nothing."""
+text unless language_boost says which; some of them need an extra where this runs. In a text, <#0.5#>,
+<break time="0.5s"/> and [pause 0.5] are silence, and (laughs), (sighs) and their like are left out."""
 
 
-def document(base_url: str) -> Json:
-    """Return the document of the API at an address."""
-    return {**_fixed(), "servers": [{"url": base_url}]}
+def document(base_url: str, dialects: tuple[Dialect, ...] = ()) -> Json:
+    """Return the document of the API at an address, in the hosted service's dialect and others."""
+    return {**_fixed(dialects), "servers": [{"url": base_url}]}
 
 
 @cache
-def _fixed() -> Json:
+def _fixed(dialects: tuple[Dialect, ...]) -> Json:
     models: list[type[BaseModel]] = [CloneRequest, CloneResponse, SpeechRequest, AsyncSpeechRequest]
+    models += [model for dialect in dialects for model in dialect.models()]
     pairs: Any = [(model, "validation") for model in models]
     schemas = models_json_schema(pairs, ref_template="#/components/schemas/{model}")[1]["$defs"]
     schemas["SpeechRequest"]["properties"]["text"]["maxLength"] = SPEECH_LIMIT_CHARS - 1
@@ -92,6 +97,8 @@ def _fixed() -> Json:
         "openapi": "3.1.0",
         "info": {"title": "Timbre", "version": __version__, "description": ABOUT},
         "security": [{"key": []}],
+        "tags": [{"name": OWN, "description": OWN_ABOUT}]
+        + [{"name": each.name, "description": each.about} for each in dialects],
         "paths": {
             "/v3/minimax-voice-cloning": {"post": _clone()},
             "/v3/minimax-{model}": {"post": _speak()},
@@ -99,9 +106,13 @@ def _fixed() -> Json:
             "/v3/async/task-result": {"get": _task_result()},
             "/v3/voices/{voice_id}": {"delete": _forget()},
             "/healthz": {"get": _health()},
-        },
+        }
+        | {path: operations for dialect in dialects for path, operations in dialect.described().items()},
         "components": {
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer"},
+                "xi": {"type": "apiKey", "in": "header", "name": "xi-api-key"},
+            },
             "schemas": schemas | {"Error": _error()},
         },
     }
@@ -121,7 +132,7 @@ def _clone() -> Json:
     examples = {"preview": example, "prompt": {"audio_url": example["audio_url"], "clone_prompt": prompt}}
     answer = _json({"$ref": "#/components/schemas/CloneResponse"}, {"preview": preview, "no preview": voice})
     return _operation(
-        "clone", "Clone a voice", about, answer, [400, 403, 429, 500, 503, 507], body=("CloneRequest", examples)
+        "clone", "Clone a voice", about, answer, [400, 401, 403, 429, 500, 503, 507], body=("CloneRequest", examples)
     )
 
 
@@ -139,6 +150,7 @@ def _speak() -> Json:
     newest = {"data": {"audio": "fffb…", "status": 2}, "extra_info": info, "trace_id": "…", "base_resp": _BASE_RESP}
     answer = _json({"anyOf": [plain, longer]}, {"hex": {"audio": "fffb…"}, "of 2.8": newest})
     stream = 'data: {"audio": "fffb…", "status": 1}\n\ndata: {"status": 2}\n\n'
+    stream += 'of 2.8: data: {"data": {"audio": "fffb…", "status": 1}, "trace_id": "…", "base_resp": {…}}\n\n'
     answer["text/event-stream"] = {"schema": {"type": "string"}, "example": stream}
     about = (
         f"Makes the voice permanent. The text has fewer than {SPEECH_LIMIT_CHARS:,} characters. The audio is hex, or a "
@@ -146,7 +158,9 @@ def _speak() -> Json:
         "sentence, then one with status 2; what is streamed is hex, and no wav."
     )
     body = ("SpeechRequest", {"hex": example, "url": link, "stream": {**example, "stream": True}})
-    return _operation("speak", "Speak", about, answer, [400, 403, 404, 429, 500, 503, 507], body=body, given=[_model()])
+    return _operation(
+        "speak", "Speak", about, answer, [400, 401, 403, 404, 429, 500, 503, 507], body=body, given=[_model()]
+    )
 
 
 def _speak_later() -> Json:
@@ -154,22 +168,24 @@ def _speak_later() -> Json:
     about = f"For texts up to {SPEECH_TASK_MAX_CHARS:,} characters. A task that a restart interrupts begins again."
     answer = _json(_strings("task_id"), {"taken": {"task_id": "7d2c1c5e-0f0e-4f3a-8f9b-0a7a5f1c9d11"}})
     body = ("AsyncSpeechRequest", {"mp3": example})
-    errors = [400, 403, 404, 429, 500, 503, 507]
+    errors = [400, 401, 403, 404, 429, 500, 503, 507]
     return _operation("speakLater", "Speak later", about, answer, errors, body=body, given=[_model()])
 
 
 def _task_result() -> Json:
-    task = _strings("status", "reason", "task_id")
+    task = _strings("status", "reason", "task_id", "task_type")
+    task["properties"]["progress_percent"] = {"type": "integer"}
     task["properties"]["status"]["enum"] = list(TASK_STATUSES)
     audio = _strings("audio_url", "audio_url_ttl")
     schema = {"type": "object", "required": ["task", "audios"]}
     properties = {"task": task, "audios": {"type": "array", "items": audio}}
-    done = {"task_id": "7d2c", "status": "TASK_STATUS_SUCCEED", "reason": ""}
+    done: Json = {"task_id": "7d2c", "task_type": "TEXT_TO_SPEECH", "status": "TASK_STATUS_SUCCEED", "reason": ""}
+    done |= {"progress_percent": 100}
     found = {"audio_url": "https://timbre.example/links/…", "audio_url_ttl": "86400"}
     answer = _json({**schema, "properties": properties}, {"spoken": {"task": done, "audios": [found]}})
     given = {"name": "task_id", "in": "query", "required": True, "schema": {"type": "string", "minLength": 1}}
     about = "audio_url_ttl is how long links live, in seconds, as text."
-    return _operation("taskResult", "How a task stands", about, answer, [400, 403, 404, 500, 503], given=[given])
+    return _operation("taskResult", "How a task stands", about, answer, [400, 401, 403, 404, 500, 503], given=[given])
 
 
 def _forget() -> Json:
@@ -179,7 +195,7 @@ def _forget() -> Json:
         "with 404. What the hosted service has of a voice stays there."
     )
     answer = _json(_strings("voice_id"), {"gone": {"voice_id": "voice_…"}})
-    return _operation("forget", "Forget a voice", about, answer, [400, 403, 404, 500, 503, 507], given=[given])
+    return _operation("forget", "Forget a voice", about, answer, [400, 401, 403, 404, 500, 503, 507], given=[given])
 
 
 def _health() -> Json:
@@ -200,7 +216,8 @@ def _operation(
     given: list[Json] | None = None,
 ) -> Json:
     responses = {"200": {"description": "Done.", "content": answer}} | {str(each): _refusal(each) for each in errors}
-    operation: Json = {"operationId": name, "summary": summary, "description": about, "responses": responses}
+    operation: Json = {"operationId": name, "tags": [OWN], "summary": summary, "description": about}
+    operation["responses"] = responses
     if given:
         operation["parameters"] = given
     if body:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol, TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from pydantic import BaseModel
 from pydantic_core import from_json
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 
-from clone.contract.cloning import parse
-from clone.core.errors import CancelledError, Refused, TimbreError
+from clone.contract.cloning import REFERENCE_MAX_BYTES, parse
+from clone.core.errors import BusyError, CancelledError, Refused, TimbreError
 
 MAX_BODY_BYTES = 1_000_000
 """The longest text there is, every character written as an escape, takes less."""
@@ -51,27 +54,109 @@ async def read_body(request: Request, body: type[Asked]) -> Asked:
 
 
 async def _bytes(request: Request) -> bytes:
-    read = bytearray()
+    return b"".join([chunk async for chunk in _bounded(request, MAX_BODY_BYTES, BODY_WITHIN_S)])
+
+
+async def _bounded(request: Request, most_bytes: int, within_s: float) -> AsyncGenerator[bytes, None]:
+    n_bytes = 0
     try:
-        async with asyncio.timeout(BODY_WITHIN_S):
+        async with asyncio.timeout(within_s):
             async for chunk in request.stream():
-                read += chunk
-                if len(read) > MAX_BODY_BYTES:
-                    raise _too_big()
+                n_bytes += len(chunk)
+                if n_bytes > most_bytes:
+                    raise _too_big(most_bytes)
+                yield chunk
     except TimeoutError:
-        raise Refused(
-            f"The body was not here within {BODY_WITHIN_S:.0f} s.", code="body_late", limit=BODY_WITHIN_S
-        ) from None
-    return bytes(read)
+        raise Refused(f"The body was not here within {within_s:.0f} s.", code="body_late", limit=within_s) from None
 
 
-def _too_big() -> Refused:
+def _too_big(most_bytes: int = MAX_BODY_BYTES) -> Refused:
     return Refused(
-        f"The body is bigger than {MAX_BODY_BYTES:,} bytes.",
+        f"The body is bigger than {most_bytes:,} bytes.",
         code="body_too_big",
-        limit=MAX_BODY_BYTES,
+        limit=most_bytes,
         advice="Send a shorter text; recordings are given by their URL.",
     )
+
+
+FORM_MAX_BYTES = REFERENCE_MAX_BYTES + MAX_BODY_BYTES
+FORM_WITHIN_S = 120.0
+FORMS_AT_ONCE = 8
+FIELDS_MAX = 30
+_forms_read: list[None] = []
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A file in a form: its sender's word for it, and its bytes."""
+
+    name: str
+    file: BinaryIO
+
+
+@asynccontextmanager
+async def read_form(request: Request, body: type[Asked], files: tuple[str, ...]) -> AsyncIterator[tuple[Asked, Sent]]:
+    """Lend a form's fields as a model, and its one file.
+
+    Args:
+        request: brings multipart/form-data.
+        body: the model; fields come as text.
+        files: names that the file may come under.
+
+    Raises:
+        Refused: too big, no form, no file or more than one, or not what the model describes.
+        BusyError: too many are being read.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise Refused("The Content-Type is not multipart/form-data.", code="content_type", field="Content-Type")
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared[:20]) > FORM_MAX_BYTES:
+        raise _too_big(FORM_MAX_BYTES)
+    if len(_forms_read) >= FORMS_AT_ONCE:
+        raise BusyError("Many files are being sent.", code="busy", advice="Try again in a moment.")
+    _forms_read.append(None)
+    try:
+        stream = _bounded(request, FORM_MAX_BYTES, FORM_WITHIN_S)
+        parser = MultiPartParser(
+            request.headers, stream, max_files=2, max_fields=FIELDS_MAX, max_part_size=MAX_BODY_BYTES
+        )
+        async with aclosing(cast(Any, stream)):
+            form = await parser.parse()
+    except TimbreError:
+        raise
+    except (MultiPartException, ValueError, KeyError):
+        raise Refused("The body is not a form that can be read.", code="not_form", advice=_FORM) from None
+    finally:
+        _forms_read.pop()
+    try:
+        yield parse(body, _fields(form)), _file(form, files)
+    finally:
+        await form.close()
+
+
+_FORM = "Send multipart/form-data with one file."
+
+
+def _fields(form: FormData) -> dict[str, Any]:
+    return {name: value for name, value in form.multi_items() if isinstance(value, str) and value != ""}
+
+
+def _file(form: FormData, names: tuple[str, ...]) -> Sent:
+    found = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
+    if len(found) != 1 or found[0][0] not in names:
+        what = (
+            "has no file" if not found else "has more than one file" if len(found) > 1 else "names its file otherwise"
+        )
+        raise Refused(f"The form {what}; {names[0]} is one file.", code="one_file", field=names[0], advice=_FORM)
+    return Sent(found[0][1].filename or "", found[0][1].file)
+
+
+class Asker(Protocol):
+    """Whoever waits for work: a request, or a socket."""
+
+    async def is_disconnected(self) -> bool:
+        """Tell whether they have gone."""
 
 
 class Follower:
@@ -80,7 +165,7 @@ class Follower:
     def __init__(self) -> None:
         self._limiter: CapacityLimiter | None = None
 
-    async def events(self, request: Request, work: Iterator[Any]) -> AsyncIterator[Any]:
+    async def events(self, request: Asker, work: Iterator[Any]) -> AsyncIterator[Any]:
         """Yield what a generator of the studio yields.
 
         Raises:
@@ -96,7 +181,7 @@ class Follower:
         finally:
             cast(Generator[Any, None, None], work).close()
 
-    async def result(self, request: Request, work: Iterator[Any]) -> Any:
+    async def result(self, request: Asker, work: Iterator[Any]) -> Any:
         """Return the last thing that a generator of the studio yields; raises as ``events``."""
         last = None
         async with self.following(request, work) as events:
@@ -105,7 +190,7 @@ class Follower:
         return last
 
     @asynccontextmanager
-    async def following(self, request: Request, work: Iterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
+    async def following(self, request: Asker, work: Iterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
         """Lend ``events``; the work has stopped, or been asked to, on the way out."""
         async with aclosing(cast(Any, self.events(request, work))) as events:
             yield events

@@ -13,7 +13,7 @@ from clone.contract.orders import SpeakOrder
 from clone.contract.speech import AsyncSpeechRequest
 from clone.core.errors import DiskFull, LibraryError, StoppingError, TimbreError, disk_full
 from clone.storage.tasks import Task, Tasks
-from clone.studio.facade import Studio
+from clone.studio.facade import Stage, Studio
 from clone.studio.synthesis import encoded
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ class Background:
         self._tasks = tasks
         self._closed = threading.Event()
         self._news = threading.Event()
+        self._done = "", 0
         self._thread = threading.Thread(target=self._work, name="timbre-tasks", daemon=True)
 
     def start(self) -> None:
@@ -46,6 +47,11 @@ class Background:
         self._news.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
+
+    def progress_percent(self, task_id: str) -> int:
+        """Return how much of a task that is being spoken is done; 0 for any other."""
+        now, percent = self._done
+        return percent if now == task_id else 0
 
     def wake(self) -> None:
         """Look for a new task now."""
@@ -106,7 +112,9 @@ class Background:
     def _spoken(self, task: Task) -> tuple[bytes, str] | None:
         """Return a task's file and what its name ends in; None when this process is about to end."""
         asked = AsyncSpeechRequest.model_validate_json(task.request)
-        order = SpeakOrder(task.owner, asked.voice_setting.voice_id, asked.text, task.model, asked.settings)
+        found = [(self._studio.find(word, task.owner).voice_id, weight) for word, weight in asked.mix]
+        own = found[0][0] if found else self._studio.find(asked.voice_setting.voice_id, task.owner).voice_id
+        order = SpeakOrder(task.owner, own, asked.text, task.model, asked.settings, mix=tuple(found))
         encoder, pieces = Encoder(asked.audio_setting, self._studio.provenance(order)), []
         with closing(encoded(self._studio.speak_long(order, in_turns=True), encoder)) as events:
             for event in events:
@@ -114,4 +122,6 @@ class Background:
                     return None
                 if isinstance(event, bytes):
                     pieces.append(event)
+                elif isinstance(event, Stage) and event.total:
+                    self._done = task.task_id, 100 * event.done // event.total
         return encoder.file(pieces), asked.audio_setting.format

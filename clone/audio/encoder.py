@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -15,9 +16,21 @@ from av.container import OutputContainer
 
 from clone.audio.tags import Provenance, marked
 from clone.audio.waveform import outline, points
-from clone.contract.speech import SAMPLE_RATES, AudioSetting
+from clone.contract.speech import SAMPLE_RATES, AudioSetting, Sound
 
-_CODECS = {"mp3": ("libmp3lame", "s16p"), "flac": ("flac", "s16")}
+_CODECS = {
+    "mp3": ("mp3", "libmp3lame", "s16p"),
+    "flac": ("flac", "flac", "s16"),
+    "opus": ("ogg", "libopus", "s16"),
+    "aac": ("adts", "aac", "fltp"),
+    "mulaw": ("mulaw", "pcm_mulaw", "s16"),
+    "alaw": ("alaw", "pcm_alaw", "s16"),
+}
+"""By format: container, codec, and the samples it takes; any other format is plain samples."""
+_OPTIONS = {"mp3": {"write_xing": "0", "id3v2_version": "0"}, "opus": {"page_duration": "100000"}}
+"""A stream can't be gone back in, so an mp3's first frame promises no length, and its tags are ours. An ogg's pages,
+which are sent whole, are 0.1 s long."""
+_WITH_BITRATE = ("mp3", "opus", "aac")
 _BYTES_PER_SAMPLE = 2
 _COLUMNS_PER_S = 20
 _UNKNOWN = 0xFFFFFFFF
@@ -34,12 +47,13 @@ class Encoder:
     """
 
     def __init__(
-        self, asked: AudioSetting | str, provenance: Provenance | None = None, *, open_ended: bool = False
+        self, asked: AudioSetting | Sound | str, provenance: Provenance | None = None, *, open_ended: bool = False
     ) -> None:
-        self._has_rate = isinstance(asked, AudioSetting)
-        self._setting = asked if isinstance(asked, AudioSetting) else AudioSetting.model_validate({"format": asked})
+        self._has_rate = not isinstance(asked, str)
+        given = AudioSetting.model_validate({"format": asked}) if isinstance(asked, str) else asked
+        self._setting = Sound(given.format, given.sample_rate, given.bitrate, given.channel)
         self._provenance = provenance
-        self._tags_due = provenance if self._setting.format in _CODECS else None
+        self._tags_due = provenance if self._setting.format in ("mp3", "flac") else None
         self._open_ended = open_ended and self._setting.format == "wav"
         self._resampler: soxr.ResampleStream | None = None
         self._written = io.BytesIO()
@@ -51,21 +65,22 @@ class Encoder:
         """Begin the file, for sound of a rate."""
         if not self._has_rate:
             rate = next((each for each in SAMPLE_RATES if each >= sample_rate), SAMPLE_RATES[-1])
-            self._setting = self._setting.model_copy(update={"sample_rate": rate})
+            self._setting = replace(self._setting, sample_rate=rate)
         setting = self._setting
         if self._open_ended:
             self._written.write(wav_header(setting, None))
         if setting.format in _CODECS:
-            codec, self._sample_format = _CODECS[setting.format]
-            # A stream can't be gone back in, so no length is promised in its first frame. Its tags are ours.
-            options = {"write_xing": "0", "id3v2_version": "0"} if setting.format == "mp3" else {}
-            self._container = av.open(_Forward(self._written), "w", format=setting.format, options=options)
+            kind, codec, self._sample_format = _CODECS[setting.format]
+            options = _OPTIONS.get(setting.format, {})
+            self._container = av.open(_Forward(self._written), "w", format=kind, options=options)
+            if setting.format == "opus" and self._provenance is not None:
+                self._container.metadata.update(self._provenance.tags())
             self._layout = "stereo" if setting.channel == 2 else "mono"
             self._stream = cast(
                 AudioStream, self._container.add_stream(codec, rate=setting.sample_rate, layout=self._layout)
             )
             self._stream.format = self._sample_format
-            if setting.format == "mp3":
+            if setting.format in _WITH_BITRATE:
                 self._stream.bit_rate = setting.bitrate
         return soxr.ResampleStream(sample_rate, setting.sample_rate, 1, dtype="float32")
 
@@ -108,6 +123,8 @@ class Encoder:
             # Stereo of one voice: both channels are the same, interleaved or one after the other.
             planar = self._sample_format.endswith("p")
             rows = np.tile(pcm, (self._setting.channel, 1)) if planar else both[np.newaxis]
+            if self._sample_format.startswith("flt"):
+                rows = rows.astype(np.float32) / np.float32(32768.0)
             frame = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(rows), format=self._sample_format, layout=self._layout
             )
@@ -135,7 +152,7 @@ class _Forward:
         return self._to.write(data)
 
 
-def wav_header(setting: AudioSetting, n_bytes: int | None) -> bytes:
+def wav_header(setting: Sound, n_bytes: int | None) -> bytes:
     """Return what stands before so many bytes of sound in a wav; None: nobody knows yet, it goes on until it ends."""
     per_frame = setting.channel * _BYTES_PER_SAMPLE
     rate = setting.sample_rate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import librosa
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from scipy.signal import lfilter
@@ -254,3 +255,27 @@ def limited(samples: np.ndarray, sample_rate: int, ceiling: float) -> np.ndarray
     # The mean of gains that each suffice for all they are averaged over suffices too.
     gain = uniform_filter1d(needed, width, mode="nearest")
     return np.asarray(np.clip(samples * gain, -ceiling, ceiling), np.float32)
+
+
+TILTED_AROUND_HZ, TILTED_OCTAVES = 1_000.0, 2.0
+"""A tilt does nothing here, and all it does this far above and below."""
+
+STRETCH_FFT = 1024
+"""43 ms at 24 kHz: a few periods of a low voice, and no syllable."""
+
+
+def tilted(samples: np.ndarray, sample_rate: int, treble_db: float) -> np.ndarray:
+    """Return speech with its treble raised and its bass lowered by so much, or the other way round; same shape."""
+    hz = np.fft.rfftfreq(len(samples), 1 / sample_rate)
+    octaves = np.log2(np.maximum(hz, 1.0) / TILTED_AROUND_HZ)
+    gain = 10 ** (treble_db * np.clip(octaves / TILTED_OCTAVES, -1, 1) / 20)
+    return np.asarray(np.fft.irfft(np.fft.rfft(samples) * gain, len(samples)), np.float32)
+
+
+def stretched(samples: np.ndarray, rate: float) -> np.ndarray:
+    """Return speech that is so many times as fast, at the same pitch: float32, shape (n_samples / rate,)."""
+    if len(samples) < STRETCH_FFT:
+        return samples
+    spectrum = librosa.stft(samples, n_fft=STRETCH_FFT)
+    sped = librosa.phase_vocoder(spectrum, rate=rate)
+    return np.asarray(librosa.istft(sped, length=round(len(samples) / rate), n_fft=STRETCH_FFT), np.float32)

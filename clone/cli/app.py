@@ -39,7 +39,7 @@ from clone.cli.terminal import (
 )
 from clone.cli.terminal import opened as _studio
 from clone.cli.terminal import voice_id as meant
-from clone.contract import speech
+from clone.contract import cloning, speech
 from clone.contract.cloning import CloneOptions, parse
 from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder
 from clone.core.errors import Refused, TimbreError, disk_full
@@ -82,18 +82,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except typer.TyperException as e:
         message = e.format_message().replace("Value error, ", "").rstrip(".")
         help_of = " ".join([PROGRAM, *(word for word in words[:1] if word in program.commands), "--help"])
-        sys.exit(fail(f"{message}. See {help_of}.", FAILED))
+        usage = TimbreError(f"{message}. See {help_of}.", code="usage")
+        sys.exit(fail(usage, FAILED, as_json="--json" in words))
     except TimbreError as e:
-        return fail(str(e), REFUSED if isinstance(e, Refused) else FAILED)
+        return fail(e, REFUSED if isinstance(e, Refused) else FAILED, as_json="--json" in words)
     except BrokenPipeError:
         return _unread()
     except OSError as e:
-        full = disk_full(e)
-        return fail(str(full) if full else f"{e.filename or 'Output'}: {e.strerror or type(e).__name__}.", FAILED)
+        error = disk_full(e) or TimbreError(f"{e.filename or 'Output'}: {e.strerror or type(e).__name__}.")
+        return fail(error, FAILED, as_json="--json" in words)
     except KeyboardInterrupt:
         return fail("Stopped.", INTERRUPTED)
     except Exception as e:  # noqa: BLE001  the last edge: nobody is shown a traceback
-        return fail(f"Something unexpected went wrong ({type(e).__name__}).", FAILED)
+        error = TimbreError(f"Something unexpected went wrong ({type(e).__name__}).")
+        return fail(error, FAILED, as_json="--json" in words)
     return DONE
 
 
@@ -140,7 +142,15 @@ app.add_typer(documents.app, name="document")
 _FILE: dict[str, Any] = {"metavar": "FILE", "autocompletion": tab.files}
 _MODEL: dict[str, Any] = {"metavar": "MODEL", "autocompletion": tab.models}
 _VOICE: dict[str, Any] = {"metavar": "VOICE", "autocompletion": tab.voices}
-_RECORDING = typer.Argument(..., **_FILE, help="a file, a URL, or - for standard input")
+_RECORDING = typer.Argument(
+    ...,
+    **_FILE,
+    help=f"a file, a URL, or - for standard input: {cloning.REFERENCE_MIN_S:.0f} s to "
+    f"{cloning.clock(cloning.REFERENCE_MAX_S)} min of one person, at most {cloning.REFERENCE_MAX_BYTES / 1e6:.0f} MB",
+)
+_MODELS = f"one of {', '.join(cloning.MODELS)}"
+_ACCURACY = f"{cloning.ACCURACY_MIN:.0f} to {cloning.ACCURACY_MAX:.0f}"
+_CHARS = f"at most {cloning.TEXT_MAX_CHARS:,} characters"
 _WHICH = "a voice_id, its first characters, or a name"
 _WRITABLE = ".mp3, .wav or .flac"
 _OWNER = "key-… of the API or visitor-… of the page, as voices --all lists them; the first characters do"
@@ -152,13 +162,19 @@ _LANGUAGE = typer.Option(None, case_sensitive=False, help="what the text is in; 
 @app.command()
 def clone(
     file: str = _RECORDING,
-    text: str | None = typer.Option(None, metavar="TEXT", help="the preview's text"),
-    model: str | None = typer.Option(None, **_MODEL, help="the model that speaks it"),
+    text: str | None = typer.Option(None, metavar="TEXT", help=f"the preview's text, {_CHARS}"),
+    model: str | None = typer.Option(None, **_MODEL, help=f"the model that speaks it: {_MODELS}"),
     consent: bool = typer.Option(False, "--consent", help="the person recorded agreed to be cloned"),
     out: str | None = typer.Option(None, **_FILE, help=f"where the preview goes: {_WRITABLE}"),
-    prompt_audio: str | None = typer.Option(None, **_FILE, help="a short clip of the same person"),
-    prompt_text: str | None = typer.Option(None, metavar="TEXT", help="what is said in it"),
-    accuracy: float | None = typer.Option(None, metavar="ACCURACY", help="how closely clip and transcript must match"),
+    prompt_audio: str | None = typer.Option(
+        None, **_FILE, help=f"a clip of the same person, shorter than {cloning.PROMPT_LIMIT_S:.0f} s"
+    ),
+    prompt_text: str | None = typer.Option(None, metavar="TEXT", help="what is said in it, with its punctuation"),
+    accuracy: float | None = typer.Option(
+        None,
+        metavar="ACCURACY",
+        help=f"how closely they must match, {_ACCURACY}; {cloning.ACCURACY_DEFAULT} if not said",
+    ),
     noise_reduction: bool = typer.Option(False, "--noise-reduction"),
     volume_normalization: bool = typer.Option(False, "--volume-normalization"),
     segment: tuple[float, float] | None = typer.Option(
@@ -166,6 +182,10 @@ def clone(
     ),
     language: _Language | None = _LANGUAGE,
     name: str = typer.Option("", metavar="NAME", help="a name to find the voice by", show_default=False),
+    backend: Literal["local", "novita"] = typer.Option(
+        "local", help="who clones; novita is paid, with the key in NOVITA_API_KEY"
+    ),
+    yes: bool = typer.Option(False, "--yes", help="don't ask, even where it costs something"),
     as_json: bool = _JSON,
 ) -> None:
     """Clone the voice of a recording."""
@@ -196,7 +216,10 @@ def clone(
             name=check_name(name) if name else "",
             segment=segment,
             language=speech.check_language(language),
+            backend=backend,
         )
+        if backend == NOVITA and not sure(f"{studio.clone_cost(order.options)} Clone it?", yes):
+            raise TimbreError("Cloning with the hosted service costs something. Say --yes to it.")
         cloned = result(studio.clone(order), Cloned)
         if preview:
             pipes.write_preview(studio, cloned.voice, preview)
@@ -226,7 +249,7 @@ def speak(
     voice: str = typer.Argument(..., **_VOICE, help=_WHICH),
     text: str | None = typer.Argument(None, metavar="TEXT", help="- or nothing: what comes on standard input"),
     *,
-    model: str = typer.Option(..., **_MODEL, help="the model that speaks"),
+    model: str = typer.Option(..., **_MODEL, help=_MODELS),
     out: str = typer.Option(..., **_FILE, help=f"where it goes: {_WRITABLE}; - for standard output, as it is spoken"),
     audio_format: Literal["wav", "mp3", "flac"] | None = typer.Option(
         None, "--format", help="what goes to standard output; wav if not said"

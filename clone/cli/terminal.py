@@ -131,9 +131,13 @@ def print_table(rows: Sequence[tuple[str, ...]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def fail(message: str, status: int) -> int:
-    """Print a message as one line on stderr; return the status."""
-    print(" ".join(message.split()), file=sys.stderr)
+def fail(error: TimbreError | str, status: int, *, as_json: bool = False) -> int:
+    """Print what went wrong as one line on stderr, as JSON for a program; return the status."""
+    if as_json and isinstance(error, TimbreError):
+        told = {name: getattr(error, name) for name in ("code", "message", "field", "measured", "limit", "advice")}
+        print(json.dumps({"error": told | {"status": status}}, ensure_ascii=False), file=sys.stderr)
+    else:
+        print(" ".join(str(error).split()), file=sys.stderr)
     return status
 
 

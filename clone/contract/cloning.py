@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator, model_validator
 
+from clone.contract.markup import check_pauses, plain
 from clone.core.errors import AudioError, PromptError, Refused, TextError
 
 AUDIO_FORMATS = ("mp3", "m4a", "wav")
@@ -173,7 +174,7 @@ def check_prompt_pair(has_audio: bool, prompt_text: str | None) -> bool:
             "The transcript has no prompt clip.",
             code="prompt_half",
             field="prompt_audio",
-            advice="Add the clip it belongs to, or clear the transcript.",
+            advice="Add the clip it belongs to, or leave the transcript out.",
         )
     return has_audio
 
@@ -237,7 +238,7 @@ def check_text(text: str, max_chars: int = TEXT_MAX_CHARS) -> str:
     """Refuse a text to speak that is too long or has no letter or digit in it; return it unchanged.
 
     Raises:
-        TextError: ``text_too_long`` (measured and limit in characters) or ``text_no_letter``.
+        TextError: ``text_too_long`` (measured and limit in characters), ``text_no_letter``, or as check_pauses().
     """
     excess = len(text) - max_chars
     if excess > 0:
@@ -249,7 +250,7 @@ def check_text(text: str, max_chars: int = TEXT_MAX_CHARS) -> str:
             limit=max_chars,
             advice=f"Shorten it by {excess:,} character{'' if excess == 1 else 's'}.",
         )
-    if not any(c.isalnum() for c in text):
+    if not any(c.isalnum() for c in plain(text)):
         raise TextError(
             "The text has no letter or digit in it, so there is nothing to say.",
             code="text_no_letter",
@@ -258,7 +259,7 @@ def check_text(text: str, max_chars: int = TEXT_MAX_CHARS) -> str:
             limit=1,
             advice="Write at least one word.",
         )
-    return text
+    return check_pauses(text)
 
 
 def check_model(model: str) -> str:
@@ -394,28 +395,46 @@ def parse(body: type[Body], values: Mapping[str, Any]) -> Body:
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, Refused):
             raise cause from None
-        raise _refusal(first["type"], ".".join(map(str, first["loc"])), first["input"]) from None
+        field = ".".join(map(str, first["loc"]))
+        raise _refusal(first["type"], field, first["input"], first.get("ctx", {})) from None
 
 
 _EXPECTED = {
     "bool_type": "true or false",
     "string_type": "a text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "list_type": "a list",
+    "none_required": "null",
     "model_type": "an object",
     "dict_type": "an object",
     "model_attributes_type": "an object",
 }
+_LIMITS = {"ge": "at least {:g}", "gt": "above {:g}", "le": "at most {:g}", "lt": "below {:g}"}
 
 
-def _refusal(kind: str, field: str, value: Any) -> Refused:
+def expected(kind: str, context: Mapping[str, Any]) -> str:
+    """Return what a value must be, by pydantic's name for what is wrong with it and what it says beside."""
+    if kind == "literal_error":
+        return f"one of {str(context['expected']).replace(' or ', ', ')}".replace("'", "")
+    if kind in ("too_long", "string_too_long"):
+        what = "characters" if kind == "string_too_long" else "entries"
+        return f"at most {context['max_length']} {what} long"
+    limits = [said.format(context[name]) for name, said in _LIMITS.items() if name in context]
+    return _EXPECTED.get(kind) or " and ".join(limits) or "as the API's document describes it"
+
+
+def _refusal(kind: str, field: str, value: Any, context: Mapping[str, Any]) -> Refused:
     if field == "accuracy":
         return _accuracy_refusal(kind, _shown(value))
     error = PromptError if "prompt" in field else Refused
     if kind in {"missing", "string_too_short"}:
         code = "prompt_half" if error is PromptError else "missing"
         return error(f"{field} is {'missing' if kind == 'missing' else 'empty'}.", code=code, field=field)
-    expected = _EXPECTED.get(kind, "as the contract describes it")
-    message = f"{field} is {_shown(value)}; it must be {expected}."
-    return error(message, code="invalid", field=field, measured=_shown(value), limit=expected)
+    limit = expected(kind, context)
+    message = f"{field} is {_shown(value)}; it must be {limit}."
+    return error(message, code="invalid", field=field, measured=_shown(value), limit=limit)
 
 
 def _accuracy_refusal(kind: str, shown: str) -> Refused:

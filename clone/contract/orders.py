@@ -39,7 +39,8 @@ class CloneOrder:
     clone from, its start and end in seconds: only that is sent and kept; None for all of it. ``language`` is the
     preview's, one of t2a.LANGUAGES' codes; None tells it from the text. The contract has no field for it, so the hosted
     service always tells it itself. ``as_sent`` holds the files themselves to the contract's formats and size, as of a
-    program; what a person gives is converted instead.
+    program; what a person gives is converted instead. ``voice_id`` is what its owner calls the voice in requests, where
+    they choose: unique among theirs.
     """
 
     owner: str
@@ -54,6 +55,7 @@ class CloneOrder:
     segment: tuple[float, float] | None = None
     language: str | None = None
     as_sent: bool = False
+    voice_id: str = ""
 
 
 def check_asked(order: CloneOrder) -> None:
@@ -90,6 +92,7 @@ class SpeakOrder:
     """What a voice is to say; ``api_key`` as in CloneOrder, for a hosted voice.
 
     A line that begins with the name of one of ``speakers`` and a colon is said by that voice, where the text is kept.
+    ``mix`` has the voices of a mix and their weights, where more than one is to speak at once.
     """
 
     owner: str
@@ -99,3 +102,9 @@ class SpeakOrder:
     settings: SpeechSettings = AS_IT_IS
     api_key: str | None = field(default=None, repr=False)
     speakers: Speakers = ()
+    mix: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def voice_ids(self) -> tuple[str, ...]:
+        """All that speak."""
+        return tuple(dict.fromkeys((self.voice_id, *(voice_id for voice_id, _ in self.mix))))

@@ -115,7 +115,12 @@ class AudioError(Refused):
 class PromptError(Refused):
     """The prompt clip or its transcript can't be used."""
 
-    reason = "ILLEGAL_PROMPT"
+    def __init__(self, message: str, **rest: Any) -> None:
+        super().__init__(message, **rest)
+        if self.field == "prompt_audio" and self.code != "prompt_half":
+            self.reason = AudioError.reason
+        if self.code == "prompt_too_long":
+            self.service_code = 2048
 
 
 class PromptMismatch(PromptError):

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clone.audio.enhance import limited
+from clone.audio.enhance import limited, stretched, tilted
 from clone.audio.reader import resample
+from clone.contract import markup
 from clone.contract.cloning import MODELS, tier
-from clone.contract.speech import AS_IT_IS, SPEED_MAX, SPEED_MIN, SpeechSettings
+from clone.contract.speech import AS_IT_IS, SPEED_MAX, SPEED_MIN, SpeechSettings, respelled
+from clone.core.errors import Refused
 from clone.core.jobs import Stop
 from clone.core.likeness import Likeness
 from clone.engine import asr, converted, prosody, speaker
@@ -21,7 +23,7 @@ from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
 from clone.engine.converted import Hibari, Kokoro
 from clone.engine.engine import MAX_LEARNED_S, SAMPLE_RATE, Engine, Heard, Line, Manner, Networks, spoken, voices
 from clone.engine.g2p import languages
-from clone.engine.g2p.text import Sentence, pieces, sentences
+from clone.engine.g2p.text import SENTENCE_MAX_CHARS, Sentence, pieces, sentences
 from clone.engine.pocket import Pocket
 from clone.engine.profile import Profile
 from clone.engine.sessions import give_back_memory
@@ -123,6 +125,26 @@ class LocalBackend:
         """Return the English name of a language that language() told."""
         return asr.NAMES.get(code, code)
 
+    @staticmethod
+    def language_code(word: str) -> str:
+        """Return the code of a language that can be recognized, by its code or English name.
+
+        Raises:
+            Refused: ``language``.
+        """
+        asked = word.strip().casefold()
+        for code, name in asr.NAMES.items():
+            if asked in (code, name.casefold()):
+                return code
+        raise Refused(
+            f"“{asked[:40]}” is no language that is recognized.",
+            code="language",
+            field="language",
+            measured=asked[:40],
+            limit=", ".join(asr.NAMES),
+            advice="Give its ISO 639-1 code, or leave it out.",
+        )
+
     def voices(self, heard: Heard) -> tuple[np.ndarray, np.ndarray]:
         """Return who speaks when, over the speech of a recording.
 
@@ -187,19 +209,22 @@ class LocalBackend:
         Raises:
             TextError: a language that is not spoken here, or whose extra is not installed.
         """
-        return languages.check(text, language)
+        return languages.check(markup.plain(text), language)
 
     def language_of(self, text: str, language: str | None = None) -> languages.TextLanguage:
         """Return the language of a text, as check_text() finds it, and what would refuse it; refuses nothing."""
-        return languages.found(text, language)
+        return languages.found(markup.plain(text), language)
 
-    def script(self, text: str, language: str | None = None, stop: Stop | None = None) -> list[Line]:
+    def script(
+        self, text: str, language: str | None = None, stop: Stop | None = None, how: SpeechSettings = AS_IT_IS
+    ) -> list[Line]:
         """Return a text as the lines to speak, one a sentence.
 
         Args:
             text: what is to be spoken.
             language: as a person set it; None to tell it from the text.
             stop: obeyed before every sentence.
+            how: its readings are used.
 
         Raises:
             TextError: as check_text(), or nothing in it that can be read.
@@ -207,22 +232,26 @@ class LocalBackend:
         spoken_in, lines = self.check_text(text, language), []
         for sentence in sentences(text, spoken_in):
             (stop or Stop()).check()
-            lines.append(self.read(sentence, spoken_in))
-        spoken = [line for line in lines if line.phonemes]
-        if not spoken:
+            lines.append(self.read(sentence, spoken_in, how))
+        if not any(line.phonemes for line in lines):
             raise languages.unreadable(spoken_in)
-        return spoken
+        return [line for line in lines if line.phonemes or line.silence_s]
 
-    def read(self, sentence: Sentence, language: str) -> Line:
+    def read(self, sentence: Sentence, language: str, how: SpeechSettings = AS_IT_IS) -> Line:
         """Return a sentence, one of sentences(), as the line to speak; without phonemes when nothing in it can be read.
 
         Raises:
             TextError: as languages.phonemes().
         """
-        strings = languages.phonemes(sentence.text, language, self._networks.get(Turbo).phonemes)
+        text = respelled(sentence.text, how.readings)
+        english = self._networks.get(Turbo).phonemes
+        some = pieces(text, SENTENCE_MAX_CHARS) if text else []  # readings may have made it longer
+        strings = [string for part in some for string in languages.phonemes(part, language, english)]
         cut = tuple(piece for string in strings for piece in pieces(string, MAX_SYMBOLS))
         has_sound = any(c.isalpha() for piece in cut for c in piece)
-        return Line(sentence.text, cut if has_sound else (), sentence.pause_s, language)
+        return Line(
+            text, cut if has_sound else (), sentence.pause_s if has_sound else 0.0, language, sentence.silence_s
+        )
 
     def speak(
         self,
@@ -247,11 +276,14 @@ class LocalBackend:
         Returns:
             float32, shape (n_samples,), 24 kHz, within [-1, 1].
         """
+        pause = self.pause(profile, line, how)
+        if not line.phonemes:
+            return pause
         engine = self.engine(model, line.language, how, profile)
         if not engine.varies:
             how = replace(how, speed=float(np.clip(how.speed * TEMPI[take % len(TEMPI)], SPEED_MIN, SPEED_MAX)))
-        voice = np.concatenate([*engine.speak(profile, line, Manner(how, take=take), stop or Stop())])
-        return np.concatenate([_bounded(voice, how, 1.0)[0], self.pause(profile, line, how)])
+        voice = np.concatenate([*engine.speak(profile, line, Manner(_possible(how), take=take), stop or Stop())])
+        return np.concatenate([_finished(voice, how, 1.0)[0], pause])
 
     def stream(
         self, profile: Profile, line: Line, model: str, stop: Stop | None = None, how: SpeechSettings = AS_IT_IS
@@ -261,15 +293,18 @@ class LocalBackend:
         Yields:
             float32, shape (n_samples,), 24 kHz, within [-1, 1]; pause() belongs behind the last.
         """
+        if not line.phonemes:
+            return
         engine, gain = self.engine(model, line.language, how, profile), 1.0
-        for part in engine.speak(profile, line, Manner(how, early=True), stop or Stop()):
-            bounded, gain = _bounded(part, how, gain)
-            yield bounded
+        for part in engine.speak(profile, line, Manner(_possible(how), early=True), stop or Stop()):
+            finished, gain = _finished(part, how, gain)
+            yield finished
 
     @staticmethod
     def pause(profile: Profile, line: Line, how: SpeechSettings = AS_IT_IS) -> np.ndarray:
-        """Return the silence after a line, as long as a voice's rate and the settings make it."""
-        return np.zeros(int(line.pause_s / (how.speed * prosody.pace(profile.rate)) * SAMPLE_RATE), np.float32)
+        """Return the silence after a line, as long as a voice's rate and the settings make it, or as it is set."""
+        pause_s = line.pause_s / (how.speed * prosody.pace(profile.rate)) + line.silence_s
+        return np.zeros(int(pause_s * SAMPLE_RATE), np.float32)
 
     def likeness(self, profile: Profile, samples: np.ndarray) -> float:
         """Return the cosine between a voice and float32 samples at 24 kHz, as the speaker encoder hears both."""
@@ -292,8 +327,17 @@ class LocalBackend:
         return self._networks.get(SpeakerEncoder).windows(speech, stop)
 
 
-def _bounded(voice: np.ndarray, how: SpeechSettings, at_most: float) -> tuple[np.ndarray, float]:
-    """Return speech as loud as is asked for, its peaks bounded, and the gain that took: of a line it never rises."""
+def _possible(how: SpeechSettings) -> SpeechSettings:
+    """Return settings at a speed that the engines speak at; what is more extreme is stretched afterwards."""
+    return replace(how, speed=min(max(how.speed, SPEED_MIN), SPEED_MAX))
+
+
+def _finished(voice: np.ndarray, how: SpeechSettings, at_most: float) -> tuple[np.ndarray, float]:
+    """Return speech as fast, bright and loud as is asked for, peaks bounded, and the gain: of a line it never rises."""
+    if (more := how.speed / _possible(how).speed) != 1.0:
+        voice = stretched(voice, more)
+    if how.treble_db:
+        voice = tilted(voice, SAMPLE_RATE, how.treble_db)
     peak = float(np.abs(voice).max(initial=0.0))
     gain = min(at_most, PEAK_MAX / max(peak, 1e-9))
     voice = voice * gain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -126,7 +127,9 @@ class _Converted(ABC):
 
     def _convert(self, profile: Profile, base: np.ndarray, stop: Stop) -> np.ndarray:
         features = self._networks.get(Recognizer).features(resample(base, SAMPLE_RATE, HEARD_RATE), stop)
-        return conversion.convert(base, features, profile.frames)
+        # Conversion filters, and the phase stays: what is filtered in two ways can be added up.
+        parts = [share * conversion.convert(base, features, frames) for share, frames in profile.timbres]
+        return np.asarray(sum(parts), np.float32)
 
 
 class Hibari(_Converted):
@@ -140,7 +143,8 @@ class Hibari(_Converted):
     def _base(self, profile: Profile, phonemes: str, language: str, settings: SpeechSettings, stop: Stop) -> np.ndarray:
         pace = prosody.pace(profile.rate, prosody.TURBO_SLOWEST) * settings.speed
         moved = 2.0 ** (settings.pitch / 12)
-        return self._networks.get(Turbo).speak(phonemes, profile.pitch_hz, pace, stop, moved)
+        turbo = self._networks.get(Turbo)
+        return turbo.speak(phonemes, profile.pitch_hz, pace, stop, moved, span=settings.pitch_range)
 
 
 class Kokoro(_Converted):
@@ -174,6 +178,7 @@ class Kokoro(_Converted):
         if language != "en":  # with the language's own prosody, so that no English pitch fits it
             (style, nearer), pitch = prosody.in_language(style, profile.pitch_hz, language), prosody.AS_PREDICTED
             moved *= nearer
+        pitch = replace(pitch, span=pitch.span * settings.pitch_range)
         row, tokens = styles.row_for(style, len(phonemes)), self._networks.get(Turbo).tokens(phonemes)
         return self._networks.get(Hd).parts(tokens, row, pace, stop, moved, pitch=pitch, early=early)
 

@@ -59,13 +59,14 @@ class Heard:
 class Line:
     """One sentence ready to be spoken: its phonemes, in pieces where it is very long, the pause after it, its language.
 
-    Where there is nothing to read there are no phonemes.
+    Where there is nothing to read there are no phonemes. ``silence_s`` is as long as somebody set it, at any speed.
     """
 
     text: str
     phonemes: tuple[str, ...]
     pause_s: float
     language: str = "en"
+    silence_s: float = 0.0
 
 
 @dataclass(frozen=True)

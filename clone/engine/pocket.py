@@ -130,8 +130,8 @@ class Pocket:
         return models is not None and models.is_usable(self.name)
 
     def can(self, settings: SpeechSettings) -> bool:
-        """It speaks as the recording does, neither faster nor higher."""
-        return settings.speed == 1.0 and settings.pitch == 0
+        """It speaks as the recording does, neither faster nor higher, nor livelier."""
+        return settings.speed == 1.0 and settings.pitch == 0 and settings.pitch_range == 1.0
 
     def knows(self, profile: Profile) -> bool:
         """Tell whether the recording was read by these very networks."""

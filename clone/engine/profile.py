@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import math
 import zlib
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
@@ -50,6 +50,13 @@ class Profile:
     pitch: Pitch
     frames: Frames
     others: Mapping[str, bytes] = field(default_factory=dict)
+    mixed: tuple[tuple[float, Frames], ...] = ()
+    """Shares and frames of the voices in a mix, which is never kept."""
+
+    @property
+    def timbres(self) -> tuple[tuple[float, Frames], ...]:
+        """What speech is to sound like: frames, and the share of each."""
+        return self.mixed or ((1.0, self.frames),)
 
     @property
     def embedding(self) -> np.ndarray:
@@ -60,6 +67,26 @@ class Profile:
     def ceiling(self) -> float:
         """The cosine between the reference's own two halves."""
         return halves_likeness(self.windows)
+
+    @classmethod
+    def mix(cls, weighted: Sequence[tuple[float, Profile]]) -> Profile:
+        """Return a voice between voices: style, pitch and rate of all, by weight, and the frames of each.
+
+        What other engines learned of one voice can't be mixed, so that they don't know this one.
+        """
+        total = sum(weight for weight, _ in weighted)
+        shares = [(weight / total, profile) for weight, profile in weighted]
+        first = max(shares, key=lambda each: each[0])[1]
+
+        return replace(
+            first,
+            pitch_hz=_geometric_mean([(share, each.pitch_hz) for share, each in shares]),
+            rate=_geometric_mean([(share, each.rate) for share, each in shares]),
+            style=np.asarray(sum(share * each.style for share, each in shares), np.float32),
+            pitch=_pitch_between([(share, each.pitch) for share, each in shares]),
+            others={},
+            mixed=tuple((share, each.frames) for share, each in shares),
+        )
 
     def files(self) -> dict[str, bytes]:
         """Return everything that was learned as the files that are kept with the voice, by their names."""
@@ -157,3 +184,18 @@ def _holds_what_it_says(archive: ZipFile, entry: ZipInfo) -> bool:
             return False
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     return dtype.kind in "fiU" and math.prod(shape) * dtype.itemsize <= entry.file_size
+
+
+def _geometric_mean(values: Sequence[tuple[float, float]]) -> float:
+    """Return the mean of values by their shares, those that are known (above 0); 0 where none is."""
+    known = [(share, value) for share, value in values if value > 0]
+    total = sum(share for share, _ in known)
+    return float(np.exp(sum(share * np.log(value) for share, value in known) / total)) if known else 0.0
+
+
+def _pitch_between(pitches: Sequence[tuple[float, Pitch]]) -> Pitch:
+    if any(pitch.centre_hz <= 0 for _, pitch in pitches):  # of one voice nothing is known
+        return Pitch()
+    fields = zip(*(astuple(pitch) for _, pitch in pitches), strict=True)
+    shares = [share for share, _ in pitches]
+    return Pitch(*(_geometric_mean([*zip(shares, values, strict=True)]) for values in fields))

@@ -38,14 +38,22 @@ class Pitch:
 
     def moved(self, curve: np.ndarray, factor: float = 1.0) -> np.ndarray:
         """Return a pitch curve (Hz) brought to the voice, then moved by a factor; what is unvoiced stays so."""
-        fitted = curve
-        if self.centre_hz > 0:
-            fitted = self.wanted_hz * (np.maximum(curve, VOICED_HZ) / self.centre_hz) ** self.span
+        fitted, centre_hz, wanted_hz = curve, self.centre_hz, self.wanted_hz
+        if centre_hz <= 0 and self.span != 1.0:  # around its own mean
+            centre_hz = wanted_hz = mean_hz(curve)
+        if centre_hz > 0:
+            fitted = wanted_hz * (np.maximum(curve, VOICED_HZ) / centre_hz) ** self.span
         # Neither may a voiced frame fall silent nor an unvoiced one start to hum.
         return np.where(curve > VOICED_HZ, np.maximum(fitted * factor, VOICED_HZ), curve).astype(np.float32)
 
 
 AS_PREDICTED = Pitch()
+
+
+def mean_hz(curve: np.ndarray) -> float:
+    """Return the geometric mean of a pitch curve (Hz) where it is voiced; 0 where it nowhere is."""
+    voiced = curve[curve > VOICED_HZ]
+    return float(np.exp(np.log(voiced).mean())) if len(voiced) else 0.0
 
 
 def fitted(own_hz: np.ndarray, voice_hz: np.ndarray) -> Pitch:

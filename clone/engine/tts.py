@@ -99,7 +99,14 @@ class Turbo:
         return np.asarray([self._hibari.ids(phonemes)], np.int64)
 
     def speak(
-        self, phonemes: str, pitch_hz: float, pace: float, stop: Stop | None = None, moved: float = 1.0
+        self,
+        phonemes: str,
+        pitch_hz: float,
+        pace: float,
+        stop: Stop | None = None,
+        moved: float = 1.0,
+        *,
+        span: float = 1.0,
     ) -> np.ndarray:
         """Return base speech with its median pitch moved to a given one.
 
@@ -109,6 +116,7 @@ class Turbo:
             pace: 1.0 is the network's own.
             stop: obeyed inside a run.
             moved: factor on every pitch after that; formants stay.
+            span: factor on the distance of every pitch from the mean, in semitones.
 
         Returns:
             float32, shape (n_samples,), 24 kHz.
@@ -116,6 +124,7 @@ class Turbo:
         inputs = {"ids": self.tokens(phonemes), "speed": np.asarray([pace], np.float32)}
         harmonic, phase, noise, rest, rest_phase, f0 = (out[0] for out in run(self._hibari.sess, inputs, stop))
         ratio = _ratio(f0, pitch_hz)
+        f0 = Pitch(span=span).moved(f0)
         # A frame the network left unvoiced must stay so, or breath would start to hum.
         f0 = np.where(f0 > VOICED_HZ, np.maximum(f0 * ratio * moved, VOICED_HZ * 1.2), f0).astype(np.float32)
         formants = FORMANT_OWN * ratio**FORMANT_SHARE

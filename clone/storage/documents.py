@@ -11,7 +11,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ class Documents(Kept):
             "name": name,
             "text": order.text,
             "model": order.model,
-            "settings": asdict(order.settings),
+            "settings": order.settings.told(),
             "speakers": [list(each) for each in order.speakers],
             "request_key": key,
             "created_at": now,
@@ -404,7 +404,7 @@ def _locked(db: Connection, document: Document) -> list[Sentence]:
 
 
 def _request_key(order: SpeakOrder, engine: str) -> str:
-    asked: list[Any] = [order.voice_id, order.text, order.model, asdict(order.settings), engine]
+    asked: list[Any] = [order.voice_id, order.text, order.model, order.settings.told(), engine]
     asked += [order.speakers] if order.speakers else []
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, insert, select, update
 
 from clone.contract.cloning import RETENTION
+from clone.contract.speech import SpeechSettings
 from clone.core.errors import BusyError, MaybeDone, TimbreError
 from clone.core.workspace import make_private_folder
 from clone.storage.database import PAID, Kept, truncate_log
@@ -92,7 +93,7 @@ class Journal(Kept):
             what: everything that makes it another request.
             voice_id: whose speech it is.
         """
-        asked = json.dumps([owner, kind, *what], sort_keys=True, default=vars)
+        asked = json.dumps([owner, kind, *what], sort_keys=True, default=_told)
         entry_id = sha256(asked.encode()).hexdigest()[:24]
         return Entry(entry_id=entry_id, owner=owner, kind=kind, created_at=self._now(), voice_id=voice_id)
 
@@ -245,6 +246,10 @@ def _unknown() -> TimbreError:
 
 def _from_row(row: Row[Any]) -> Entry:
     return Entry(**row._asdict() | {"voice": row.voice and record().validate_json(row.voice)})
+
+
+def _told(value: object) -> dict[str, Any]:
+    return value.told() if isinstance(value, SpeechSettings) else vars(value)
 
 
 def _key(entry_id: str, name: str) -> str:

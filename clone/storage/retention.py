@@ -298,14 +298,12 @@ class Retention:
     Args:
         library: what it keeps in order.
         sweep: takes back what was lent for a while.
-        purge: deletes what goes with voices that are gone.
+        purges: delete what goes with voices that are gone, and what is kept for a while beside them.
     """
 
-    def __init__(
-        self, library: Expiring, sweep: Callable[[], object], purge: Callable[[], object] = lambda: None
-    ) -> None:
+    def __init__(self, library: Expiring, sweep: Callable[[], object], *purges: Callable[[], object]) -> None:
         self._library = library
-        self._purge_with = purge
+        self._purges = purges
         self._sweep = sweep
         self._news = threading.Event()
         self._closed = False
@@ -325,7 +323,7 @@ class Retention:
         self._news.set()
         try:
             self._library.forget_now()
-            self._purge_with()
+            self._purge_others()
         except Exception:  # the next start comes to it
             log.exception("Forgotten voices could not be deleted just now")
 
@@ -339,10 +337,14 @@ class Retention:
             _tried(self._sweep)
             wait_s = _tried(self._purge) or PURGE_EVERY_S
 
+    def _purge_others(self) -> None:
+        for purge in self._purges:
+            purge()
+
     def _purge(self) -> float:
         """Return how many seconds later it is due again."""
         self._library.purge()
-        self._purge_with()
+        self._purge_others()
         return max(_AT_LEAST_S, self._library.next_purge_s(PURGE_EVERY_S))
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from sqlalchemy import Row
@@ -76,6 +77,11 @@ class Voice:
     def engine(self) -> str:
         """What spoke its preview on this machine, as a person is told; "" where nothing did, or that is not known."""
         return str(self.settings.get("engine") or "")
+
+    @property
+    def called(self) -> str:
+        """The id that its owner chose for it; its own where they chose none."""
+        return str(self.settings.get("given_id") or self.voice_id)
 
     @property
     def ends(self) -> str | None:
@@ -189,6 +195,19 @@ def folder_of(voice_id: str) -> str:
     """
     plain = _FOLDER.fullmatch(voice_id) and not voice_id.startswith("sha256-") and not voice_id.endswith(".")
     return voice_id if plain else f"sha256-{sha256(voice_id.encode()).hexdigest()}"
+
+
+def given_id(owner: str, chosen: str) -> str:
+    """Return the voice_id of a voice whose owner chose one: never a path, and nobody else's who chose the same."""
+    digest = sha256(f"{owner}\n{chosen}".encode("utf-8", "surrogatepass")).digest()
+    return f"voice_{UUID(bytes=digest[:16])}"
+
+
+def taken() -> VoiceError:
+    """What is said of a voice_id that is another voice's already."""
+    error = VoiceError("This voice_id is taken.", code="voice_exists", field="voice_id", advice="Choose another one.")
+    error.service_code, error.status = 2039, 400
+    return error
 
 
 def unknown() -> VoiceError:

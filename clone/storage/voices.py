@@ -24,8 +24,10 @@ from clone.storage.voice import (
     expired,
     folder_of,
     from_row,
+    given_id,
     not_restorable,
     sayable,
+    taken,
     to_record,
     unknown,
 )
@@ -111,7 +113,7 @@ class Library:
             with self._changing() as db:
                 there = _row(db, voice.voice_id)
                 if there and not (there.forgotten_until and there.owner == voice.owner):
-                    raise VoiceError("This voice_id is taken.", code="voice_exists", field="voice_id")
+                    raise taken()
                 self._shelf.delete(db, [voice.voice_id])
             try:
                 self._store.delete(f"{ROOT}/{folder}")
@@ -137,6 +139,19 @@ class Library:
         """
         with self._reading.begin() as db:
             return self._live(db, voice_id, owner)
+
+    def find(self, word: str, owner: str) -> Voice:
+        """Return an owner's voice by its voice_id, by the one they chose, or else by its name; raises as ``get``."""
+        try:
+            return self.get(word, owner)
+        except VoiceError as error:
+            own = given_id(owner, word)
+            named = (voice for voice in self.voices(owner) if voice.voice_id == own)
+            by_name = (voice for voice in self.voices(owner) if voice.name.casefold() == word.strip().casefold())
+            found = next(named, None) or next(by_name, None)
+            if found is None:
+                raise error from None
+            return found
 
     def again(self, request_key: str, owner: str) -> Voice | None:
         """Return the newest living voice that came of the same request, if there is one, to answer with it again.

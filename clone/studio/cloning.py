@@ -20,7 +20,7 @@ from clone.core.jobs import Stop, Tell, steps
 from clone.core.settings import LOCAL, NOVITA
 from clone.engine.backend import SAMPLE_RATE, Heard, LocalBackend
 from clone.engine.profile import ENGINE_VERSION
-from clone.storage.voice import NAME_MAX_CHARS, Voice, one_line
+from clone.storage.voice import NAME_MAX_CHARS, Voice, given_id, one_line, taken
 from clone.storage.voices import Library
 from clone.studio.analysis import Examining, Look, clip_of, enhanced, refuse_unheard
 from clone.studio.evaluation import likeness, likeness_of_file
@@ -79,8 +79,16 @@ class Cloning:
             return None
 
     def again(self, order: CloneOrder, key: str | None) -> Cloned | None:
-        """Return the voice that the same order made before, if it is still there."""
+        """Return the voice that the same order made before, if it is still there.
+
+        Raises:
+            VoiceError: ``voice_exists``: the id that the order chooses is another voice's.
+        """
         voice = self._library.again(key, order.owner) if key else None
+        if voice is None and order.voice_id:
+            own = given_id(order.owner, order.voice_id)
+            if any(each.voice_id == own for each in self._library.voices(order.owner)):
+                raise taken()
         return None if voice is None else replayed(voice)
 
     def run(
@@ -188,6 +196,8 @@ def request_key(order: CloneOrder, path: Path, prompt_path: Path | None, backend
         "options": order.options.model_dump() | without,
         "backend": backend,
     }
+    if order.voice_id:
+        asked["voice_id"] = order.voice_id
     if order.segment is not None:
         asked["stretch"] = order.segment  # as it was called when the first keys were made
     if speaks and order.language is not None:
@@ -199,13 +209,14 @@ def new_voice(order: CloneOrder, recording: Recording, key: str) -> Voice:
     """Return the voice of an order as the library will keep it, with an id of its own."""
     now = datetime.now(UTC)
     return Voice(
-        voice_id=f"voice_{uuid.uuid4()}",
+        voice_id=given_id(order.owner, order.voice_id) if order.voice_id else f"voice_{uuid.uuid4()}",
         owner=order.owner,
         name=one_line(order.name)[:NAME_MAX_CHARS],
         backend=order.backend,
         model=order.options.model,
         settings=order.options.model_dump()
-        | {"prompt_text": order.prompt_text, "segment": order.segment, "language": order.language},
+        | {"prompt_text": order.prompt_text, "segment": order.segment, "language": order.language}
+        | ({"given_id": order.voice_id} if order.voice_id else {}),
         reference_sha256=recording.sha256,
         request_key=key,
         consent_at=now,

@@ -274,7 +274,7 @@ class Authoring:
             for sentence in self._documents.sentences(document):
                 sound = self._documents.sound(document, sentence) if sentence.sentence_id in before else None
                 if sound is not None:
-                    yield Passage(*sound, sentence.sentence_id)
+                    yield Passage(*sound, sentence_id=sentence.sentence_id)
             while (event := news.get()) is not None:
                 yield cast(Event, event)
         finally:
@@ -334,7 +334,7 @@ class Authoring:
             if chosen and not anew and not sentence.to_speak(document):
                 sound = self._documents.sound(document, sentence)
                 if sound is not None:
-                    tell(Passage(*sound, sentence.sentence_id))
+                    tell(Passage(*sound, sentence_id=sentence.sentence_id))
                 if sound is not None or not chosen.n_bytes:
                     continue
             tell(Stage(_stage(sentence.position, total), sentence.position, total))
@@ -354,10 +354,10 @@ class Authoring:
         parts, voice_id = reading.sentences(sentence.text, manner.language), sentence.voice_id or document.voice_id
         said: list[np.ndarray] = []
 
-        def hand_over(samples: np.ndarray) -> None:
+        def hand_over(samples: np.ndarray, silence_s: float = 0.0) -> None:
             if len(samples):  # whoever hears the first word has used the voice
                 self._library.keep(voice_id, document.owner)
-                tell(Passage(samples, SAMPLE_RATE, sentence.sentence_id))
+                tell(Passage(samples, SAMPLE_RATE, silence_s=silence_s, sentence_id=sentence.sentence_id))
 
         def keep(samples: np.ndarray) -> None:
             said.append(samples)

@@ -20,6 +20,7 @@ from clone.audio.tags import Provenance
 from clone.audio.writer import file_bytes
 from clone.contract import cloning
 from clone.contract.cloning import CloneOptions
+from clone.contract.markup import plain
 from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder, check_asked
 from clone.core.jobs import Queue, Stage, Stop, Waiting, Work
 from clone.core.settings import LOCAL, NOVITA, Settings
@@ -35,6 +36,7 @@ from clone.storage.files import Store
 from clone.storage.journal import Entry
 from clone.storage.retention import Retention
 from clone.storage.tasks import Tasks
+from clone.storage.uploads import Uploads
 from clone.storage.voice import Voice, check_name, check_note
 from clone.storage.voices import Library
 from clone.studio import analysis, voice_card
@@ -48,7 +50,7 @@ from clone.studio.exporting import Exporting, title_of
 from clone.studio.getting import Getting, models_of
 from clone.studio.hosted import Calls
 from clone.studio.portable import Imported, Portable
-from clone.studio.prompts import PromptPair, Prompts
+from clone.studio.prompts import PromptPair, Prompts, Transcript
 from clone.studio.results import Cloned, Passage, Spoken, provenance_of
 from clone.studio.snippets import RequestCode
 from clone.studio.synthesis import Event, Synthesis
@@ -106,7 +108,8 @@ class Studio:
         self._calls = Calls(settings, store, self._library, self._workspace)
         self._downloads = Downloads(self._calls.publisher.copy, settings.allow_private_urls)
         self._documents = Documents(self._library.database, store)
-        self._retention = Retention(self._library, self._calls.sweep, self._documents.purge)
+        self.uploads = Uploads(self._workspace)
+        self._retention = Retention(self._library, self._calls.sweep, self._documents.purge, self.uploads.purge)
         self._synthesis = Synthesis(self._backend, self._library, self._run)
         looks = self._examining, self._prompts
         self._cloning = Cloning(self._backend, self._library, looks, self._synthesis, self._calls)
@@ -191,6 +194,14 @@ class Studio:
     def match(self, prompt_audio: Path, text: str | None) -> Match:
         """Compare a prompt clip with its transcript, or write one; see Prompts.match."""
         return self._prompts.match(prompt_audio, text)
+
+    def transcribe(self, audio: Path, language: str | None = None) -> Transcript:
+        """Write down what is said in a recording; see Prompts.transcript."""
+        return self._prompts.transcript(audio, language)
+
+    def check_said(self, audio: Path, text: str, accuracy: float) -> None:
+        """Refuse a recording that does not say a text; see Prompts.check_said."""
+        self._prompts.check_said(audio, text, accuracy)
 
     def check_prompt(self, prompt_audio: Path, text: str, accuracy: float) -> None:
         """Refuse at once a transcript that is known not to match its clip; see Prompts.check_known."""
@@ -303,6 +314,10 @@ class Studio:
         """Return an owner's voice; raises VoiceError when there is none."""
         return self._library.get(voice_id, owner)
 
+    def find(self, word: str, owner: str) -> Voice:
+        """Return an owner's voice by its id, or else its name; raises VoiceError when there is none."""
+        return self._library.find(word, owner)
+
     def keep(self, voice_id: str, owner: str, api_key: str | None = None) -> Voice:
         """Make a voice permanent; a hosted one by letting it say a word there, which costs what calls.keep_cost() says.
 
@@ -339,6 +354,7 @@ class Studio:
         """Delete everything that is kept of an owner, voices and speech; return how many voices."""
         n_gone = self._library.forget_all(owner)
         self.tasks().forget(owner)
+        self.uploads.forget(owner)
         self._documents.purge()
         return n_gone
 
@@ -445,7 +461,7 @@ class Studio:
         """Hold a voice's preview against its text; raises VoiceError: no such voice, or it has no preview."""
         preview = self.audio(voice_id, owner, "preview")
         voice = self._library.get(voice_id, owner)
-        text = voice.settings.get("text") or ""
+        text = plain(voice.settings.get("text") or "")
         spoken_in = self.language_of(text, voice.settings.get("language")).code if voice.backend == LOCAL else None
         with self._examining.place():
             return compare(self._backend, preview, text, spoken_in)

@@ -144,7 +144,7 @@ class Calls:
             "The hosted service needs a key, and there is none for you here.",
             code="no_key",
             field="api_key",
-            advice="Enter your own key of the service. It is kept for this visit only, and nowhere else.",
+            advice="Set NOVITA_API_KEY, or enter your own key on the page: it is kept for that visit alone.",
         )
 
     def check(self, order: CloneOrder) -> None:

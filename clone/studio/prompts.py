@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from clone.audio.reader import Recording, read
 from clone.audio.segment import EDGE_S
 from clone.contract import cloning
 from clone.contract.orders import CloneOrder
-from clone.core.errors import AudioError
+from clone.core.errors import AudioError, PromptMismatch, TextError
 from clone.core.jobs import Stop
 from clone.engine.asr import LANGUAGE_S, Word
 from clone.engine.backend import Heard, LocalBackend
@@ -126,6 +126,42 @@ class Prompts:
                 heard = self._words(recording)
         return compare(text or heard, heard)
 
+    def transcript(self, audio: Path, language: str | None) -> Transcript:
+        """Return what is said in a recording of any length that may be cloned.
+
+        Args:
+            audio: the recording.
+            language: its ISO 639-1 code or English name; None to tell it from the speech.
+
+        Raises:
+            As Examining.examine(); Refused ``language``, no such language is known; AudioError ``too_long``.
+        """
+        code = self._backend.language_code(language) if language else None
+        with self._examining.place():
+            recording = read(audio)
+            cloning.check_duration(max(recording.duration_s, cloning.REFERENCE_MIN_S))
+            heard = self._backend.listen(recording.samples, recording.sample_rate)
+            told = (code, 1.0) if code else self._backend.language(heard) if heard.spans else ("en", 1.0)
+            texts = [self._backend.transcribe(part, told) for part in _in_parts(heard)]
+        return Transcript(" ".join(text for text in texts if text), told[0], recording.duration_s)
+
+    def check_said(self, audio: Path, text: str, accuracy: float) -> None:
+        """Refuse a recording that does not say a text; raises as transcript(), and TextError ``not_said``."""
+        heard = self.transcript(audio, None).text
+        try:
+            check_match(text, heard, accuracy)
+        except PromptMismatch as e:
+            error = TextError(
+                f"The file says the text by {e.measured}; at least {accuracy:.2f} is asked for.",
+                code="not_said",
+                field="text_validation",
+                measured=e.measured,
+                limit=accuracy,
+                advice="Send what is said in it, or another file.",
+            )
+            error.service_code = 1043
+            raise error from None
+
     def checked(self, order: CloneOrder, path: Path, stop: Stop) -> tuple[Recording, Heard]:
         """Return an order's prompt clip, and where somebody speaks in it, once it and its transcript are good.
 
@@ -204,3 +240,24 @@ def is_final(text: str) -> bool:
 def _ended(text: str) -> str:
     text = text.strip()
     return text if not text or cloning.ends_with_punctuation(text) else f"{text.rstrip(',;:–—- ')}."
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What is said in a recording, in which language (its code), and how long it is."""
+
+    text: str
+    language: str
+    duration_s: float
+
+
+def _in_parts(heard: Heard) -> Iterator[Heard]:
+    """Yield the speech of a recording in parts that the recognizer hears at once, parted at pauses."""
+    rate, begin_s, end_s = heard.sample_rate, None, 0.0
+    for start_s, stop_s in [*heard.spans, (float("inf"), float("inf"))]:
+        if begin_s is not None and stop_s - begin_s > LANGUAGE_S:
+            for at_s in np.arange(begin_s, end_s, LANGUAGE_S):  # a span may be longer than that
+                until_s = min(at_s + LANGUAGE_S, end_s)
+                yield Heard(heard.samples[int(at_s * rate) : int(until_s * rate)], rate, [(0.0, until_s - at_s)])
+            begin_s = None
+        begin_s, end_s = (start_s if begin_s is None else begin_s), stop_s

@@ -77,13 +77,20 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Passage:
-    """A sentence as soon as it is spoken: float32, shape (n_samples,), mono, within [-1, 1], its pause included.
+    """A sentence or a part of it, as soon as it is spoken.
 
-    Of a document, ``sentence_id`` says which one it is, or is a part of.
+    Attributes:
+        samples: float32, shape (n_samples,), mono, within [-1, 1]; with a sentence's end comes the pause after it.
+        sample_rate: Hz.
+        sentence: what is said, where one begins; "" where it goes on.
+        silence_s: of these samples, the pause at their end.
+        sentence_id: of a document, which of its sentences this is, or is a part of.
     """
 
     samples: np.ndarray
     sample_rate: int
+    sentence: str = ""
+    silence_s: float = 0.0
     sentence_id: int | None = None
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from clone.audio.reader import read
 from clone.contract import cloning
 from clone.contract.cloning import CloneOptions
 from clone.contract.orders import SpeakOrder
-from clone.contract.speech import SpeechSettings
+from clone.contract.speech import SpeechSettings, respelled
 from clone.core.errors import BusyError, VoiceError
 from clone.core.jobs import HEARTBEAT_S, MAX_WAITING, Stage, Stop, Tell, Waiting, Work, steps
 from clone.engine.backend import SAMPLE_RATE, Line, LocalBackend
@@ -32,8 +32,13 @@ LINES_A_REST = 10
 """Sentences after which freed memory is given back: a long text would let the app grow by 300 MB (bench.drift)."""
 
 Event = Stage | Waiting | Passage
-HandOver = Callable[[np.ndarray], None]
-"""Takes float32 samples, mono, at SAMPLE_RATE."""
+
+
+class HandOver(Protocol):
+    """Takes float32 samples, mono, at SAMPLE_RATE, and how much of their end is a pause."""
+
+    def __call__(self, samples: np.ndarray, silence_s: float = 0.0) -> None:
+        """Take them."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +99,11 @@ class Synthesis:
 
     def speak_all(self, order: SpeakOrder, tell: Tell, stop: Stop) -> Spoken:
         """Say all of it, and hand it over as one."""
-        script = self._backend.script(order.text, order.settings.language, stop)
+        script = self._backend.script(order.text, order.settings.language, stop, order.settings)
         step = steps(tell, len(script) + 1)
         step("Recalling the voice")
         voice = self._library.get(order.voice_id, order.owner)
-        samples = self.say(self.profile(voice, stop), script, (order.model, order.settings), step, stop)
+        samples = self.say(self._speaker(order, stop), script, (order.model, order.settings), step, stop)
         stop.check()
         engine = self._backend.engine(order.model, script[0].language, order.settings).title
         return Spoken(self._library.keep(voice.voice_id, voice.owner), samples, SAMPLE_RATE, order.model, engine)
@@ -117,6 +122,15 @@ class Synthesis:
             step(f"Speaking sentence {i} of {len(script)}" if len(script) > 1 else "Speaking")
             pieces.append(self._backend.speak(profile, line, how[0], stop, how[1]))
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+    def _speaker(self, order: SpeakOrder, stop: Stop) -> Profile:
+        """Return the voice of an order, or what is between the voices of its mix."""
+        weights: dict[str, float] = {}
+        for voice_id, weight in order.mix or ((order.voice_id, 1.0),):
+            weights[voice_id] = weights.get(voice_id, 0.0) + weight
+        voices = [self._library.get(voice_id, order.owner) for voice_id in weights]
+        profiles = [(weight, self.profile(each, stop)) for weight, each in zip(weights.values(), voices, strict=True)]
+        return Profile.mix(profiles) if len(profiles) > 1 else profiles[0][1]
 
     def profile(self, voice: Voice, stop: Stop) -> Profile:
         """Return what was learned of a voice; learn what is gone, outdated, or new to an engine."""
@@ -150,7 +164,13 @@ class Synthesis:
         """Raise what would refuse an order before any work; return the language of its text."""
         cloning.check_model(order.model)
         cloning.check_text(order.text, max_chars)
-        voice = self._library.get(order.voice_id, order.owner)
+        if order.settings.readings:  # they can make it longer
+            cloning.check_text(respelled(order.text, order.settings.readings), max_chars)
+        for voice_id in order.voice_ids:
+            self._check_here(self._library.get(voice_id, order.owner))
+        return self._backend.check_text(order.text, order.settings.language)
+
+    def _check_here(self, voice: Voice) -> None:
         if voice.backend != self._backend.name:
             raise VoiceError(
                 f"The voice {voice.voice_id} lives at the hosted service; this machine can't speak with it.",
@@ -158,7 +178,6 @@ class Synthesis:
                 field="voice_id",
                 advice="Speak with it through the hosted service.",
             )
-        return self._backend.check_text(order.text, order.settings.language)
 
     def engine(self, order: SpeakOrder) -> str:
         """Return what speaks an order, as a person is told; "" for a voice of the hosted service."""
@@ -174,7 +193,7 @@ class Synthesis:
         stop: Stop,
         hand_over: HandOver,
         *,
-        keep: HandOver = lambda samples: None,
+        keep: Callable[[np.ndarray], None] = lambda samples: None,
         early: bool = False,
     ) -> None:
         """Say one sentence; nothing, where nothing in it can be read.
@@ -187,8 +206,9 @@ class Synthesis:
             keep: takes all of it, its pause included.
             early: hand the beginning over before the rest is spoken.
         """
-        line, how, spoken = self._backend.read(sentence, manner.language), manner.settings, list[np.ndarray]()
-        if not line.phonemes:
+        how, spoken = manner.settings, list[np.ndarray]()
+        line = self._backend.read(sentence, manner.language, how)
+        if not (line.phonemes or line.silence_s):
             keep(np.zeros(0, np.float32))
             return
         if early:
@@ -199,7 +219,7 @@ class Synthesis:
         else:
             rest = self._backend.speak(manner.profile, line, manner.model, stop, how, take=manner.take)
         keep(np.concatenate([*spoken, rest]))
-        hand_over(rest)
+        hand_over(rest, len(self._backend.pause(manner.profile, line, how)) / SAMPLE_RATE)
 
     def _work(self, order: SpeakOrder, language: str, part: tuple[list[Sentence], int, int]) -> Work:
         """Return the work of a part of a text: its sentences, how many came before them, and how many there are."""
@@ -207,18 +227,20 @@ class Synthesis:
         def speak(tell: Tell, stop: Stop) -> None:
             some, before, total = part
             tell(Stage("Recalling the voice", before, total))
-            profile, used = self.profile(self._library.get(order.voice_id, order.owner), stop), False
-            manner = Manner(profile, order.model, order.settings, language)
+            manner, used, begins = Manner(self._speaker(order, stop), order.model, order.settings, language), False, ""
 
-            def hand_over(samples: np.ndarray) -> None:
-                nonlocal used
+            def hand_over(samples: np.ndarray, silence_s: float = 0.0) -> None:
+                nonlocal used, begins
                 if not used:  # whoever hears the first word has used the voice
-                    self._library.keep(order.voice_id, order.owner)
+                    for voice_id in order.voice_ids:
+                        self._library.keep(voice_id, order.owner)
                     used = True
-                tell(Passage(samples, SAMPLE_RATE))
+                tell(Passage(samples, SAMPLE_RATE, begins, silence_s))
+                begins = ""
 
             for i, sentence in enumerate(some, before):
                 tell(Stage(f"Speaking sentence {i + 1} of {total}" if total > 1 else "Speaking", i, total))
+                begins = sentence.text
                 self.utter(sentence, manner, stop, hand_over, early=i == 0)  # there is nothing to hear yet
                 if (i + 1) % LINES_A_REST == 0:
                     self._backend.rest()

@@ -1,4 +1,4 @@
-"""What programs may ask of the page by name: check, clone and speak, as Gradio endpoints and as MCP tools.
+"""What programs may ask of the page by name: check, clone, speak and voices, as Gradio endpoints and as MCP tools.
 
 Each takes the bearer key of the served API, and its fingerprint is the owner, so a voice made here is known there. The
 key is asked for on loopback too: any web page in the person's browser can post to 127.0.0.1, and only a key, which
@@ -29,7 +29,7 @@ from clone.core.errors import ApiKeyError, AudioError, BusyError, Refused, Timbr
 from clone.core.likeness import UNMEASURED, in_words
 from clone.storage.voice import NAME_MAX_CHARS
 from clone.studio.facade import Cloned, CloneOrder, SpeakOrder, Spoken, Voice
-from clone.ui import strings
+from clone.ui import mcp_tools, strings
 from clone.ui.running import Desk, explain
 
 Authorize = Callable[[str | None, str], str]
@@ -63,7 +63,8 @@ def refuse_everybody(authorization: str | None, work: str) -> str:
 def wire(desk: Desk, authorize: Authorize) -> None:
     """Add the endpoints to the page that is being built."""
     endpoints = Endpoints(desk, authorize)
-    for endpoint in (endpoints.check, endpoints.clone, endpoints.speak):
+    mcp_tools.improve(desk.files.folder)
+    for endpoint in (endpoints.check, endpoints.clone, endpoints.speak, endpoints.voices):
         # Not queued: a queue would keep what was sent, recordings too, as long as it remembers the session.
         expose(endpoint, api_name=endpoint.__name__, queue=False, concurrency_limit=AT_ONCE)
 
@@ -184,7 +185,7 @@ class Endpoints:
 
         Args:
             request: Brings the key.
-            voice_id: As clone answered it.
+            voice_id: As clone answered it, or the voice's name.
             text: What is to be spoken.
             model: hd names sound best, turbo names are fastest.
             speed: 1 is the voice's own.
@@ -204,10 +205,29 @@ class Endpoints:
             kind = format or "mp3"
             if kind not in ("mp3", "wav"):
                 raise Refused("The format is neither mp3 nor wav.", code="invalid", field="format", limit="mp3, wav")
-            spoken = _result(self._desk.studio.speak(SpeakOrder(owner, voice_id, said, model or _MODEL, how)), Spoken)
+            voice = self._desk.studio.find(_said(voice_id, "voice_id", cloning.TEXT_MAX_CHARS), owner)
+            order = SpeakOrder(owner, voice.voice_id, said, model or _MODEL, how)
+            spoken = _result(self._desk.studio.speak(order), Spoken)
             path = self._desk.files.new(None, f"timbre-speech.{kind}")
             self._desk.studio.write_speech(spoken, path)
             return _file(path)
+
+    def voices(self, request: gr.Request) -> str:
+        """List the voices that were cloned with this key, newest first.
+
+        Args:
+            request: Brings the key.
+
+        Returns:
+            JSON: voices, each with voice_id, name, note, likeness and expires_at, null once it is kept for good.
+        """
+        with self._call(request, "check") as owner:
+            listed = [
+                {"voice_id": each.called, "name": each.name, "note": each.note, "likeness": each.likeness}
+                | {"expires_at": each.ends}
+                for each in self._desk.studio.voices(owner)
+            ]
+            return _json(voices=listed)
 
     @contextmanager
     def _call(self, request: gr.Request, work: str) -> Iterator[str]:

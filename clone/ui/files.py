@@ -146,6 +146,11 @@ class VisitFiles:
         self._files: dict[str, set[Path]] = {}
         self._fetched: dict[str, tuple[str, Path]] = {}
 
+    @property
+    def folder(self) -> Path:
+        """Where they all lie."""
+        return self._folder
+
     def remember(self, visit: str | None, *paths: str | Path | None) -> None:
         """Note files a visit brought in or was given."""
         inside = {Path(path) for path in paths if path and self._is_ours(Path(path))}

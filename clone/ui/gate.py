@@ -138,8 +138,8 @@ ROUTES = (
     Route(_READ, f"{FILE}.+"),
     Route(("POST",), r"/gradio_api/(queue/join|cancel|reset)", _JSON),
     Route(("POST",), "/gradio_api/upload", _UPLOAD),
-    Route(("POST",), "/gradio_api/call/(check|clone|speak)", _JSON, keyed=True),
-    Route(_READ, rf"/gradio_api/call/(check|clone|speak)/{_NAME}", keyed=True),
+    Route(("POST",), "/gradio_api/call/(check|clone|speak|voices)", _JSON, keyed=True),
+    Route(_READ, rf"/gradio_api/call/(check|clone|speak|voices)/{_NAME}", keyed=True),
     Route(("POST",), "/gradio_api/mcp/?", _JSON, keyed=True),
     Route(_READ, "/gradio_api/mcp/schema", keyed=True),
 )
@@ -181,6 +181,7 @@ class Gate:
         folder: the page's temporary folder; files are served from nowhere else.
         beside: prefixes of paths that look after themselves; their answers only get headers.
         own: prefixes of paths beside that only this site's pages may load from.
+        sockets: paths of WebSockets that look after themselves; there are no others.
         on_space: whether the page stands in a frame of huggingface.co.
     """
 
@@ -191,11 +192,12 @@ class Gate:
         folder: Path,
         beside: tuple[str, ...] = (),
         own: tuple[str, ...] = (),
+        sockets: tuple[str, ...] = (),
         on_space: bool = False,
     ) -> None:
         self._app = app
         self._folder = folder.resolve()
-        self._beside, self._own = beside, own
+        self._beside, self._own, self._sockets = beside, own, sockets
         self._policy = policy(on_space)
         self._room = Room(folder, UPLOADS_BYTES)
         self._n_big = self._n_hearts = 0
@@ -206,6 +208,8 @@ class Gate:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await self._serve(scope, receive, self._dressed(scope, send))
+        elif scope["path"] in self._sockets:
+            await self._app(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
@@ -257,12 +261,14 @@ class Gate:
     def _file(self, given: str) -> Response:
         """Serve a file that lies in a folder of its own in the temporary folder, and none beside.
 
+        It is named by its whole path, or by its place in that folder.
+
         Their folders' names are random or salted hashes, so who can name one was handed it. There is no other bond to
         a visit: programs fetch what they were answered without a cookie, and in a frame browsers may withhold it.
         """
         try:
-            path = Path(given).resolve()
-            inside = Path(given).is_absolute() and path.is_relative_to(self._folder) and path.is_file()
+            path = (self._folder / given).resolve()
+            inside = path.is_relative_to(self._folder) and path.is_file()
         except (ValueError, OSError):  # what no file can be called
             inside = False
         if not inside or len(path.relative_to(self._folder).parts) < 2:

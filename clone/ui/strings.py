@@ -352,7 +352,10 @@ SEARCH, SORT, MORE = "Search", "Sort by", "Show more"
 SORTS = {"newest": "Newest", "name": "Name", "expires": "Expires soonest", "likeness": "Likeness"}
 RENAME, NAME, NOTE, NOTE_ADD, SAVE, COPY = "Rename", "Name", "Note", "Add a note", "Save", "Copy"
 PLAY, PLAY_ORIGINAL, SPEAK, SHARE, FORGET, UNDO = "Play preview", "Play original", "Speak", "Share", "Forget", "Undo"
-KEEP, KEEP_FREE = "Keep", "Keep for good: free"
+MENU, PICK, PICKED, PICK_NONE, KEEP_ALL = "More for", "Choose", "With the chosen voices", "Choose none", "Keep for good"
+SHOW, SHOWS = "Show", {"all": "All", "soon": "Expires this week", "kept": "Kept for good", "hosted": "At Novita"}
+SEARCH_CLEAR = "Clear search"
+KEEP, KEEP_FREE = "Keep", "Keep"
 KEEP_ASK = "Keep this voice for good? Novita keeps it once it has said something, so it says “Hi.”"
 KEEP_YES, KEEP_NO = "Yes, keep it", "Not now"
 KEEP_PAID, KEEP_PAID_ADVICE = "Keeping this voice costs money.", "Press Keep, and say whether you want that."
@@ -372,6 +375,10 @@ LISTED = {
     "gone": "{} was forgotten.",
     "back": "{} is back.",
     "undo": "Undo ({} s)",
+    "play": PLAY,
+    "none": "No voice matches “{}”.",
+    "fits": "No voice is like that.",
+    "picked": "{} chosen",
 }
 UNLESS_SPOKEN = ", unless you keep it or speak with it"
 UNNAMED = "Voice"

@@ -30,6 +30,7 @@ UNDO_S = 20
 _ON_ITS_WAY_S = 2
 """What a press of Undo in its last second may take to get here."""
 _TOLD_MAX_CHARS = 4 * NOTE_MAX_CHARS
+_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class VoicesPanel:
 
     ``listed`` has two properties: ``value``, the whole list, and ``changed``, one row that takes the place of its
     voice's. Its events: play (preview or sample), select (speak with it), edit (name or note), like (keep, free),
-    apply (keep, paid), delete, undo, download (share). Each brings ``voice``, the voice_id; edit ``name`` or ``note``.
+    apply (keep, paid), delete, undo, download (share). Each brings ``voice``, the voice_id, like and delete ``voices``
+    where several were chosen; edit ``name`` or ``note``.
     """
 
     note: gr.HTML
@@ -139,28 +141,31 @@ class Voices:
             return self._refused(error)
 
     def keep_free(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
-        """Keep a voice of this machine, which costs nothing."""
+        """Keep voices of this machine, which costs nothing."""
         try:
             owner = self._desk.owner(token, request)
-            voice = self._voice(event, owner)
-            if voice.backend == NOVITA:
+            voices = self._voices(event, owner)
+            if any(voice.backend == NOVITA for voice in voices):
                 raise VoiceError(strings.KEEP_PAID, code="keep_paid", field="voice_id", advice=strings.KEEP_PAID_ADVICE)
-            return self._changed(self._desk.studio.keep(voice.voice_id, owner))
+            return self._changed(*(self._desk.studio.keep(voice.voice_id, owner) for voice in voices))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
 
     def forget(self, request: gr.Request, event: gr.EventData, token: str, *shown: str | None) -> Updates:
-        """Forget a voice, and take it from sight wherever it is shown; for a while it can be brought back."""
+        """Forget voices, and take them from sight wherever they are shown; for a while they can be brought back."""
+        updates: Updates = {self.panel.note: ""}
+        rows = []
         try:
             owner = self._desk.owner(token, request)
-            voice = self._voice(event, owner)
-            self._desk.studio.forget(voice.voice_id, owner, UNDO_S + _ON_ITS_WAY_S)
+            for voice in self._voices(event, owner):
+                self._desk.studio.forget(voice.voice_id, owner, UNDO_S + _ON_ITS_WAY_S)
+                for visit in (request.session_hash, self._desk.visit(request)):
+                    self._desk.files.forget(visit, about=voice.voice_id)
+                rows.append(parts.forgotten(voice, UNDO_S))
+                updates |= self._unseen(voice.voice_id, *shown)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            return self._refused(error)
-        for visit in (request.session_hash, self._desk.visit(request)):
-            self._desk.files.forget(visit, about=voice.voice_id)
-        row = parts.forgotten(voice, UNDO_S)
-        return {self.panel.note: "", self.panel.listed: gr.update(changed=row)} | self._unseen(voice.voice_id, *shown)
+            updates |= self._refused(error)
+        return updates | ({self.panel.listed: gr.update(changed="".join(rows))} if rows else {})
 
     def restore(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
         """Bring back a voice that was forgotten a moment ago."""
@@ -208,11 +213,19 @@ class Voices:
     def _listed(self, owner: str) -> str:
         return parts.voices(self._desk.studio.voices(owner), self._desk.studio.keep_cost())
 
-    def _changed(self, voice: Voice) -> Updates:
-        return {self.panel.note: "", self.panel.listed: gr.update(changed=parts.voice(voice))}
+    def _changed(self, *voices: Voice) -> Updates:
+        return {self.panel.note: "", self.panel.listed: gr.update(changed="".join(map(parts.voice, voices)))}
 
     def _refused(self, error: Exception) -> Updates:
         return {self.panel.note: refused(error)}
+
+    def _voices(self, event: gr.EventData, owner: str) -> list[Voice]:
+        """Return the voice, or the voices, that something is to be done with."""
+        data = event._data if isinstance(event._data, dict) else {}
+        several = data.get("voices")
+        if not isinstance(several, list):
+            return [self._voice(event, owner)]
+        return [self._desk.studio.voice(str(each)[:_TOLD_MAX_CHARS], owner) for each in several[:_AT_ONCE]]
 
     def _voice(self, event: gr.EventData, owner: str) -> Voice:
         try:

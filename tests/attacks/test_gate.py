@@ -231,8 +231,11 @@ def test_a_link_from_another_site_opens_the_page_and_its_own_requests_pass(publi
 
 
 def test_no_socket_is_opened(own: App) -> None:
-    asked = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x", "Sec-WebSocket-Version": "13"}
-    assert raw(own, "GET", "/gradio_api/queue/join", asked).status == 404
+    asked = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    for path in ("/gradio_api/queue/join", "/", "/gradio_api/heartbeat/x"):
+        assert raw(own, "GET", path, asked | key).status == 403
+    assert raw(own, "GET", "/gradio_api/queue/join", asked).status == 400
 
 
 def test_the_pages_folder_holds_nothing_with_a_name_to_guess(own: App, examples: list[Path]) -> None:

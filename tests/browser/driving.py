@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urljoin
 
-from playwright.sync_api import ConsoleMessage, Page, Request
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
 from clone.audio.reader import Recording, read
 from tests.running import App
@@ -149,6 +149,14 @@ def go(page: Page, place: str) -> None:
     """Open one of the page's places: Clone, Write or Voices."""
     page.get_by_role("tab", name=place, exact=True).click()
     page.wait_for_selector({"Clone": "#clone", "Write": "#speak", "Voices": "#voices"}[place])
+
+
+def more(row: Locator) -> Locator:
+    """Open what else can be done with a voice of the list; return its row."""
+    button = row.locator("[data-do=menu]")
+    if button.get_attribute("aria-expanded") == "false":
+        button.click()
+    return row
 
 
 @contextmanager

@@ -81,22 +81,36 @@ def test_original_and_clone_under_one_switch(result: Page, example_m4a: Path) ->
     expect(page.locator("#said")).to_contain_text("All 8 words")
     expect(page.locator("#facts")).to_contain_text(f"{example_m4a.stem} · speech-")
     page.locator("#compare").get_by_role("button", name="Play").click()
-    playing(page, "#compare audio[data-of=clone]")
+    playing(page, "#compare [data-name=Clone] audio")
     page.get_by_role("radio", name="Original", exact=True).click()
-    playing(page, "#compare audio[data-of=original]")
-    assert page.evaluate("document.querySelector('#compare audio[data-of=clone]').paused")
+    playing(page, "#compare [data-name=Original] audio")
+    assert page.evaluate("document.querySelector('#compare [data-name=Clone] audio').paused")
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#compare [data-of=clone][role=radio]")).to_have_attribute("aria-checked", "true")
+    expect(page.locator("#compare").get_by_role("radio", name="Clone")).to_have_attribute("aria-checked", "true")
     page.locator("#compare").get_by_role("button", name="Pause").click()
     volumes = page.evaluate("[...document.querySelectorAll('#compare audio')].map((each) => each.volume)")
     assert max(volumes) == 1.0
     assert min(volumes) > 0.02
+    slider = page.locator("#compare").get_by_role("slider")
+    slider.focus()
+    page.keyboard.press("End")
+    assert (
+        page.evaluate(
+            "(() => { const a = document.querySelector('#compare [data-name=Clone] audio');"
+            " return a.duration - a.currentTime; })()"
+        )
+        < 0.2
+    )
+    box = slider.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 5)
+    expect(slider).to_have_attribute("aria-valuetext", re.compile(r"^0:0[12] of 0:0\d$"))
 
 
 def test_a_card_to_share(result: Page) -> None:
     page = result
     with page.expect_download() as saved:
-        page.get_by_role("button", name="Share", exact=True).click()
+        page.get_by_role("button", name="Share card", exact=True).click()
     text = Path(saved.value.path()).read_text(encoding="utf-8")
     assert saved.value.suggested_filename == "ada.html"
     assert WORDS in text
@@ -116,7 +130,7 @@ def test_a_text_is_heard_from_its_first_sentence_on(result: Page, tmp_path: Path
     page.click("#speak-how button")
     page.get_by_role("radio", name="flac").check()
     page.click("#speak")
-    page.wait_for_selector("#take audio")
+    page.wait_for_selector("#take .tb-player")
     playing(page, "#take audio")
     assert page.locator("#take-done a").count() == 0  # it plays, and there is more to come
     expect(page.locator("#take-done a")).to_have_text("Download flac")
@@ -148,7 +162,7 @@ def test_what_was_spoken_before_a_cancel_is_kept(visit: Visit, result: Page, tmp
     expect(page.locator("#speak-voice input")).not_to_have_value("")
     page.fill("#speak-text textarea", " ".join([SENTENCES] * 20))
     page.click("#speak")
-    page.wait_for_selector("#take audio")
+    page.wait_for_selector("#take .tb-player")
     expect(page.locator("#speak-progress")).to_contain_text("of 60")
     expect(page.locator("#speak-cancel")).to_be_focused()
     assert_accessible_by_day_and_night(page)
@@ -239,7 +253,7 @@ def test_everybody_can_use_the_places(visit: Visit, result: Page, width: int, da
     choose_turbo(page, "#speak-model")
     page.locator("#speak").evaluate("(button) => button.scrollIntoView({ block: 'end' })")
     page.click("#speak")
-    expect(page.locator("#take audio")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#take .tb-player")).to_be_in_viewport(ratio=1)
     page.wait_for_selector("#take-done a")
     n_takes = page.locator("#takes li").count()
     page.click("#speak")

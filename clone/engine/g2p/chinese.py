@@ -31,11 +31,16 @@ BUZZED = frozenset(("zh", "ch", "sh", "r", "z", "c", "s"))
 
 TONES = {"1": "→", "2": "↗", "3": "↓", "4": "↘", "5": ""}
 MARKS = {"、": ",", "。": ".", "《": "“", "》": "”", "「": "“", "」": "”", "『": "“", "』": "”", "·": " ", "～": "—"}
+_LETTERS = dict(zip("12345", "ABCDE", strict=True))
 _SPOKEN = ';:,.!?—…"()“” '
 
 _HANZI = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff〇"
+_PINYIN = re.compile(r"\(([a-zü]{1,6})([1-5])\)")
+"""As readings are given, a syllable in brackets each: (chu3)(li3)."""
 _RUN = re.compile(
-    rf"(?P<hanzi>[{_HANZI}]+)|(?P<latin>[^\W\d_{_HANZI}]+(?:['’ -]+[^\W\d_{_HANZI}]+)*)|(?P<other>.)", re.S
+    rf"⟨(?P<pinyin>[a-zü]+)(?P<tone>[A-E])⟩|(?P<hanzi>[{_HANZI}]+)"
+    rf"|(?P<latin>[^\W\d_{_HANZI}]+(?:['’ -]+[^\W\d_{_HANZI}]+)*)|(?P<other>.)",
+    re.S,
 )
 
 _DIGITS = "零一二三四五六七八九"
@@ -55,10 +60,13 @@ def phonemes(sentence: str, english: Callable[[str], str]) -> str:
         english: gives the phonemes of those English words.
     """
     plain = re.sub(r"\.{2,}", "…", "".join(MARKS.get(c, c) for c in unicodedata.normalize("NFKC", sentence)))
+    plain = _PINYIN.sub(lambda found: f"⟨{found[1]}{_LETTERS[found[2]]}⟩", plain)  # its digit is no number
     said = []
     for run in _RUN.finditer(with_numbers(plain)):
         text = run.group()
-        if run["hanzi"]:
+        if run["pinyin"]:
+            said.append(syllable(f"{run['pinyin']}{'_ABCDE'.index(run['tone'])}"))
+        elif run["hanzi"]:
             said.append(" ".join(_word(word) for word in seg.cut(text)))
         elif run["latin"]:
             said.append(f" {english(text)} ")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hibari import Hibari
 from hibari.g2p import numbers
 from hibari.g2p.normalize import normalize
+
+from clone.contract import markup
 
 SENTENCE_PAUSE_S = 0.35
 PARAGRAPH_PAUSE_S = 0.65
@@ -44,10 +46,14 @@ _NOT_TEXT = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE0
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence and the pause after it, in seconds."""
+    """One sentence, the pause after it, and silence of a length that somebody set, both in seconds.
+
+    Where a text begins with a pause, there is nothing to say before it.
+    """
 
     text: str
     pause_s: float
+    silence_s: float = 0.0
 
 
 UNSPACED = frozenset(("zh", "ja", "hi"))
@@ -59,17 +65,29 @@ _STOPPED = re.compile(r"(?:[^。！？!?．।॥…]+[。！？!?．।॥…]*
 def sentences(text: str, language: str = "en") -> list[Sentence]:
     """Return the sentences of a text with the pauses that belong after them; nothing that can be said is left out.
 
-    None has more than SENTENCE_MAX_CHARS, and the work grows with the length of the text alone, whatever it is.
+    None has more than SENTENCE_MAX_CHARS, and the work grows with the length of the text alone, whatever it is. A
+    pause that is set, see contract.markup, ends a sentence and takes the place of the one that would come there.
     """
+    found: list[Sentence] = []
+    for part in markup.parts(text):
+        some = _sentences(part.text, language)
+        if part.silence_s:
+            last = some.pop() if some else Sentence("", 0.0)
+            some.append(replace(last, pause_s=0.0, silence_s=part.silence_s))
+        found += some
+    if found and not found[-1].silence_s:
+        found[-1] = replace(found[-1], pause_s=END_PAUSE_S)
+    return [short for sentence in found for short in _parted_sentence(sentence)]
+
+
+def _sentences(text: str, language: str) -> list[Sentence]:
     found: list[Sentence] = []
     for paragraph in text.translate(_NOT_TEXT).split("\n"):
         words = _SYMBOLS.sub(r"\1", " ".join(paragraph.split()))
         parts = _parts(words, language)
         found += [Sentence(part, SENTENCE_PAUSE_S) for part in parts[:-1]]
         found += [Sentence(part, PARAGRAPH_PAUSE_S) for part in parts[-1:]]
-    if found:
-        found[-1] = Sentence(found[-1].text, END_PAUSE_S)
-    return [short for sentence in found for short in _parted_sentence(sentence)]
+    return found
 
 
 def _parts(paragraph: str, language: str) -> list[str]:
@@ -86,7 +104,7 @@ def _parted_sentence(sentence: Sentence) -> list[Sentence]:
         first = clauses[0] if clauses else pieces(rest, SENTENCE_MAX_CHARS)[0]
         parts.append(Sentence(first.rstrip(), CLAUSE_PAUSE_S))
         rest = rest[len(first) :].lstrip()
-    return [*parts, Sentence(rest, sentence.pause_s)]
+    return [*parts, replace(sentence, text=rest)]
 
 
 def readable(text: str) -> str:

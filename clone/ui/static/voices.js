@@ -9,7 +9,9 @@ const told = element.querySelector('.tb-told');
 const dress = element.querySelector('.tb-dress').content;
 const undress = element.querySelector('.tb-undress').content;
 const search = finder.querySelector('input');
-const sort = finder.querySelector('select');
+const [sort, show] = finder.querySelectorAll('select');
+const nothing = element.querySelector('.tb-nothing');
+const picked = element.querySelector('.tb-picked');
 const says = finder.dataset;
 const collator = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
 let voices = [];  // {id, row, order, text, name, like, ends, until, dressed}
@@ -30,7 +32,8 @@ const voiceOf = (row, order) => {
   const name = row.querySelector('strong').textContent;
   return {
     id, row, order, name, text: plain(`${row.textContent} ${id}`), like: like === undefined ? -9 : Number(like),
-    ends: ends ? Number(ends) : Infinity, until: undo ? Date.now() / 1000 + Number(undo) : 0, dressed: false,
+    ends: ends ? Number(ends) : Infinity, until: undo ? Date.now() / 1000 + Number(undo) : 0, dressed: false, open: false, picked: false,
+    hosted: 'hosted' in row.dataset,
   };
 };
 
@@ -68,7 +71,7 @@ function finish(voice) {
   row.append((until ? undress : dress).cloneNode(true));
   const part = (place) => row.querySelector(place);
   const button = (does) => part(`[data-do=${does}]`);
-  for (const each of row.querySelectorAll('button')) {
+  for (const each of row.querySelectorAll('button:not(.tb-go)')) {
     const whose = document.createElement('span');
     whose.className = 'tb-only-heard';
     whose.textContent = ` ${name}`;
@@ -82,6 +85,10 @@ function finish(voice) {
     return;
   }
   part('.tb-named').prepend(strong);
+  part('.tb-pick').checked = voice.picked;
+  part('.tb-pick').setAttribute('aria-label', `${part('.tb-pick').getAttribute('aria-label')} ${name}`);
+  part('.tb-go').setAttribute('aria-label', `${says.play} ${name}`);
+  menu(voice, voice.open);
   const has = row.dataset.has, hosted = 'hosted' in row.dataset, kept = voice.ends === Infinity;
   part('.tb-coded code').textContent = id;
   part('.tb-facts').append(facts);
@@ -95,13 +102,38 @@ function finish(voice) {
   button('offer').hidden = kept || !hosted;
   part('.tb-pay').setAttribute('aria-label', `${part('.tb-pay').getAttribute('aria-label')} ${name}`);
   part('.tb-pay span').append(cost);
-  for (const each of row.querySelectorAll('button[hidden]')) each.remove();
+  for (const each of row.querySelectorAll('.tb-does button[hidden]')) each.remove();
 }
+
+function menu(voice, open) {
+  voice.open = open;
+  voice.row.querySelector('.tb-menu').hidden = !open;
+  voice.row.querySelector('[data-do=menu]').setAttribute('aria-expanded', String(open));
+}
+
+// What is done with several at once: each is asked for by itself, as if its own button had been pressed.
+function chosen() {
+  return voices.filter((voice) => voice.picked && !voice.until);
+}
+function count_chosen() {
+  const n = chosen().length;
+  picked.hidden = n === 0;
+  picked.querySelector('span').textContent = fill(says.picked, count(n));
+}
+
+const WEEK_S = 7 * 86400;
+const SHOWS = {
+  all: () => true,
+  soon: ({ ends }) => ends !== Infinity && ends - now() < WEEK_S,
+  kept: ({ ends }) => ends === Infinity,
+  hosted: ({ hosted }) => hosted,
+};
 
 function draw() {
   const wanted = plain(search.value).split(/\s+/).filter(Boolean);
   const alive = voices.filter((voice) => !voice.until);
-  const fits = voices.filter((voice) => voice.until || wanted.every((word) => voice.text.includes(word)));
+  const shows = SHOWS[show.value] || SHOWS.all;
+  const fits = voices.filter((voice) => voice.until || (shows(voice) && wanted.every((word) => voice.text.includes(word))));
   fits.sort(SORTS[sort.value] || SORTS.newest);
   const n = fits.filter((voice) => !voice.until).length;
   const seen = fits.slice(0, shown);
@@ -113,7 +145,10 @@ function draw() {
   if (rows.length !== ul.children.length || rows.some((row, at) => row !== ul.children[at])) ul.replaceChildren(...rows);
   more.hidden = fits.length <= shown;
   const all = fill(alive.length === 1 ? says.one : says.all, count(alive.length));
-  const sum = wanted.length ? fill(says.some, count(n), all) : all;
+  nothing.hidden = n > 0 || !alive.length;
+  if (!nothing.hidden) nothing.querySelector('p').textContent = wanted.length ? fill(says.none, search.value.trim()) : says.fits;
+  count_chosen();
+  const sum = n < alive.length ? fill(says.some, count(n), all) : all;
   if (found.textContent !== sum) found.textContent = sum;
 }
 
@@ -134,7 +169,12 @@ function take() {
     cost = ul.dataset.cost;
     skew = Number(ul.dataset.now) - Date.now() / 1000;
   }
+  const before = new Map(voices.map((voice) => [voice.id, voice]));
   voices = rows.map((row, at) => voiceOf(row, at));
+  for (const voice of voices) {
+    const { open = false, picked = false } = before.get(voice.id) || {};
+    Object.assign(voice, { open, picked });
+  }
   for (const voice of gone) voices.push({ ...voice, order: voice.order - 0.5 });
   finder.hidden = voices.length < 2;
   if (finder.hidden) search.value = '';
@@ -145,22 +185,29 @@ function take() {
   if (at && does) list.querySelector(`[data-voice="${CSS.escape(at)}"] [data-do=${CSS.escape(does)}]`)?.focus();
 }
 
-// One row, after something was done with it.
+// One row or several, after something was done with them.
 function change() {
-  const row = read(props.changed || '').querySelector('li[data-voice]');
-  const at = row ? voices.findIndex((voice) => voice.id === row.dataset.voice) : -1;
-  if (at < 0) return;
-  const old = voices[at];
-  const focused = old.row.contains(document.activeElement);
-  voices[at] = voiceOf(row, old.order);
-  if (voices[at].until) Object.assign(voices[at], { ends: old.ends, like: old.like });
-  old.row.replaceWith(row);
+  const changed = [];
+  for (const row of [...read(props.changed || '').querySelectorAll('li[data-voice]')]) {
+    const at = voices.findIndex((voice) => voice.id === row.dataset.voice);
+    if (at < 0) continue;
+    const old = voices[at];
+    const focused = old.row.contains(document.activeElement);
+    voices[at] = { ...voiceOf(row, old.order), open: old.open };
+    voices[at].picked = old.picked && !voices[at].until;
+    if (voices[at].until) Object.assign(voices[at], { ends: old.ends, like: old.like });
+    old.row.replaceWith(row);
+    changed.push([voices[at], old, focused]);
+  }
   draw();
-  const { until, name } = voices[at];
-  if (until) told.textContent = fill(says.gone, name);
-  if (old.until) told.textContent = fill(says.back, name);
-  const back = until ? 'undo' : old.doing === 'note' ? 'note' : old.until ? 'delete' : 'name';
-  if (focused) row.querySelector(`[data-do=${back}]`)?.focus();
+  const says_of = changed.filter(([{ until }, old]) => until || old.until)
+    .map(([{ until, name }]) => fill(until ? says.gone : says.back, name));
+  if (says_of.length) told.textContent = says_of.join(' ');
+  for (const [{ until, row }, old, focused] of changed) {
+    const back = until ? 'undo' : old.doing === 'note' ? 'note' : old.until ? 'delete' : 'name';
+    const ways = [back, 'menu'].map((each) => row.querySelector(`[data-do=${each}]`));
+    if (focused) ways.find((each) => each && !each.closest('[hidden]'))?.focus();
+  }
 }
 
 function drop(voice) {
@@ -178,11 +225,11 @@ function drop(voice) {
 function edit(row, what, open) {
   const form = row.querySelector(`[data-edit=${what}]`);
   const input = form.querySelector('input');
-  const place = row.querySelector(what === 'name' ? '.tb-named' : '.tb-noted');
+  const place = row.querySelector(what === 'name' ? '.tb-named' : '.tb-noted'), button = row.querySelector(`[data-do=${what}]`);
   form.hidden = !open;
   place.hidden = open;
   if (!open) {
-    place.querySelector('button').focus();
+    button.focus();
     if (late) take();
     return;
   }
@@ -208,6 +255,19 @@ element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-do]');
   if (!button) return;
   const does = button.dataset.do;
+  if (does === 'clear') {
+    [search.value, show.value] = ['', 'all'];
+    anew();
+    search.focus();
+  }
+  if (does === 'pick-none') {
+    for (const voice of chosen()) { voice.picked = false; voice.row.querySelector('.tb-pick').checked = false; }
+    count_chosen();
+  }
+  if (does === 'keep-all' || does === 'forget-all') {
+    const some = chosen().filter(({ ends, hosted }) => does === 'forget-all' || (ends === Infinity ? false : !hosted));
+    if (some.length) trigger(does === 'keep-all' ? 'like' : 'delete', { voices: some.map(({ id }) => id) });
+  }
   if (does === 'more') {
     shown += AT_ONCE;
     draw();
@@ -217,6 +277,11 @@ element.addEventListener('click', (event) => {
   const row = button.closest('[data-voice]');
   if (!row) return;
   const voice = row.dataset.voice;
+  if (does === 'menu') {
+    const own = voices.find((each) => each.row === row);
+    menu(own, !own.open);
+    return;
+  }
   const pay = row.querySelector('.tb-pay');
   if (pay) pay.hidden = does !== 'offer';
   if (does === 'offer') pay.querySelector('button').focus();
@@ -241,9 +306,16 @@ element.addEventListener('keydown', (event) => {
   const form = event.target.closest('.tb-edit');
   if (event.key === 'Escape' && form) edit(form.closest('[data-voice]'), form.dataset.edit, false);
 });
+element.addEventListener('change', ({ target }) => {
+  const voice = target.matches('.tb-pick') && voices.find((each) => each.row.contains(target));
+  if (!voice) return;
+  voice.picked = target.checked;
+  count_chosen();
+});
 const anew = () => { shown = AT_ONCE; draw(); };
 search.addEventListener('input', anew);
 sort.addEventListener('change', anew);
+show.addEventListener('change', anew);
 new IntersectionObserver(([seen]) => {
   if (!seen.isIntersecting || more.hidden) return;
   shown += AT_ONCE;
