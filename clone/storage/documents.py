@@ -411,7 +411,9 @@ def _request_key(order: SpeakOrder, engine: str) -> str:
 
 def _from_row(row: Row[Any]) -> Document:
     speakers = tuple((name, voice_id) for name, voice_id in row.speakers)
-    return Document(**row._asdict() | {"settings": SpeechSettings(**row.settings), "speakers": speakers})
+    readings = tuple((word, read_as) for word, read_as in row.settings.get("readings", ()))
+    settings = SpeechSettings(**row.settings | {"readings": readings})
+    return Document(**row._asdict() | {"settings": settings, "speakers": speakers})
 
 
 def _sentence(row: Row[Any], takes: Sequence[Take] = ()) -> Sentence:
