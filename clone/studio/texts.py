@@ -50,7 +50,9 @@ def script(order: SpeakOrder, language: str) -> list[Sentence]:
         said = line[heading.end() :] if heading else said if speaker else line
         level, own = len(heading[1]) if heading else 0, speaker if speaker != order.voice_id else None
         for each in reading.sentences(said.strip(), language):
-            found.append(Sentence(each.text, each.pause_s, ends_paragraph=False, heading=level, voice_id=own))
+            pause = f" <#{each.silence_s:g}#>" if each.silence_s else ""  # kept as it is written, to be edited
+            text = f"{each.text}{pause}".strip()
+            found.append(Sentence(text, each.pause_s, ends_paragraph=False, heading=level, voice_id=own))
         if found:
             found[-1] = _last(found[-1], reading.PARAGRAPH_PAUSE_S, reading.END_PAUSE_S)
     if not found:
