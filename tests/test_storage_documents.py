@@ -82,6 +82,12 @@ def test_what_was_said_is_there_again_sentence_by_sentence(kept: Documents) -> N
         kept.get(document.document_id, "bob")
 
 
+def test_how_a_document_is_spoken_is_known_again_as_it_was(kept: Documents) -> None:
+    settings = SpeechSettings(pitch=1, language="en", readings=(("Bo", "bow"), ("Ada", "ayda")))
+    document = begin(kept, replace(ORDER, settings=settings, speakers=(("Bo", "voice-2"),)))
+    assert (document.settings, document.speakers) == (settings, (("Bo", "voice-2"),))
+
+
 def test_the_same_request_goes_on_until_it_is_whole(kept: Documents, clock: Clock) -> None:
     first = say(kept, begin(kept), 0, 1)
     assert begin(kept) == first

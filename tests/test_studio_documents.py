@@ -14,6 +14,7 @@ import pytest
 from clone.audio.reader import read
 from clone.core.errors import TaskError, TextError, TimbreError, VoiceError
 from clone.core.settings import Settings
+from clone.storage.document import joined
 from clone.storage.files import Store
 from clone.storage.voices import Library
 from clone.studio.facade import Document, Passage, Sentence, Speaker, SpeakOrder, Stage, Studio, Voice
@@ -81,7 +82,21 @@ def test_only_who_was_accepted_speaks_a_line() -> None:
     assert script(replace(ORDER, text=text), "en")[0].text == "Ada: Come in."
 
 
+def test_a_pause_stays_where_it_was_written() -> None:
+    text = "Come in. <#2#> Sit down.\nWalk [pause 0.5] home.\n<break time='1s'/>"
+    found = script(replace(ORDER, text=text), "en")
+    assert [each.text for each in found] == ["Come in. <#2#>", "Sit down.", "Walk <#0.5#>", "home.", "<#1#>"]
+    again = script(replace(ORDER, text=joined(found)), "en")
+    assert [(each.text, each.ends_paragraph) for each in again] == [(each.text, each.ends_paragraph) for each in found]
+
+
 # by sentence
+
+
+def test_a_pause_is_heard_in_its_sentence(house: Studio, voice: Voice) -> None:
+    document = last(house.say(asked(voice, "Come in. <#2#> Hurry.")))
+    first, second = house.sentences(document.document_id, "ann")
+    assert first.duration_s > 2.0 > second.duration_s > 0
 
 
 def test_a_document_is_listed_by_sentence_and_heard_by_sentence(house: Studio, said: Document) -> None:
@@ -138,14 +153,15 @@ def test_a_document_that_is_spoken_is_joined_and_stopped_by_its_owner(house: Stu
     with closing(house.speak_document(document.document_id, "ann")) as first:
         while not isinstance(next(first), Passage):
             pass
-    assert house.is_speaking(document.document_id)  # who has left may come back
+    assert house.is_speaking(document.document_id, "ann")  # who has left may come back
+    assert not house.is_speaking(document.document_id, "ben")
     joining = house.speak_document(document.document_id, "ann")
     events = [next(joining)]
     while spoken(events)[-1:] != [2]:
         events.append(next(joining))
     assert sorted(set(spoken(events)), key=str) == [0, 1, 2]
     house.stop_document(document.document_id, "ben")
-    assert house.is_speaking(document.document_id)
+    assert house.is_speaking(document.document_id, "ann")
     house.stop_document(document.document_id, "ann")
     *_, stopped = joining
     assert isinstance(stopped, Document)
@@ -154,7 +170,7 @@ def test_a_document_that_is_spoken_is_joined_and_stopped_by_its_owner(house: Stu
     assert isinstance(whole, Document)
     assert whole.complete
     assert sorted(set(spoken(rest)), key=str) == list(range(8))
-    assert not house.is_speaking(document.document_id)
+    assert not house.is_speaking(document.document_id, "ann")
 
 
 def test_of_two_who_ask_for_the_same_either_may_leave(house: Studio, voice: Voice) -> None:

@@ -24,7 +24,7 @@ from tests.voices import FILES, Clock, make_voice, open_library
 
 RATE = 24_000
 SCRIPT = [
-    Sentence("Before."),
+    Sentence("Before. <#0.2#>"),
     Sentence("Part one.", ends_paragraph=False, heading=1),
     Sentence("The harbour.", heading=1),
     Sentence("It <rains> --> & rains.", ends_paragraph=False),

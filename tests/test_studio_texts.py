@@ -114,6 +114,7 @@ def test_a_text_is_parted_at_its_highest_headings(tmp_path: Path) -> None:
     found = read_text(written(tmp_path, "a.txt", text)).chapters
     assert [each.title for each in found] == ["", "One", "Two"]
     assert found[1].text == "## One\nA.\n### Deeper\nB."
+    assert len(read_text(written(tmp_path, "b.md", "# a\n" * (texts.MAX_CHAPTERS + 1))).chapters) == 1
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    bindparam,
     case,
     delete,
     exists,
@@ -77,6 +78,11 @@ _SUMMED = (
     .group_by(DOCUMENTS.c.document_id)
     .order_by(DOCUMENTS.c.changed_at.desc(), DOCUMENTS.c.document_id)
 )
+
+_PLACED = [name for name in SENTENCES.c.keys() if name not in ("document_id", "sentence_id")]  # noqa: SIM118
+_NUMBERED = (SENTENCES.c.document_id == bindparam("of")) & (SENTENCES.c.sentence_id == bindparam("number"))
+_GO = delete(SENTENCES).where(_NUMBERED)
+_CHANGE = update(SENTENCES).where(_NUMBERED).values({name: bindparam(name) for name in _PLACED})
 
 
 class Documents(Kept):
@@ -373,19 +379,19 @@ def _store(db: Connection, document_id: str, before: Sequence[Sentence], after: 
     """Write the sentences of a document: those without a number are new, and those that are missing go."""
     known = {each.sentence_id: each for each in before}
     unused = max(known, default=-1) + 1
-    for gone in known.keys() - {each.sentence_id for each in after}:
-        db.execute(delete(SENTENCES).filter_by(document_id=document_id, sentence_id=gone))
+    gone = [{"of": document_id, "number": each} for each in known.keys() - {each.sentence_id for each in after}]
     new: list[dict[str, Any]] = []
+    changed: list[dict[str, Any]] = []
     for position, each in enumerate(after):
         placed = replace(each, position=position, ends_paragraph=each.ends_paragraph or position == len(after) - 1)
-        row = {name: getattr(placed, name) for name in SENTENCES.c.keys() if name != "document_id"}  # noqa: SIM118
-        row["ends_paragraph"] = int(placed.ends_paragraph)
+        row = {name: getattr(placed, name) for name in _PLACED} | {"ends_paragraph": int(placed.ends_paragraph)}
         if each.sentence_id < 0:
             new.append(row | {"document_id": document_id, "sentence_id": unused + len(new)})
         elif placed != known[each.sentence_id]:
-            db.execute(update(SENTENCES).filter_by(document_id=document_id, sentence_id=each.sentence_id).values(**row))
-    if new:
-        db.execute(insert(SENTENCES), new)
+            changed.append(row | {"of": document_id, "number": each.sentence_id})
+    for statement, rows in ((_GO, gone), (_CHANGE, changed), (insert(SENTENCES), new)):
+        if rows:
+            db.execute(statement, rows)
 
 
 def _locked(db: Connection, document: Document) -> list[Sentence]:
@@ -405,7 +411,9 @@ def _request_key(order: SpeakOrder, engine: str) -> str:
 
 def _from_row(row: Row[Any]) -> Document:
     speakers = tuple((name, voice_id) for name, voice_id in row.speakers)
-    return Document(**row._asdict() | {"settings": SpeechSettings(**row.settings), "speakers": speakers})
+    readings = tuple((word, read_as) for word, read_as in row.settings.get("readings", ()))
+    settings = SpeechSettings(**row.settings | {"readings": readings})
+    return Document(**row._asdict() | {"settings": settings, "speakers": speakers})
 
 
 def _sentence(row: Row[Any], takes: Sequence[Take] = ()) -> Sentence:

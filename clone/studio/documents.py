@@ -94,10 +94,10 @@ class Authoring:
         document = self._documents.get(document_id, owner)
         return self._documents.path(document, self._documents.sentence(document, sentence_id), take)
 
-    def is_speaking(self, document_id: str) -> bool:
-        """Whether a document is being spoken in this process, to be joined by speak_document()."""
+    def is_speaking(self, document_id: str, owner: str) -> bool:
+        """Whether an owner's document is being spoken in this process, to be joined by speak_document()."""
         run = self._runs.get(document_id)
-        return run is not None and not run.stopping and not run.over.is_set()
+        return run is not None and run.owner == owner and not run.stopping and not run.over.is_set()
 
     # what is changed
 

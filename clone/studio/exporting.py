@@ -14,6 +14,7 @@ from clone.audio.encoder import FileWriter
 from clone.audio.leveling import LUFS_MAX, LUFS_MIN, gain_to, leveled
 from clone.audio.tags import Provenance
 from clone.audio.writer import file_bytes
+from clone.contract.markup import plain
 from clone.core.errors import Refused, TaskError
 from clone.core.jobs import Stop
 from clone.storage.documents import Document, Documents, Sentence
@@ -133,11 +134,11 @@ def chapters(cues: list[Cue], title: str) -> list[Chapter]:
     found: list[Chapter] = []
     level = 0
     for cue in cues:
-        sentence = cue.sentence
+        sentence, said = cue.sentence, " ".join(plain(cue.sentence.text).split())
         if sentence.heading and level:  # a heading of several sentences
-            found[-1] = replace(found[-1], title=f"{found[-1].title} {sentence.text}")
+            found[-1] = replace(found[-1], title=f"{found[-1].title} {said}".strip())
         elif sentence.heading or not found:
-            found.append(Chapter(sentence.text if sentence.heading else title, cue.begins_s))
+            found.append(Chapter(said if sentence.heading else title, cue.begins_s))
         level = 0 if sentence.ends_paragraph else sentence.heading
     return found
 
@@ -163,7 +164,7 @@ def _audiobook(path: Path, sounds: _Sounds, cues: list[Cue], provenance: Provena
 def _zip(path: Path, sounds: _Sounds, kind: str, provenance: Provenance) -> None:
     with ZipFile(path, "w") as archive:
         for sentence, samples in sounds:
-            name = f"{sentence.position + 1:04d} {safe_name(sentence.text[:40], 'sentence')}{kind}"
+            name = f"{sentence.position + 1:04d} {safe_name(plain(sentence.text)[:40], 'sentence')}{kind}"
             archive.writestr(name, file_bytes(samples, sounds.sample_rate, kind, provenance))
 
 
@@ -171,7 +172,9 @@ def _subtitles(cues: list[Cue], *, web: bool) -> str:
     """Return subtitles as SRT, or as WebVTT, in which the page's own signs are escaped."""
     blocks = ["WEBVTT\n"] if web else []
     for i, cue in enumerate(cues, 1):
-        said = cue.sentence.chosen.text if cue.sentence.chosen else ""
+        said = " ".join(plain(cue.sentence.chosen.text if cue.sentence.chosen else "").split())
+        if not said:  # a pause alone
+            continue
         if web:
             said = said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         times = " --> ".join(_clock(each, "." if web else ",") for each in (cue.begins_s, cue.ends_s))

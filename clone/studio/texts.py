@@ -50,7 +50,9 @@ def script(order: SpeakOrder, language: str) -> list[Sentence]:
         said = line[heading.end() :] if heading else said if speaker else line
         level, own = len(heading[1]) if heading else 0, speaker if speaker != order.voice_id else None
         for each in reading.sentences(said.strip(), language):
-            found.append(Sentence(each.text, each.pause_s, ends_paragraph=False, heading=level, voice_id=own))
+            pause = f" <#{each.silence_s:g}#>" if each.silence_s else ""  # kept as it is written, to be edited
+            text = f"{each.text}{pause}".strip()
+            found.append(Sentence(text, each.pause_s, ends_paragraph=False, heading=level, voice_id=own))
         if found:
             found[-1] = _last(found[-1], reading.PARAGRAPH_PAUSE_S, reading.END_PAUSE_S)
     if not found:
@@ -97,6 +99,7 @@ BOOK_MAX_BYTES = 100_000_000
 """Most of a book are its pictures, which nobody looks at here."""
 BOOK_MAX_ENTRIES = 5_000
 BOOK_MAX_UNPACKED_BYTES = 24_000_000
+MAX_CHAPTERS = 1_000
 CUE_PAUSE_S = 2.0
 """Of subtitles: after so much silence a paragraph begins."""
 
@@ -247,11 +250,15 @@ _READERS = {".txt": _plain, ".md": _markdown, ".srt": _subtitles, ".vtt": _subti
 
 
 def _chapters(text: str) -> Iterator[Chapter]:
-    """Yield a text in parts, each from a heading of the highest level that there is to the next."""
+    """Yield a text in parts, each from a heading of the highest level that there is to the next.
+
+    What has more headings than a book has chapters is one part.
+    """
     lines = text.split("\n")
     levels = [len(found[1]) if (found := _HEADING.match(line)) else 0 for line in lines]
     highest = min((level for level in levels if level), default=0)
-    starts = [0, *(i for i, level in enumerate(levels) if level and level == highest), len(lines)]
+    headings = [i for i, level in enumerate(levels) if level and level == highest]
+    starts = [0, *(headings if len(headings) <= MAX_CHAPTERS else ()), len(lines)]
     for start, end in pairwise(starts):
         part = "\n".join(lines[start:end]).strip()
         if part:
