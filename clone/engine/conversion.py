@@ -44,8 +44,8 @@ N_OWN_NEIGHBOURS = 6
 
 MOVEMENT_LIMIT = 3.0
 """All the movement that averaging takes is given back, up to this factor. With the learned matching, on 36 speakers:
-Resemblyzer 0.485 to 0.504, wrong words 1.4 to 0.8 %, DNSMOS 3.127 to 3.088 (turbo); 0.563 to 0.582, 0.8 to 0.7 %, 3.296
-to 3.298 (hd)."""
+Resemblyzer 0.485 to 0.506, wrong words 1.4 to 0.8 %, DNSMOS 3.127 to 3.084 (turbo); 0.563 to 0.582, 0.8 to 0.7 %, 3.296
+to 3.295 (hd); see bench/NOTES.md."""
 
 SMOOTHING_FRAMES = 3.5
 """Standard deviation, 70 ms: with 60 ms a turbo clone is 0.013 closer and says six words in a thousand more wrong."""
