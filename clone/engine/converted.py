@@ -78,6 +78,7 @@ class _Converted(ABC):
     languages: frozenset[str]
     weights: Weights
     is_here = True
+    mixes = True
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks

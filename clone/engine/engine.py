@@ -93,6 +93,8 @@ class Engine(Protocol):
     licence: str
     languages: frozenset[str]
     """ISO 639-1 codes."""
+    mixes: bool
+    """Whether it can speak with a mix of voices."""
 
     def __init__(self, networks: Networks) -> None: ...
 

@@ -115,6 +115,7 @@ class Pocket:
     name, title = "pocket", "Pocket TTS"
     licence = "CC-BY-4.0"
     languages = frozenset({"en"})
+    mixes = False
 
     def __init__(self, networks: Networks, sampling: Sampling | None = None) -> None:
         self._networks = networks

@@ -206,7 +206,14 @@ class Documents(Kept):
 
 
 def _request_key(order: SpeakOrder, engine: str) -> str:
-    asked = [order.voice_id, order.text, order.model, order.settings.told(), engine]
+    asked = [
+        order.voice_id,
+        order.text,
+        order.model,
+        order.settings.told(),
+        engine,
+        *([order.mix] if order.mix else []),
+    ]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
