@@ -140,6 +140,7 @@ def test_keys_paths_and_models(api: Served) -> None:
     assert api.get(f"/v1/models/{MODELS[0]}").json()["id"] == MODELS[0]
     refused(api.get("/v1/models/none"), 400, "unknown_model", "model")
     refused(api.get("/v1/audio/nothing"), 404, "not_found")
+    refused(api.get("/v1/nothing"), 404, "not_found")
     refused(api.get("/v1/audio/speech"), 405, "not_found")
 
 

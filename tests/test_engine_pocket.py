@@ -281,8 +281,7 @@ class Toy:
 
     name, title, licence = "toy", "Toy", "none"
     languages = frozenset({"en"})
-    varies = True
-    is_here = True
+    varies, is_here, mixes = True, True, False
 
     def __init__(self, networks: Networks) -> None:
         pass
@@ -313,6 +312,7 @@ def test_another_engine_is_one_class_and_one_line(
     script = toy.script("Good morning.")[0]
     assert toy.engine(HD, "en", profile=voice).name == "toy"
     assert toy.engine(HD, "en", profile=anybody).name == "kokoro"  # until it has learned the voice
+    assert toy.engine(HD, "en", profile=voice, mixed=True).name == "kokoro"
     assert toy.engine(HD, "fr", profile=voice).name == "kokoro"
     assert toy.engine(TURBO, "en", profile=voice).name == "hibari"
     said = toy.speak(voice, replace(script, pause_s=0.0), HD)

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy.exc import StatementError
 
 from clone.contract.cloning import RETENTION
-from clone.core.errors import TextError
+from clone.core.errors import TextError, VoiceError
 from clone.storage.retention import EXPIRED_KNOWN_FOR
-from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, check_name, check_note, folder_of
+from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, check_name, check_note, folder_of, given_id
 from clone.storage.voices import Library
 from tests.voices import FILES, MOMENT, START, Clock, make_voice, open_library, refusal
 
@@ -368,3 +368,20 @@ def test_a_forgotten_voice_outlives_a_killed_process_for_its_time_only(home: Pat
     clock.time += timedelta(seconds=UNDO_S)
     assert library.purge() == 1
     assert not list((home / "audio").rglob("*.mp3"))
+
+
+def test_a_voice_is_found_by_its_id_the_id_its_owner_chose_and_its_name(library: Library, clock: Clock) -> None:
+    chosen = given_id("ada", "ChosenByAda")
+    library.add(make_voice("voice-1", "ada", name="Grace"), FILES)
+    clock.time += timedelta(seconds=1)
+    library.add(make_voice(chosen, "ada", name="voice-1", created_at=clock()), FILES)
+    for word, found in (("voice-1", "voice-1"), ("ChosenByAda", chosen), (" grace ", "voice-1"), (chosen, chosen)):
+        assert library.find(word, "ada").voice_id == found
+    for word, owner in (("ChosenByAda", "eve"), ("Grace", "eve"), ("voice-1", "eve"), ("", "ada"), ("x\0", "ada")):
+        with pytest.raises(VoiceError) as caught:
+            library.find(word, owner)
+        assert caught.value.code == "unknown_voice"
+    clock.time += RETENTION + timedelta(seconds=2)
+    with pytest.raises(VoiceError) as caught:
+        library.find("ChosenByAda", "ada")
+    assert caught.value.code == "expired_voice"

@@ -29,7 +29,7 @@ from clone.core.signed_urls import ROUTE, App, Scope, link_route
 from clone.studio.facade import Studio
 
 DIALECTS = (openai.DIALECT, minimax.DIALECT, elevenlabs.DIALECT)
-"""Beside the hosted service's own."""
+"""Beside the hosted service's own. Paths below /v1 that are nobody's are OpenAI's."""
 
 OURS = ("/v1", "/v2", "/v3", "/healthz", "/docs", "/openapi.json", ROUTE.rstrip("/"))
 """Paths that are the API's; everything else is the page's."""

@@ -76,9 +76,9 @@ class Dialect:
     operations: tuple[Operation, ...]
     security: tuple[str, ...] = ("key",)
 
-    def has(self, path: str) -> bool:
-        """Tell whether a path is one of it."""
-        return any(path == own or path.startswith(f"{own}/") for own in self.paths)
+    def share(self, path: str) -> int:
+        """Return how much of a path is this dialect's own; 0 where nothing is."""
+        return max((len(own) for own in self.paths if path == own or path.startswith(f"{own}/")), default=0)
 
     def models(self) -> list[type[BaseModel]]:
         """Return every model that the document needs."""

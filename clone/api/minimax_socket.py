@@ -29,7 +29,7 @@ START_S = 20.0
 TAKEN_WITHIN_S = 60.0
 AT_ONCE, AT_ONCE_PER_OWNER = 64, 8
 AHEAD_MAX_CHARS = 200_000
-"""Of one client's messages that are read and wait: two hours of speech. Who sends more is not waited for."""
+"""Of one client's messages that are read and wait: hours of speech. Whoever sends more is hung up on."""
 
 _ANY = "Hello."
 _POLICY, _NORMAL = 1008, 1000
@@ -125,8 +125,7 @@ class _Client:
     async def close(self, code: int) -> None:
         """End it."""
         self._reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._reading
+        await asyncio.gather(self._reading, return_exceptions=True)
         if self._socket.application_state is WebSocketState.CONNECTED:
             with suppress(Exception):
                 async with asyncio.timeout(TAKEN_WITHIN_S):

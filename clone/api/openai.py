@@ -165,7 +165,7 @@ _LISTED = (400, 401, 404, 500, 503)
 DIALECT = Dialect(
     "OpenAI",
     "For the OpenAI SDK, and what asks as it does: base URL …/v1, the key as API key.",
-    ("/v1/audio", "/v1/models"),
+    ("/v1",),
     refusal,
     ErrorBody,
     (

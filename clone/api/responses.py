@@ -82,11 +82,12 @@ def _flat(status: int, reason: str, message: str, metadata: dict[str, str], head
 
 
 def answer_errors(app: FastAPI, dialects: Sequence[Dialect]) -> None:
-    """Let an application answer every error in the words of the path's dialect; as the hosted service where none is."""
+    """Let an application answer every error in the words of the path's dialect; in the hosted service's elsewhere."""
 
     def answered(request: Request, error: TimbreError, **headers: str) -> Response:
         path = request.url.path
-        answer = next((each.refusal for each in dialects if each.has(path)), error_answer)(error)
+        nearest = max(dialects, key=lambda each: each.share(path))
+        answer = (nearest.refusal if nearest.share(path) else error_answer)(error)
         answer.headers.update(headers)
         return answer
 

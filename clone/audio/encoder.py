@@ -196,7 +196,6 @@ class FileWriter:
         if not self._extremes:
             return ""
         lows, highs = np.concatenate(self._extremes, axis=1)
-        n_columns = min(n_columns, len(lows))
         starts = np.linspace(0, len(lows), n_columns, endpoint=False).astype(int)
         return points(np.minimum.reduceat(lows, starts), np.maximum.reduceat(highs, starts), 100)
 

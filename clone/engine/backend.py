@@ -189,14 +189,22 @@ class LocalBackend:
         return [engine for engine in self._engines if engine.is_here and not engine.knows(profile)]
 
     def engine(
-        self, model: str, language: str, how: SpeechSettings = AS_IT_IS, profile: Profile | None = None
+        self,
+        model: str,
+        language: str,
+        how: SpeechSettings = AS_IT_IS,
+        profile: Profile | None = None,
+        *,
+        mixed: bool = False,
     ) -> Engine:
-        """Return what speaks a language, for one of the contract's models, in a manner, with a voice.
+        """Return what speaks a language, for one of the contract's models, in a manner, with a voice or several mixed.
 
         Of a language that nothing here speaks it is the last of the tier: check_text() refuses such a text.
         """
         of_tier = self._by_tier[tier(model)]
-        able = (each for each in of_tier if each.is_here and language in each.languages and each.can(how))
+        mixed = mixed or bool(profile and profile.mixed)
+        here = (each for each in of_tier if each.is_here and language in each.languages)
+        able = (each for each in here if each.can(how) and (not mixed or each.mixes))
         return next((each for each in able if profile is None or each.knows(profile)), of_tier[-1])
 
     def check_text(self, text: str, language: str | None = None) -> str:

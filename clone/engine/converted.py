@@ -79,6 +79,7 @@ class _Converted(ABC):
     weights: Weights
     is_here = True
     varies = False
+    mixes = True
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks

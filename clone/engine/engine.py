@@ -95,6 +95,8 @@ class Engine(Protocol):
     """ISO 639-1 codes."""
     varies: bool
     """Whether another take is said in another way."""
+    mixes: bool
+    """Whether it can speak with a mix of voices."""
 
     def __init__(self, networks: Networks) -> None: ...
 

@@ -116,6 +116,7 @@ class Pocket:
     licence = "CC-BY-4.0"
     languages = frozenset({"en"})
     varies = True
+    mixes = False
 
     def __init__(self, networks: Networks, sampling: Sampling | None = None) -> None:
         self._networks = networks

@@ -405,7 +405,7 @@ def _locked(db: Connection, document: Document) -> list[Sentence]:
 
 def _request_key(order: SpeakOrder, engine: str) -> str:
     asked: list[Any] = [order.voice_id, order.text, order.model, order.settings.told(), engine]
-    asked += [order.speakers] if order.speakers else []
+    asked += [part for part in (order.speakers, order.mix) if part]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 

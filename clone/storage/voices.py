@@ -142,16 +142,17 @@ class Library:
 
     def find(self, word: str, owner: str) -> Voice:
         """Return an owner's voice by its voice_id, by the one they chose, or else by its name; raises as ``get``."""
-        try:
-            return self.get(word, owner)
-        except VoiceError as error:
-            own = given_id(owner, word)
-            named = (voice for voice in self.voices(owner) if voice.voice_id == own)
-            by_name = (voice for voice in self.voices(owner) if voice.name.casefold() == word.strip().casefold())
-            found = next(named, None) or next(by_name, None)
-            if found is None:
-                raise error from None
+        errors = []
+        for voice_id in (word, given_id(owner, word)):
+            try:
+                return self.get(voice_id, owner)
+            except VoiceError as error:
+                errors.append(error)
+        sought = word.strip().casefold()
+        named = (voice for voice in self.voices(owner) if voice.name.casefold() == sought)
+        if sought and (found := next(named, None)):
             return found
+        raise next((error for error in errors if error.code == "expired_voice"), errors[0])
 
     def again(self, request_key: str, owner: str) -> Voice | None:
         """Return the newest living voice that came of the same request, if there is one, to answer with it again.

@@ -16,6 +16,7 @@ from clone.audio.writer import accepted, mp3_bytes
 from clone.contract.cloning import ACCURACY_DEFAULT, check_format, check_size
 from clone.contract.orders import CloneOrder
 from clone.contract.speech import AS_IT_IS
+from clone.core.errors import VoiceError
 from clone.core.jobs import Stop, Tell, steps
 from clone.core.settings import LOCAL, NOVITA
 from clone.engine.backend import SAMPLE_RATE, Heard, LocalBackend
@@ -85,11 +86,16 @@ class Cloning:
             VoiceError: ``voice_exists``: the id that the order chooses is another voice's.
         """
         voice = self._library.again(key, order.owner) if key else None
-        if voice is None and order.voice_id:
-            own = given_id(order.owner, order.voice_id)
-            if any(each.voice_id == own for each in self._library.voices(order.owner)):
-                raise taken()
+        if voice is None and order.voice_id and self._is_there(given_id(order.owner, order.voice_id), order.owner):
+            raise taken()
         return None if voice is None else replayed(voice)
+
+    def _is_there(self, voice_id: str, owner: str) -> bool:
+        try:
+            self._library.get(voice_id, owner)
+        except VoiceError:
+            return False
+        return True
 
     def run(
         self,

@@ -184,7 +184,7 @@ class Synthesis:
         if self._library.get(order.voice_id, order.owner).backend != self._backend.name:
             return ""
         language = self._backend.language_of(order.text, order.settings.language).code
-        return self._backend.engine(order.model, language, order.settings).title
+        return self._backend.engine(order.model, language, order.settings, mixed=len(order.voice_ids) > 1).title
 
     def utter(
         self,

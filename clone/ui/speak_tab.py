@@ -304,8 +304,8 @@ class Speaking:
             p.model: document.model,
             p.document.which: which,
             p.progress: "",
-            p.latest: parts.player(take.sound),
-            p.done: "",
+            p.latest: parts.player(replace(take.sound, saved_as="")),
+            p.done: parts.take_done(take),
         }
 
     def opening(self) -> list[Any]:
