@@ -10,6 +10,7 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from clone.contract import cloning
+from clone.core import __version__
 from clone.core.settings import Settings
 from clone.core.workspace import kept_secret
 from clone.studio.facade import Studio
@@ -92,6 +93,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
                 left = pending_panel()
                 listed = voices_panel()
         owner_note = fields.slot("whose")
+        gr.HTML(parts.render("footer", version=__version__))
         clone_tab = Cloning(desk, (voice, closer, preview, run), (result, listed))
         _wire_voice(clone_tab, desk)
         _wire_clone(clone_tab, token)

@@ -295,6 +295,23 @@ FOREIGN = (
 )
 
 
+# Under everything
+FOOT_API = "API"
+FOOT = (
+    ("MCP", "An agent finds the tools check, clone, speak and voices at this page’s address, under /gradio_api/mcp/."),
+    (
+        "Where is my key?",
+        "The API’s key is in the file api_key in the folder TIMBRE_HOME, ~/.local/share/timbre unless it was set, on "
+        "the machine that runs this page. Whoever runs it may name others in TIMBRE_API_KEYS.",
+    ),
+    (
+        "Privacy",
+        "Recordings, voices and what they say stay on the machine that runs this page. A voice that nobody keeps or "
+        f"speaks with is deleted after {_DAYS} days, a forgotten one at once. No text and no voice is logged. Nothing "
+        "is sent anywhere, unless you choose Novita.",
+    ),
+)
+
 # Progress
 STARTING = "Starting"
 STOPPED = "Stopped. Everything you entered is still here."
