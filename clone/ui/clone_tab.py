@@ -107,13 +107,15 @@ class Cloning:
         if clip:
             closer = self.closer
             updates |= {closer.audio: clip, closer.text: tab.prompt[1], closer.drawer: gr.update(open=True)}
+            updates |= {self.preview.drawer: gr.update(open=True)}
         if tab.run is not None and not tab.run.is_past:
             updates[self.run.joined] = request.session_hash
         return updates
 
     def arriving(self) -> list[Any]:
         """Return what ``arrive`` may change."""
-        return [*self.given(), self.closer.audio, self.closer.text, self.closer.drawer, self.run.joined]
+        closer = self.closer
+        return [*self.given(), closer.audio, closer.text, closer.drawer, self.preview.drawer, self.run.joined]
 
     def clone(self, request: gr.Request, token: str, *values: Any) -> Iterator[Updates]:
         """Clone, until somebody asks the run to stop; it outlives this where the page's tab may come back to it."""

@@ -221,13 +221,19 @@ def _order_panels() -> tuple[CloserPanel, PreviewPanel, RunPanel]:
             )
             quality = gr.Radio(list(strings.QUALITIES.items()), value="hd", label=strings.QUALITY, elem_id="quality")
         text = gr.Textbox(
-            strings.TEXT_START, label=strings.TEXT, info=strings.TEXT_HINT, lines=2, max_lines=5, elem_id="text"
+            strings.TEXT_START, label=strings.TEXT, placeholder=strings.TEXT_HINT, lines=2, max_lines=5, elem_id="text"
         )
         with gr.Row(elem_classes="tb-under"):
             line = fields.slot("language-said")
             counter = gr.HTML(parts.counter(len(strings.TEXT_START)), elem_id="text-count")
         gr.HTML(parts.render("sentences"), js_on_load=static("sentences.js"), elem_id="sentences")
         note = fields.slot("text-note")
+        with gr.Column(elem_classes="tb-act"):
+            consent = gr.Checkbox(label=strings.CONSENT, info=strings.RECEIVER, elem_id="consent")
+            consent_note = fields.slot("consent-note")
+            clone = gr.Button(strings.CLONE, variant="primary", size="lg", elem_id="clone")
+            progress = fields.slot("progress")
+            cancel = gr.Button(strings.CANCEL, variant="stop", visible=False, elem_id="cancel", elem_classes="tb-calm")
         with gr.Accordion(strings.OPTIONS, open=False, elem_id="advanced", elem_classes="tb-drawer") as drawer:
             language = language_panel("language", line)
             model = fields.model_choice("model")
@@ -245,12 +251,6 @@ def _order_panels() -> tuple[CloserPanel, PreviewPanel, RunPanel]:
                 gr.HTML(parts.line(strings.CODE_ADVICE, "tb-advice"))
                 code_show = gr.Button(strings.CODE_SHOW, elem_id="code-show")
                 code = gr.HTML(js_on_load=static("code.js"), elem_id="code", elem_classes="tb-slot")
-        with gr.Column(elem_classes="tb-act"):
-            consent = gr.Checkbox(label=strings.CONSENT, info=strings.RECEIVER, elem_id="consent")
-            consent_note = fields.slot("consent-note")
-            clone = gr.Button(strings.CLONE, variant="primary", size="lg", elem_id="clone")
-            progress = fields.slot("progress")
-            cancel = gr.Button(strings.CANCEL, variant="stop", visible=False, elem_id="cancel", elem_classes="tb-calm")
     levels = (accuracy, noise, volume, advanced_note)
     preview = PreviewPanel(name, text, counter, quality, model, getting, language, note, drawer, *levels)
     run = RunPanel(backend_choice, consent, consent_note, clone, cancel, progress, code_show, code, gr.State(""))

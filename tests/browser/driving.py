@@ -40,11 +40,11 @@ from clone.engine.backend import LocalBackend
 hold = Settings.from_environment().home / "{HOLD}"
 
 def holding(say):
-    def held(backend, profile, line, model, stop=None, *how):
+    def held(backend, profile, line, model, stop=None, *how, **named):
         while hold.exists():
             stop and stop.check()
             time.sleep(0.05)
-        return say(backend, profile, line, model, stop, *how)
+        return say(backend, profile, line, model, stop, *how, **named)
     return held
 
 LocalBackend.speak, LocalBackend.stream = holding(LocalBackend.speak), holding(LocalBackend.stream)
@@ -148,7 +148,7 @@ def choose_source(page: Page, name: str) -> None:
 def go(page: Page, place: str) -> None:
     """Open one of the page's places: Clone, Write or Voices."""
     page.get_by_role("tab", name=place, exact=True).click()
-    page.wait_for_selector({"Clone": "#clone", "Write": "#speak", "Voices": "#voices"}[place])
+    page.wait_for_selector({"Clone": "#form:visible, #result:visible", "Write": "#speak", "Voices": "#voices"}[place])
 
 
 def more(row: Locator) -> Locator:

@@ -13,7 +13,7 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.browser.driving import CLONED, App, Visit, choose_novita, choose_source, go, heard, upload
+from tests.browser.driving import CLONED, App, Visit, choose_novita, choose_source, go, heard, open_drawer, upload
 from tests.browser.test_page import assert_accessible_by_day_and_night
 from tests.faults import FAULTS, FaultServer, body, saying, sending, serving
 from tests.running import COLD
@@ -93,6 +93,7 @@ def test_from_a_recording_to_a_hosted_voice_that_is_kept(
     expect(page.locator("#result")).to_be_visible()
     assert page.input_value("#voice-id textarea, #voice-id input") == VOICE_ID
     assert heard(page, CLONED, tmp_path).duration_s == pytest.approx(3.0, abs=0.2)
+    page.click("#change")
     page.click("#clone")
     expect(page.locator("#facts")).to_contain_text("You made this voice before")
 
@@ -132,6 +133,8 @@ def test_from_a_recording_to_a_hosted_voice_that_is_kept(
     row.get_by_role("button", name="Speak").click()
     expect(page.locator("#speak-cost")).to_contain_text("characters of hd speech")
     page.reload()
+    go(page, "Clone")
+    open_drawer(page, "#advanced")
     expect(page.locator("#api-key input")).to_be_visible()  # the choice is remembered, the key is not
     assert page.input_value("#api-key input") == ""
 

@@ -182,7 +182,7 @@ def test_everybody_can_use_it(visit: Visit, example_m4a: Path, width: int, dark:
     assert_fits(page)
     open_drawer(page, "#advanced")
     open_drawer(page, "#closer")
-    assert page.locator("#closer button").first.get_attribute("aria-expanded") == "true"
+    expect(page.locator("#closer button").first).to_have_attribute("aria-expanded", "true")
     upload(page, example_m4a)
     assert_accessible(page)
     assert_fits(page)

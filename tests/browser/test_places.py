@@ -274,11 +274,11 @@ def test_without_a_mouse(visit: Visit, example_m4a: Path) -> None:
     """From the top of the page to a spoken sentence, with keys alone; the file dialog is the system's own."""
     page = visit()
 
-    def reach(what: str) -> None:
+    def reach(what: str, key: str = "Tab") -> None:
         for _ in range(80):
             if page.evaluate("(what) => Boolean(document.activeElement?.closest(what))", what):
                 return
-            page.keyboard.press("Tab")
+            page.keyboard.press(key)
             assert page.evaluate(FOCUS_IS_SEEN), page.evaluate("document.activeElement.outerHTML")
         raise AssertionError(f"{what} can't be reached")
 
@@ -299,7 +299,7 @@ def test_without_a_mouse(visit: Visit, example_m4a: Path) -> None:
     expect(page.locator("#model input")).to_have_value(re.compile("turbo"))
     expect(page.locator("#model input")).to_be_focused()
     expect(page.locator("#quality input[value=turbo]")).to_be_checked()
-    reach("#consent")
+    reach("#consent", "Shift+Tab")
     expect(page.locator("[role=combobox][aria-expanded=true]")).to_have_count(0)  # a list that was left is closed
     page.keyboard.press("Space")
     reach("#clone")
@@ -331,6 +331,7 @@ def test_the_language_is_told_as_one_writes_and_can_be_set(visit: Visit) -> None
     expect(page.get_by_text("looks like German")).to_have_count(1)
     page.fill("#text textarea", "今天天气很好。")
     expect(page.locator("#language-said [role=alert]")).to_have_count(0)
+    open_drawer(page, "#advanced")
     page.click("#language input")
     page.get_by_role("option", name="Japanese").click()
     expect(page.locator("#language-said")).to_contain_text("Read as Japanese.")

@@ -96,6 +96,7 @@ def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
     assert heard(page, ORIGINAL, tmp_path).duration_s > 10
     expect(page.locator("#facts")).to_contain_text("% of the way")
     expect(page.locator("#facts")).to_contain_text("Expires in 7 days")
+    page.click("#change")
     expect(page.locator("#consent input")).to_be_checked()
     page.locator("#uploaded button[aria-label=Clear]").click()
     expect(page.locator("#consent input")).not_to_be_checked()  # the next recording may be of somebody else
@@ -131,15 +132,16 @@ def test_a_voice_is_made_without_a_preview(visit: Visit, example_m4a: Path) -> N
     upload(page, example_m4a)
     clone(page, "  ")
     expect(page.locator("#facts")).to_contain_text("without a preview")
-    expect(page.locator("#cloned audio, #cloned [data-testid=waveform-controls]")).to_have_count(0)
+    expect(page.locator("#compare [data-name=Clone]")).to_have_count(0)
     page.click("#again")
     page.fill("#speak-text textarea", "Now it speaks.")
     choose_turbo(page, "#speak-model")
     page.click("#speak")
     expect(page.locator("#take-done")).to_contain_text("Download")
     go(page, "Clone")
+    page.click("#change")
     clone(page, "And now with one.")
-    expect(page.locator("#cloned [data-testid=waveform-controls]")).to_be_visible()
+    expect(page.locator("#compare [data-name=Clone]")).to_be_visible()
 
 
 def test_from_the_microphone_to_a_voice(visit: Visit, microphone: Browser, tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ def test_from_the_microphone_to_a_voice(visit: Visit, microphone: Browser, tmp_p
     page.click("#recorded button.record-button")
     expect(page.locator(".tb-meter")).to_contain_text("s more are needed")
     expect(page.locator(".tb-meter")).to_contain_text("enough; ")
-    page.click("#recorded button.stop-button")
+    page.get_by_role("button", name="Stop recording").click()
     expect(page.locator(".tb-meter")).to_be_hidden()
     page.wait_for_selector("#voice-note .tb-ok")
     clone(page, "My computer has learned to talk.")
@@ -243,12 +245,9 @@ def test_a_reload_in_the_middle_joins_the_clone_again(
     expect(page.locator("#cancel")).to_be_visible()
     expect(page.locator("#clone")).not_to_be_visible()
     expect(page.locator("#progress [role=progressbar]")).to_be_visible()
-    expect(page.locator("#uploaded [data-testid=waveform-controls]")).to_be_visible()
+    expect(page.locator("#voice-note .tb-strip")).to_be_visible()
     held.unlink()
     expect(page.locator("#result")).to_be_visible(timeout=2 * WAIT_MS)
-    expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
-    expect(page.locator("#clone")).to_be_visible()
-    expect(page.locator("#cancel")).not_to_be_visible()
     expect(page.locator("#compare audio")).to_have_count(2)
     voice_id = page.input_value("#voice-id textarea, #voice-id input")
     assert_speech(heard(page, CLONED, tmp_path))
@@ -256,6 +255,10 @@ def test_a_reload_in_the_middle_joins_the_clone_again(
     expect(page.locator("#result")).to_be_visible()
     assert page.input_value("#voice-id textarea, #voice-id input") == voice_id
     assert_speech(heard(page, CLONED, tmp_path))
+    page.click("#change")  # and what it was made with
+    expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
+    expect(page.locator("#clone")).to_be_visible()
+    expect(page.locator("#cancel")).not_to_be_visible()
     go(page, "Voices")
     expect(page.locator("#voices li")).to_have_count(1)
     expect(page.locator("#voices li")).to_have_attribute("data-voice", voice_id)
@@ -316,7 +319,7 @@ def test_a_recording_is_there_again_in_its_tab_and_nowhere_else(visit: Visit, ex
     expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
     expect(page.locator("#voice-note details")).to_be_visible()
     page.reload()
-    expect(page.locator("#uploaded [data-testid=waveform-controls]")).to_be_visible()
+    expect(page.locator("#voice-note .tb-strip")).to_be_visible()
     expect(page.locator("#voice-note .tb-ok")).to_contain_text("Ready to clone")
     assert "timbre-tab" in page.evaluate("Object.keys(sessionStorage)")
     with page.expect_popup() as opened:  # with a copy of what the tab keeps, as a tab that is duplicated
