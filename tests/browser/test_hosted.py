@@ -133,7 +133,8 @@ def test_from_a_recording_to_a_hosted_voice_that_is_kept(
     row.get_by_role("button", name="Speak").click()
     expect(page.locator("#speak-cost")).to_contain_text("characters of hd speech")
     page.reload()
-    go(page, "Clone")
+    expect(page.locator("#result")).to_be_visible()
+    page.click("#change")
     open_drawer(page, "#advanced")
     expect(page.locator("#api-key input")).to_be_visible()  # the choice is remembered, the key is not
     assert page.input_value("#api-key input") == ""
