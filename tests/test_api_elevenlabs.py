@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from clone.api.elevenlabs import FORMATS, SpeechBody
+from clone.api.elevenlabs import FORMATS, TextToSpeechBody
 from clone.contract.cloning import MODELS
 from tests.serving import KEYS, WITHIN_S, Served, bearer, decoded, owner_of, serving
 
@@ -96,7 +96,7 @@ def test_each_format_is_what_it_says(api: Served, voice: str, kind: str) -> None
     ],
 )
 def test_models_of_theirs_are_some_of_ours(model: str, spoken_by: str) -> None:
-    assert SpeechBody(text=TEXT, model_id=model).spoken_by == spoken_by
+    assert TextToSpeechBody(text=TEXT, model_id=model).spoken_by == spoken_by
 
 
 def test_what_is_wrong(api: Served, voice: str, examples: list[Path]) -> None:

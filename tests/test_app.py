@@ -72,9 +72,9 @@ def call(served: str, index: int, data: list[Any]) -> str:
 def test_every_event_of_the_page_is_private(served: str, config: dict[str, Any]) -> None:
     """What programs may ask by name is no event of the page: it needs a key; see test_ui_api.py."""
     public = [each["api_name"] for each in config["dependencies"] if each["api_visibility"] != "private"]
-    assert public == ["check", "clone", "speak"]
+    assert public == ["check", "clone", "speak", "voices"]
     info = requests.get(f"{served}/gradio_api/info", timeout=30).json()
-    assert list(info["named_endpoints"]) == ["/check", "/clone", "/speak"]
+    assert list(info["named_endpoints"]) == ["/check", "/clone", "/speak", "/voices"]
     assert info["unnamed_endpoints"] == {}
 
 

@@ -63,7 +63,7 @@ class VoiceSettings(RequestModel):
     use_speaker_boost: StrictBool = Field(True, description=_IDLE)
 
 
-class SpeechBody(RequestModel):
+class TextToSpeechBody(RequestModel):
     """The body of ``POST /v1/text-to-speech/{voice_id}``."""
 
     text: StrictStr = Field(min_length=1, description=f"Fewer than {SPEECH_LIMIT_CHARS:,} characters.")
@@ -192,7 +192,7 @@ DIALECT = Dialect(
                 name,
                 summary,
                 f"Makes the voice permanent. {how}",
-                SpeechBody,
+                TextToSpeechBody,
                 _HELLO,
                 answers=dict.fromkeys(dict.fromkeys(media for _, media in FORMATS.values())),
                 given=(_VOICE, _OUTPUT),
@@ -344,7 +344,7 @@ class ElevenLabs:
     async def _speech(self, request: Request, voice_id: str, *, open_ended: bool) -> tuple[Speech, str]:
         owner = self._service.owner(request, KEY)
         sound, media = _format(request.query_params.get("output_format", FORMAT))
-        asked = await read_body(request, SpeechBody)
+        asked = await read_body(request, TextToSpeechBody)
         self._service.limits.speak.take(owner)
         order = await self._service.order(owner, voice_id, (asked.text, asked.spoken_by), settings=asked.settings)
         return await self._service.speech(request, order, sound, open_ended=open_ended), media

@@ -60,7 +60,7 @@ class Pressing(threading.Thread):
 def form(server: FaultServer) -> dict[str, Any]:
     """Return the page as it is filled in to clone a link at the hosted service."""
     link = server.url("/voice.mp3")
-    return {"source": "Link", "link": link, "backend": "novita", "api_key": KEY, "consent": True}
+    return {"source": "Paste a link", "link": link, "backend": "novita", "api_key": KEY, "consent": True}
 
 
 def rows(app: App, query: str) -> list[Any]:

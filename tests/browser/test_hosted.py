@@ -224,7 +224,7 @@ def test_on_this_machine_alone_a_file_has_no_address(visit: Visit) -> None:
     page = visit()
     choose_novita(page)
     expect(page.locator("#hosted-told")).to_contain_text("no address")
-    choose_source(page, "Link")
+    choose_source(page, "Paste a link")
     expect(page.locator("#way")).to_contain_text("from the link you gave")
 
 

@@ -88,7 +88,7 @@ def test_what_is_no_recording_is_refused_beneath_it(visit: Visit, tmp_path: Path
 
 def test_a_link_into_this_machine_is_refused_beneath_it(visit: Visit, public_app: App) -> None:
     page = visit(of=public_app)
-    choose_source(page, "Link")
+    choose_source(page, "Paste a link")
     page.fill("#link textarea, #link input", "http://127.0.0.1:1/voice.mp3")
     page.click("#link-check")
     expect(page.locator("#voice-note [role=alert]")).to_be_visible()

@@ -167,7 +167,7 @@ def test_from_a_link_and_a_prompt_clip_to_a_voice(visit: Visit, tmp_path: Path) 
     clip.write_bytes(wav_bytes(ada.samples[start:end], ada.sample_rate))
     with served(EXAMPLES) as folder:
         page = visit()
-        choose_source(page, "Link")
+        choose_source(page, "Paste a link")
         page.fill("#link input, #link textarea", f"{folder}/ada.m4a")
         page.click("#link-check")
         page.wait_for_selector("#voice-note .tb-ok")
@@ -344,7 +344,7 @@ def test_a_recording_is_there_again_in_its_tab_and_nowhere_else(visit: Visit, ex
 def test_what_a_link_led_to_is_there_again_and_so_are_part_and_clip(visit: Visit) -> None:
     page = visit()
     with served(EXAMPLES) as folder:
-        choose_source(page, "Link")
+        choose_source(page, "Paste a link")
         page.fill("#link input, #link textarea", f"{folder}/ada.m4a")
         page.click("#link-check")
         page.wait_for_selector("#voice-note details")
