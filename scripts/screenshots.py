@@ -46,7 +46,7 @@ def clone(page: Page) -> None:
     page.check("#consent input")
     page.click("#clone")
     page.wait_for_selector("#said .tb-match")
-    page.wait_for_selector("#cloned [data-testid=waveform-controls]")
+    page.wait_for_selector("#compare .tb-player:not([hidden])")
 
 
 def speak(page: Page) -> None:
@@ -54,6 +54,7 @@ def speak(page: Page) -> None:
     choose_turbo(page, "#speak-model")
     page.click("#speak")
     page.wait_for_selector("#take-done a")
+    page.wait_for_selector("#document .tb-sentences")
     page.wait_for_function("[...document.querySelectorAll('audio')].some((audio) => audio.ended)")
 
 
