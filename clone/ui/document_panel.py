@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from clone.core.errors import CancelledError
-from clone.studio.facade import Document, Sentence
+from clone.studio.facade import Document, Passage, Sentence
 from clone.ui import fields, parts, strings
 from clone.ui.running import Desk, Progress, explain
 from clone.ui.takes import file_name
@@ -133,7 +132,7 @@ class DocumentDesk:
             owner = self._desk.owner(token, request)
             document = self._desk.studio.document(which, owner)
             kind = kind if kind in strings.EXPORTS.values() else ".mp3"
-            path = self._desk.files.new(request.session_hash, f"timbre-document{kind}")
+            path = self._desk.files.new(request.session_hash, f"timbre-document{kind}", document.voice_id)
             lufs = float(level) if level in strings.LEVELS.values() and level else None
             self._desk.studio.export_document(which, owner, path, lufs=lufs)
             link = self._desk.takes.lend(path, request.session_hash)
@@ -152,33 +151,35 @@ class DocumentDesk:
         p, progress, stop = self.panel, Progress(), self._desk.begin(request.session_hash, _KIND)
         yield {p.note: progress.shown(), p.cancel: gr.update(visible=True), p.changes: gr.update(visible=False)}
         shown: Updates = {}
-        owner = ""
         try:
             owner = self._desk.owner(token, request)
-            with closing(begin(owner)) as events:
-                for event in events:
-                    stop.check()
-                    if not isinstance(event, Document | Sentence) and not hasattr(event, "samples"):
-                        yield {p.note: progress.shown(event)}
-            if number is not None:
-                shown = {p.player: self._player(request, which, owner, number)}
-        except CancelledError:
-            self._desk.studio.stop_document(which, owner)
-            shown = {p.note: parts.note("info", strings.STOPPED)}
-        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            shown = self._refused(error)
-        yield self._shown(which, owner) | shown
+            try:
+                with closing(begin(owner)) as events:
+                    for event in events:
+                        stop.check()
+                        if not isinstance(event, Document | Sentence | Passage):
+                            yield {p.note: progress.shown(event)}
+                if number is not None:
+                    shown = {p.player: self._player(request, which, owner, number)}
+            except CancelledError:
+                self._desk.studio.stop_document(which, owner)
+                shown = {p.note: parts.note("info", strings.STOPPED)}
+            except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+                shown = self._refused(error)
+            yield self._shown(which, owner) | shown
+        except Exception as error:  # noqa: BLE001  it is gone meanwhile
+            yield self._refused(error) | {p.cancel: gr.update(visible=False)}
 
     def _again(self, which: str, owner: str, number: int) -> Iterator[object]:
         return iter(self._desk.studio.speak_sentence(which, owner, number))
 
     def _player(self, request: gr.Request, which: str, owner: str, number: int) -> str:
-        path = self._desk.studio.sentence_audio(which, owner, number)
-        position = next(
-            each.position for each in self._desk.studio.sentences(which, owner) if each.sentence_id == number
-        )
-        copy = self._desk.files.copy(request.session_hash, Path(path), f"timbre-{path.name}", which)
-        (sound,) = self._desk.sounds(request.session_hash, (copy, strings.SENTENCE.format(position + 1), ""))
+        studio, visit = self._desk.studio, request.session_hash
+        document, path = studio.document(which, owner), studio.sentence_audio(which, owner, number)
+        position = next(each.position for each in studio.sentences(which, owner) if each.sentence_id == number)
+        # With its voice, so that it goes when that is forgotten.
+        copy = self._desk.files.copy(visit, path, f"timbre-{which}-{path.name}", document.voice_id)
+        (sound,) = self._desk.sounds(visit, (copy, strings.SENTENCE.format(position + 1), ""))
         return parts.player(sound, autoplay=True, named=True)
 
     def _shown(self, which: str, owner: str) -> Updates:
