@@ -55,7 +55,6 @@ def speak(page: Page) -> None:
     page.click("#speak")
     page.wait_for_selector("#take-done a")
     page.wait_for_selector("#document .tb-sentences")
-    page.wait_for_function("[...document.querySelectorAll('audio')].some((audio) => audio.ended)")
 
 
 def still(page: Page) -> None:

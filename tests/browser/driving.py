@@ -28,7 +28,7 @@ FLAGS = [
     "--disable-sync",
     "--mute-audio",
 ]
-WAIT_MS = 20_000
+WAIT_MS = 40_000
 
 
 HOLD = "hold"

@@ -52,8 +52,15 @@
       return "";  // the browser keeps nothing
     }
   };
+  // What comes for a component before the page has drawn it is lost: a tab says that it is there once it is drawn.
+  const drawn = async (place) => {
+    for (let n = 0; n < 200 && !document.querySelector(place); n++) await new Promise((on) => setTimeout(on, 50));
+  };
   let tab;
-  window.tbTab = () => (tab ??= named());
+  window.tbTab = async () => {
+    await drawn("#voice-note");
+    return (tab ??= named());
+  };
   // A phone that was away, and whose connection broke meanwhile, says that it is back.
   const back = () => { if (!document.hidden) document.querySelector("#back")?.click(); };
   addEventListener("online", back);
