@@ -12,7 +12,7 @@ from clone.audio.reader import resample
 from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
 from clone.engine.asr import Recognizer
 from clone.engine.backend import Heard, LocalBackend
-from clone.engine.conversion import N_BANDS, SAMPLE_RATE, Frames, _attention, _target_envelopes, analyse, convert
+from clone.engine.conversion import N_BANDS, SAMPLE_RATE, analyse, convert
 from clone.engine.profile import Profile
 from clone.engine.tts import Turbo
 from tests.sounds import silence
@@ -111,48 +111,3 @@ def test_one_frame_is_a_reference_too(base: tuple[np.ndarray, np.ndarray], profi
     frames = profiles["ada"].frames
     one = replace(frames, features=frames.features[:1], envelopes=frames.envelopes[:1], levels=frames.levels[:1])
     assert np.isfinite(convert(*base, one)).all()
-
-
-@pytest.fixture(scope="module")
-def halves(backend: LocalBackend, heard: dict[str, Heard]) -> tuple[Frames, Frames, np.ndarray]:
-    """What a person says first, what they say then as a higher voice would, and the second half's true envelopes."""
-    speech = resample(heard["ben"].samples, heard["ben"].sample_rate, SAMPLE_RATE)[: 10 * SAMPLE_RATE]
-    first, second = np.split(speech, 2)
-    higher = resample(second, round(1.15 * SAMPLE_RATE), SAMPLE_RATE)
-    reference, _ = analyse(first, features_of(backend, first))
-    asked, spoken = analyse(higher, features_of(backend, higher), reference.n_bands)
-    true, true_spoken = analyse(second, features_of(backend, second), reference.n_bands)
-    every = np.full((len(true_spoken), N_BANDS), np.nan, np.float32)
-    every[true_spoken] = true.envelopes
-    at = np.minimum((np.flatnonzero(spoken) * 1.15).round().astype(int), len(every) - 1)
-    return reference, asked, every[at]
-
-
-def test_what_is_said_is_found_again_in_a_voice_of_another_pitch(halves: tuple[Frames, Frames, np.ndarray]) -> None:
-    reference, asked, true = halves
-    nearest = np.argpartition(-asked.features @ reference.features.T, 3, axis=1)[:, :4]
-    attention = _attention(asked.features, reference.features)
-
-    def error(envelopes: np.ndarray) -> float:
-        apart = (envelopes - true)[:, : reference.n_bands]
-        return float(np.nanmean((apart - np.nanmean(apart, axis=0)) ** 2))
-
-    assert attention.sum(axis=1) == pytest.approx(np.ones(len(attention)), abs=1e-4)
-    assert error(attention @ reference.envelopes) < 0.85 * error(reference.envelopes[nearest].mean(axis=1))
-
-
-def test_averaging_takes_no_movement_from_the_envelopes(halves: tuple[Frames, Frames, np.ndarray]) -> None:
-    reference, asked, _ = halves
-    target = _target_envelopes(reference, _attention(asked.features, reference.features))
-    moves = target[:, : reference.n_bands].std(axis=0) / reference.envelopes[:, : reference.n_bands].std(axis=0)
-    assert 0.9 < np.median(moves) < 1.1
-
-
-def test_the_order_of_the_reference_s_frames_does_not_matter(
-    base: tuple[np.ndarray, np.ndarray], profiles: dict[str, Profile]
-) -> None:
-    frames = profiles["ada"].frames
-    turned = replace(
-        frames, features=frames.features[::-1], envelopes=frames.envelopes[::-1], levels=frames.levels[::-1]
-    )
-    assert convert(*base, turned) == pytest.approx(convert(*base, frames), abs=1e-4)

@@ -1,22 +1,19 @@
 """Spectral conversion: make speech sound like the reference, by what the reference sounds like when it says the same.
 
-For every frame of the base speech, the frames of the reference that say the same (Whisper's encoder knows, and how to
-compare what it knows is learned) tell which spectral envelope this person has there. The difference becomes a slowly
-moving filter, so no vocoder is involved and words stay as they are. What is left of the difference over a whole
-sentence becomes a constant filter.
+For every frame of the base speech, the frames of the reference nearest to it in what is being said (Whisper's encoder
+knows) tell which spectral envelope this person has there. The difference becomes a slowly moving filter, so no vocoder
+is involved and words stay as they are. What is left of the difference over a whole sentence becomes a constant filter.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import librosa
 import numpy as np
 import scipy.fft
 from scipy.ndimage import gaussian_filter1d
-from scipy.special import logsumexp, softmax
 
 from clone.engine.asr import FRAME_S
 
@@ -28,24 +25,18 @@ N_ENVELOPE_HOP = int(FRAME_S * SAMPLE_RATE)
 N_BANDS = 55
 """Mel bands up to 12 kHz, as dense as 48 bands up to 8 kHz."""
 
-MATCHING = Path(__file__).resolve().parents[2] / "assets" / "matching.npz"
-"""Made by scripts/build_matching.py."""
-
-HUB_SHARPNESS = 10.0
-"""How near a frame of the reference is to everything: by the nearest base frames most, as a soft maximum."""
-
+N_NEIGHBOURS = 4
 CONTEXT_WEIGHT = 0.5
 CONTEXT_FRAMES = 2
-N_NEAREST = 4
-"""Of so many frames of the reference it is told how far away the matches are."""
+N_NEAREST_HUB = 10
+HUB_SHARE = 0.7
+"""Frames that are near to everything are chosen less: as close, and 0.03 DNSMOS better (turbo, bench)."""
 
 N_OWN_NEIGHBOURS = 6
 """Base frames averaged like the reference's, so that the gain follows what is said and not one frame's ripple."""
 
-MOVEMENT_LIMIT = 3.0
-"""All the movement that averaging takes is given back, up to this factor. With the learned matching, on 36 speakers:
-Resemblyzer 0.485 to 0.506, wrong words 1.4 to 0.8 %, DNSMOS 3.127 to 3.084 (turbo); 0.563 to 0.582, 0.8 to 0.7 %, 3.296
-to 3.295 (hd); see bench/NOTES.md."""
+MOVEMENT_SHARE, MOVEMENT_LIMIT = 0.5, 1.5
+"""The share of the movement lost in averaging that is given back: 0.014 closer, 0.03 DNSMOS worse (turbo, bench)."""
 
 SMOOTHING_FRAMES = 3.5
 """Standard deviation, 70 ms: with 60 ms a turbo clone is 0.013 closer and says six words in a thousand more wrong."""
@@ -146,15 +137,14 @@ def convert(samples: np.ndarray, features: np.ndarray, reference: Frames) -> np.
     base, speech = analyse(samples, features, reference.n_bands)
     if not len(base.features) or not len(reference.features):
         return samples
-    attention = _attention(base.features, reference.features)
-    difference = _target_envelopes(reference, attention) - _own_envelopes(base)
+    nearest, nearness = _nearest(base.features, reference.features)
+    difference = _target_envelopes(reference, nearest) - _own_envelopes(base)
     more = np.clip(np.sqrt(AMPLE_FRAMES / len(reference.features)), 1.0, SMOOTHING_MORE)
     constant = difference.mean(axis=0)
-    nearness = _nearness(base.features, reference.features)
     moving = (difference - constant) * np.clip(nearness / TRUSTED_NEARNESS, 0.0, 1.0)[:, None]
     gain = _gain_db((constant, moving), speech, reference.n_bands, float(SMOOTHING_FRAMES * more))
     settled = len(base.features) / (len(base.features) + SETTLED_FRAMES)
-    wanted = attention.mean(axis=0) @ reference.power
+    wanted = reference.power[nearest].mean(axis=(0, 1))
     gain += settled * _power_gain_db(wanted, base.power * 10 ** (gain[speech] / 10), reference.n_bands)
     spectrum = _filtered(_stft(samples, N_HOP), gain)
     spectrum *= 10 ** (settled / 20 * _spectrum_gain_db(reference, spectrum[:: N_ENVELOPE_HOP // N_HOP], speech))
@@ -173,29 +163,25 @@ def _normalised(features: np.ndarray, speech: np.ndarray) -> np.ndarray:
     return np.asarray(kept / (np.linalg.norm(kept, axis=1, keepdims=True) + 1e-9), np.float32)
 
 
-def _attention(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return how much each frame of the reference says about each base frame, shape (n_frames, n_reference)."""
-    query, key, sharpness, hub_share = _matching()
-    cosines = _unit(features @ query) @ _unit(reference @ key).T
-    # Frames that are near to everything are chosen less.
-    hub = logsumexp(HUB_SHARPNESS * cosines, axis=0) / HUB_SHARPNESS
-    return np.asarray(softmax(sharpness * (cosines - hub_share * hub), axis=1))
+def _nearest(features: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which frames of the reference are nearest to each base frame, and how near they are in the mean.
+
+    Returns:
+        Shapes (n_frames, N_NEIGHBOURS at most), and (n_frames,): cosines.
+    """
+    nearness = features @ reference.T
+    n_hub = min(N_NEAREST_HUB, len(features))
+    hub = np.partition(nearness, len(features) - n_hub, axis=0)[-n_hub:].mean(axis=0)
+    nearest = _largest(nearness - HUB_SHARE * hub, N_NEIGHBOURS)
+    return nearest, np.take_along_axis(nearness, nearest, axis=1).mean(axis=1)
 
 
-def _nearness(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Return how near the nearest frames of the reference are to each base frame, shape (n_frames,): mean cosine."""
-    cosines = features @ reference.T
-    n_nearest = min(N_NEAREST, cosines.shape[1])
-    return np.asarray(np.partition(cosines, -n_nearest, axis=1)[:, -n_nearest:].mean(axis=1))
-
-
-def _target_envelopes(reference: Frames, attention: np.ndarray) -> np.ndarray:
-    """Return the mean envelopes of what is attended to, with the movement that averaging took from them."""
-    target = attention @ reference.envelopes
+def _target_envelopes(reference: Frames, nearest: np.ndarray) -> np.ndarray:
+    """Return the neighbours' mean envelopes, part of what averaging took from their movement given back."""
+    target = reference.envelopes[nearest].mean(axis=1)
     mean, n_bands = target.mean(axis=0), reference.n_bands
-    target = mean + (target - mean) * np.clip(
-        reference.envelopes.std(axis=0) / (target.std(axis=0) + 1e-6), 1.0, MOVEMENT_LIMIT
-    )
+    lost = np.clip(reference.envelopes.std(axis=0) / (target.std(axis=0) + 1e-6), 1.0, MOVEMENT_LIMIT)
+    target = mean + (target - mean) * (1.0 + MOVEMENT_SHARE * (lost - 1.0))
     return np.asarray(target - target[:, :n_bands].mean(axis=1, keepdims=True))
 
 
@@ -293,18 +279,6 @@ def _istft(spectrum: np.ndarray, n_samples: int) -> np.ndarray:
         weight[i * N_HOP : i * N_HOP + N_FFT] += square
     start = N_FFT // 2
     return np.asarray((total / np.maximum(weight, 1e-6))[start : start + n_samples])
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return np.asarray(vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9))
-
-
-@cache
-def _matching() -> tuple[np.ndarray, np.ndarray, np.float32, np.float32]:
-    """Return the projections of base frames and of reference frames, how sharp attention is, and the hubs' share."""
-    with np.load(MATCHING) as kept:
-        query, key = kept["query"].astype(np.float32), kept["key"].astype(np.float32)
-        return query, key, np.float32(kept["sharpness"]), np.float32(kept["hub_share"])
 
 
 @cache
