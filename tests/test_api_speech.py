@@ -55,9 +55,7 @@ def test_speed_pitch_and_volume_are_real(api: Served, voice_id: str, model: str,
         assert heard(moved, rate)[0] == pytest.approx(length_s, rel=0.02)
         assert heard(moved, rate)[1] / pitch_hz == pytest.approx(2 ** (semitones / 12), rel=0.12)
         ended = np.append(moved, np.zeros(rate // 2, np.float32))  # the recognizer hears a last word better
-        assert (
-            match(TEXT, recognizer.transcribe(resample(ended, rate, 16_000), "en")) > 0.7
-        )  # a word of six may be lost
+        assert match(TEXT, recognizer.transcribe(resample(ended, rate, 16_000), "en")) > 0.85
     soft = spoken(api, voice_id, model=model, vol=0.25)[0]
     loud = spoken(api, voice_id, model=model, vol=10)[0]
     assert np.abs(soft).max() == pytest.approx(np.abs(plain).max() / 4, rel=0.05)
@@ -169,7 +167,7 @@ def test_language_boost_says_the_language_or_the_text_does(
     assert answer.status_code == 200, answer.text
     sound, _, _ = decoded(bytes.fromhex(answer.json()["audio"]))
     heard = words_heard(text, recognizer.transcribe(sound, "ja"))
-    assert sum(known for _, known in heard) >= len(heard) / 2, heard
+    assert sum(known for _, known in heard) > len(heard) / 2, heard
 
 
 def test_a_language_whose_extra_is_missing_is_named(

@@ -6,7 +6,6 @@ Made for Gradio 6.31.0, which knows a tool's name, description and the types of 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -145,7 +144,10 @@ def _answer(name: str, result: types.CallToolResult, folder: Path) -> None:
 
 def _without_folder(link: str, folder: Path) -> str:
     """Return a link to a file by its place in the folder alone; see Gate."""
-    return re.sub(rf"(/gradio_api/file=)({re.escape(str(folder))}|{re.escape(quote(str(folder)))})/", r"\1", link)
+    route = "/gradio_api/file="
+    for named in (str(folder), quote(str(folder))):
+        link = link.replace(f"{route}{named}/", route)
+    return link
 
 
 def _own(name: str) -> str:
