@@ -50,7 +50,7 @@ def contexts(text: str) -> dict[str, dict[str, Any]]:
         "hello": {},
         "footer": {"version": text},
         "line": {"said": text, "style": text},
-        "heading": {"number": 1, "title": text, "advice": text},
+        "heading": {"title": text, "advice": text},
         "notes": notes,
         "progress": {"stage": text, "percent": 1, "elapsed_s": 1.0},
         "file_link": {"link": text, "name": text, "label": text},

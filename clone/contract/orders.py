@@ -79,7 +79,7 @@ def no_consent() -> ConsentError:
         "Nobody confirmed that the person in the recording agreed to be cloned.",
         code="no_consent",
         field="consent",
-        advice="Ask the person, then tick the box.",
+        advice="Ask the person, then confirm it.",
     )
 
 

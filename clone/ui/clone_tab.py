@@ -283,7 +283,7 @@ class Cloning:
         return {
             self.result.card: gr.update(visible=True),
             self.result.form: gr.update(visible=False),
-            self.result.named: parts.heading(None, voice.name or strings.UNNAMED),
+            self.result.named: parts.heading(voice.name or strings.UNNAMED),
             self.result.compare: parts.compare(self._sounds(voice, visit)),
             self.result.voice_id: voice.voice_id,
             self.result.said: "",

@@ -45,7 +45,7 @@ class DocumentPanel:
 def document_panel() -> DocumentPanel:
     """Build: the one player of a sentence, the sentences, what speaks those that were changed, and the export."""
     with fields.card(visible=False, elem_id="document") as card:
-        gr.HTML(parts.heading(None, strings.DOCUMENT, strings.DOCUMENT_ADVICE))
+        gr.HTML(parts.heading(strings.DOCUMENT, strings.DOCUMENT_ADVICE))
         which = gr.State("")
         note, player = fields.slot("document-note"), fields.slot("sentence-player")
         listed = gr.HTML(js_on_load=static("document.js"), elem_id="sentences-said")

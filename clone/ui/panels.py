@@ -282,7 +282,7 @@ def _result_panel(form: gr.Column) -> ResultPanel:
     """Build: one player for original and clone, likeness, words, what to do next, voice_id; unseen until then."""
     with fields.card(visible=False, elem_id="result") as card:
         with gr.Row(elem_classes="tb-between"):
-            named = gr.HTML(parts.heading(None, strings.RESULT), elem_id="new-voice")
+            named = gr.HTML(parts.heading(strings.RESULT), elem_id="new-voice")
             change = gr.Button(strings.CHANGE, size="sm", elem_id="change", elem_classes="tb-calm")
         compare = gr.HTML(elem_id="compare", elem_classes="tb-slot")
         facts = fields.slot("facts")

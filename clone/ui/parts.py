@@ -61,9 +61,9 @@ def line(said: str, style: str = FACTS) -> str:
     return render("line", said=said, style=style)
 
 
-def heading(number: int | None, title: str, advice: str = "") -> str:
-    """Return a section's heading, with its number in the order of steps."""
-    return render("heading", number=number, title=title, advice=advice)
+def heading(title: str, advice: str = "") -> str:
+    """Return a section's heading."""
+    return render("heading", title=title, advice=advice)
 
 
 def note(kind: str, message: str, advice: str = "") -> str:

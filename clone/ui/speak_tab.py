@@ -75,7 +75,7 @@ def speak_panel() -> SpeakPanel:
     """Build: voice, text, settings and the button; beside them the take that is spoken, and the earlier ones."""
     with gr.Column(elem_id="write"):
         with fields.card():
-            gr.HTML(parts.heading(None, strings.SPEAK_TITLE, strings.SPEAK_ADVICE))
+            gr.HTML(parts.heading(strings.SPEAK_TITLE, strings.SPEAK_ADVICE))
             voice = gr.Dropdown([], label=strings.SPEAK_VOICE, elem_id="speak-voice")
             text = gr.Textbox(strings.TEXT_START, label=strings.SPEAK_TEXT, lines=6, max_lines=16, elem_id="speak-text")
             with gr.Row(elem_classes="tb-under"):

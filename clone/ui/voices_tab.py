@@ -52,7 +52,7 @@ class VoicesPanel:
 
 def voices_panel() -> VoicesPanel:
     """Build: heading, messages, the one player, the list; inside the card that the caller makes."""
-    gr.HTML(parts.heading(None, strings.VOICES, strings.VOICES_ADVICE))
+    gr.HTML(parts.heading(strings.VOICES, strings.VOICES_ADVICE))
     with gr.Column(elem_classes="tb-now"):
         note = fields.slot("voices-note")
         keep_cancel = gr.Button(strings.CANCEL, variant="stop", visible=False, elem_id="keep-cancel")

@@ -12,9 +12,6 @@
       const info = text.closest(".block")?.querySelector("[data-testid=block-info]");
       if (info && !text.labels?.length) text.setAttribute("aria-label", info.textContent.trim());
     }
-    // A button inside a link: one of the two is enough to reach by keyboard.
-    for (const inner of element.querySelectorAll("a.download-link button:not([tabindex])"))
-      inner.setAttribute("tabindex", "-1");
     for (const button of element.querySelectorAll("button.label-wrap")) {
       const open = String(button.classList.contains("open"));
       if (button.getAttribute("aria-expanded") !== open) button.setAttribute("aria-expanded", open);
