@@ -294,6 +294,7 @@ def test_without_a_mouse(visit: Visit, example_m4a: Path) -> None:
     page.keyboard.type("No mouse was used.")
     reach("#advanced")
     page.keyboard.press("Enter")
+    expect(page.locator("#model")).to_be_visible()
     reach("#model")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
