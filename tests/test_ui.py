@@ -144,6 +144,14 @@ def test_ready_recordings_are_said_to_be_ready_and_others_not() -> None:
     assert "<strong>Silent.</strong>" in reported(long, silent)
 
 
+def test_what_is_found_out_last_has_its_place_before() -> None:
+    long, picture = Finding("duration", "ok", 12.0, None, "Long."), draw(np.ones(16_000, np.float32), 16_000, (), ())
+    whole = parts.report(Examination(Report([long]), picture, complete=True), Sound("/takes/x/y.wav", "It"))
+    assert whole.count("tb-facts") == reported(long).count("tb-facts") == 1
+    assert strings.HEARING_ON in reported(long)
+    assert strings.HEARING_ON not in whole
+
+
 def test_how_long_a_voice_stays() -> None:
     now = datetime(2026, 3, 1, 12, tzinfo=UTC)
     temporary = make_voice(expires_at=now + cloning.RETENTION)

@@ -18,8 +18,8 @@ from clone.studio.facade import Studio
 from clone.ui import fields, panels, strings
 from clone.ui.clone_tab import Cloning
 from clone.ui.files import VisitFiles, temporary_folder
-from clone.ui.form import examples
-from clone.ui.recording_check import Prompting
+from clone.ui.form import Given, examples
+from clone.ui.recording_check import Prompting, Sampling
 from clone.ui.running import Desk
 from clone.ui.takes import Takes
 from clone.ui.visitors import Owners, new_token
@@ -121,3 +121,23 @@ def test_both_recordings_are_copied_once_to_be_played_and_compared(cloning: Clon
     copies = [path.name for path in temporary_folder(settings.home).rglob("*") if path.is_file()]
     assert sorted(copies) == sorted(unquote(link).rpartition("/")[2] for link in set(links))
     assert "words" in cloning.compare(VISIT, TOKEN, shown[cloning.result.voice_id])[cloning.result.said]
+
+
+def test_what_a_page_says_before_it_is_drawn_takes_no_recording_away(cloning: Cloning, clip: Path) -> None:
+    desk, voice = cloning._desk, cloning.voice
+    sampling = Sampling(desk, voice.sample, voice.note)
+    secret = new_token()
+    tab = desk.tabs.arrive("one", secret)
+    assert tab is not None
+    tab.checked = Given(strings.UPLOAD, None, str(clip), "", None), {voice.note: "what was found"}
+    told = list(sampling.check(VISIT, strings.UPLOAD, None, str(clip), "", None))
+    assert [each[voice.note] for each in told] == ["what was found"]
+    assert desk.tabs.arrive("two", secret) is tab
+    anew = gr.Request(session_hash="two", headers={"host": "timbre.example"})
+    assert list(sampling.check(anew, strings.UPLOAD, None, None, "", None)) == [{voice.note: gr.skip()}]
+    assert tab.given is not None
+    told = list(sampling.check(anew, strings.UPLOAD, None, str(clip), "", None))
+    assert [each[voice.note] for each in told] == ["what was found"]
+    assert list(sampling.check(anew, strings.RECORD, None, None, "", None))[-1][voice.note] == ""
+    assert sampling.forget(anew)[voice.note] == ""
+    assert (tab.given, tab.checked) == (None, None)

@@ -95,9 +95,9 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         owner_note = fields.slot("whose")
         gr.HTML(parts.render("footer", version=__version__))
         clone_tab = Cloning(desk, (voice, closer, preview, run), (result, listed))
-        _wire_voice(clone_tab, desk)
+        looked_at = _wire_voice(clone_tab, desk)
         _wire_clone(clone_tab, token)
-        _wire_reload(page, clone_tab, token)
+        _wire_reload(page, clone_tab, token, looked_at)
         _wire_backend(page, BackendChoice(desk, run.backend_choice, run.consent), clone_tab, backend)
         speaking = Speaking(desk, spoken)
         _wire_getting(page, Getting(desk, preview.getting))
@@ -123,7 +123,8 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
     return page  # type: ignore[no-any-return]
 
 
-def _wire_voice(clone_tab: Cloning, desk: Desk) -> None:
+def _wire_voice(clone_tab: Cloning, desk: Desk) -> dict[str, Any]:
+    """Return the event that looks at the recording which is given."""
     voice, preview, closer = clone_tab.voice, clone_tab.preview, clone_tab.closer
     sample = voice.sample
     sampling = Sampling(desk, sample, voice.note)
@@ -150,7 +151,8 @@ def _wire_voice(clone_tab: Cloning, desk: Desk) -> None:
         "concurrency_limit": _DOWNLOADS_AT_ONCE,
     }
     gr.on([voice.link.submit, voice.link_button.click], sampling.fetch, **fetched).then(**looked_at)
-    voice.source.change(sampling.fetch_once, **fetched).then(**looked_at)
+    voice.source.input(sampling.fetch_once, **fetched).then(**looked_at)
+    gr.on([voice.recorded.clear, voice.uploaded.clear], sampling.forget, None, sampling.outputs(), **_QUICK)
     another = [
         voice.source.change,
         voice.recorded.change,
@@ -188,6 +190,7 @@ def _wire_voice(clone_tab: Cloning, desk: Desk) -> None:
         trigger_mode="always_last",
         **_SLOW,
     )
+    return looked_at
 
 
 def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:
@@ -228,11 +231,12 @@ def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:
     joined.then(js=_AT_REST_JS, outputs=[run.cancel, run.clone], **_IN_BROWSER)
 
 
-def _wire_reload(page: gr.Blocks, clone_tab: Cloning, token: gr.BrowserState) -> None:
+def _wire_reload(page: gr.Blocks, clone_tab: Cloning, token: gr.BrowserState, looked_at: dict[str, Any]) -> None:
     secret = gr.Textbox(visible=False)
     back = gr.Button(visible="hidden", elem_id="back")  # pressed by the script when the page is looked at again
     arriving = [page.load, back.click]
-    gr.on(arriving, clone_tab.arrive, [token, secret], clone_tab.arriving(), js=_TAB_JS, **_QUICK)
+    arrived = gr.on(arriving, clone_tab.arrive, [token, secret], clone_tab.arriving(), js=_TAB_JS, **_QUICK)
+    arrived.then(**looked_at)
 
 
 def _wire_end(running: Any, stop: Any, cancel: gr.Button, start: gr.Button | None = None) -> None:

@@ -97,6 +97,8 @@ def report(seen: Examination, sound: Sound) -> str:
     no_cures = seen.complete and not seen.report.cures() and (refusal is None or refusal.is_cuttable)
     facts = [strings.segment(best.start_s, best.end_s, best.reasons)] if best else []
     facts += [strings.cures((), is_clean=not n_odd)] if no_cures else []
+    if not seen.complete and refusal is None:
+        facts = [strings.HEARING_ON]  # has the place of what is said last, so that nothing beneath it moves then
     return render(
         "report",
         sound=replace(sound, duration_s=seen.picture.duration_s),

@@ -108,9 +108,12 @@ class Sampling:
         """Say what is to be said about a recording as soon as it is there, and more as it becomes known."""
         given, visit, tab = Given(*values), self._desk.visit(request), self._desk.tabs.of(request.session_hash)
         self._desk.files.remember(visit, given.recorded, given.uploaded)
+        link = given.audio()
+        if tab is not None and given.is_late(tab.given):
+            yield {self._note: gr.skip()}
+            return
         if tab is not None:
             tab.keep(given)
-        link = given.audio()
         if isinstance(link, str) and self._desk.files.known(visit, link) is None:
             yield {self._note: gr.skip()}  # fetch() has said why
             return
@@ -137,6 +140,14 @@ class Sampling:
             return
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield self._nothing() | {self._note: parts.refusal(explain(error))}
+
+    def forget(self, request: gr.Request) -> Updates:
+        """Say and keep nothing any longer of a recording that was taken away."""
+        self._desk.stop(self._desk.visit(request), "check")
+        tab = self._desk.tabs.of(request.session_hash)
+        if tab is not None:
+            tab.given = tab.checked = None
+        return self._nothing() | {self._note: ""}
 
     def mark(self, request: gr.Request, use: bool, start_s: Seconds, length_s: Seconds) -> None:
         """Keep which part is chosen."""

@@ -114,6 +114,7 @@ PART_HINT = "What is marked in the picture is all that is cloned, kept and sent.
 NO_PART = ("The start or the length of the part is missing.", "Give both in seconds, or untick the part.")
 PART_INSTEAD = "It is too much to clone whole, so only the marked part is cloned. Move it, or hear it first."
 PART_SOUGHT = "It is too much to clone whole. The best part of it is being looked for."
+HEARING_ON = "Still listening, for other voices and the best part."
 PART_START, PART_LENGTH = "Start, in seconds", "Length, in seconds"
 PART_HEAR, PART_PLAYER = "Hear this part", "The part"
 CURES_COMPARE, CURES_BEFORE, CURES_AFTER = "Hear it before and after", "Before", "After"
