@@ -50,6 +50,43 @@ def test_what_only_looks_like_one_is_left(text: str) -> None:
     assert markup.parts(text) == [markup.Part(text)]
 
 
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("Say <emphasis level='strong'>this</emphasis>.", ["<emphasis level='strong'>", "</emphasis>"]),
+        ("Well <#half#> yes. [pause long] <br/>", ["<#half#>", "[pause long]", "<br/>"]),
+        ("<b>" * 9 + "Hi", ["<b>"]),
+        ('<prosody rate=slow pitch = "+2st" >Hi', ['<prosody rate=slow pitch = "+2st" >']),
+    ],
+)
+def test_what_is_not_understood_is_told_and_not_read_out(text: str, unknown: list[str]) -> None:
+    assert markup.unknown(text) == unknown
+    read = " ".join(each.text for each in sentences(text))
+    assert read
+    assert not any(c in "<>[]#" for c in read)
+
+
+@pytest.mark.parametrize(
+    "text", ["a < b and c > d", "I <3 you, 5>4", "[the king] said", "x<y, y>z", "<b and c>", "<#0.5#>Hi (laughs)"]
+)
+def test_what_people_write_is_no_markup(text: str) -> None:
+    assert markup.unknown(text) == []
+
+
+def test_markup_that_never_ends_takes_no_time() -> None:
+    for nasty in (
+        "<a" * 1000,
+        "<a " * 700,
+        "<a b=" * 400,
+        "<a b='" * 300,
+        "<#" * 1000,
+        "[pause " * 280,
+        "<a" + " " * 1990,
+    ):
+        for _ in range(20):
+            markup.unknown(nasty)
+
+
 def test_sounds_are_left_out_and_pauses_in_a_row_are_one() -> None:
     assert [each.text for each in sentences("Well (laughs) yes. [Sighs] (lip-smacking)")] == ["Well yes."]
     assert sentences("<#1#>Hi.<#1#> <#2#>") == [Sentence("", 0.0, 1.0), Sentence("Hi.", 0.0, 3.0)]

@@ -1,4 +1,4 @@
-"""What stands in a text and is no word: pauses of a length, and sounds that nobody reads out.
+"""What stands in a text and is no word: pauses of a length, sounds and tags that nobody reads out.
 
 One parser for all who speak: ``<#0.5#>`` (MiniMax), ``<break time="0.5s"/>`` (SSML, ElevenLabs) and ``[pause 0.5]``.
 """
@@ -27,6 +27,12 @@ _PAUSE = re.compile(
     re.IGNORECASE,
 )
 _SOUND = re.compile(rf"[(（\[]({'|'.join(map(re.escape, SOUNDS))})[)）\]]", re.IGNORECASE)
+_UNKNOWN = re.compile(
+    r"</?[a-z][\w:-]*(?:\s+[\w:-]+\s*=\s*(?:\"[^\"<>\n]{0,60}\"|'[^'<>\n]{0,60}'|[^\s<>\"']{1,40}))*\s*/?>"
+    r"|<#[^<>#\n]{0,40}#?>|\[pause\b[^\]\n]{0,20}\]",
+    re.IGNORECASE,
+)
+_UNKNOWN_SHOWN, _UNKNOWN_MAX_CHARS = 3, 40
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,19 @@ def parts(text: str) -> list[Part]:
 
 
 def plain(text: str) -> str:
-    """Return a text without its pauses and sounds, for what only counts or knows words."""
-    return _without_sounds(_PAUSE.sub(" ", text))
+    """Return a text without its pauses, sounds and tags, for what only counts or knows words."""
+    return without_unknown(_without_sounds(_PAUSE.sub(" ", text)))
+
+
+def without_unknown(text: str) -> str:
+    """Return a text without what ``unknown`` finds; its pauses must be out of it already."""
+    return _UNKNOWN.sub(" ", text)
+
+
+def unknown(text: str) -> list[str]:
+    """Return what looks like markup and is not understood, as it is written: the first three; it is not read out."""
+    found = dict.fromkeys(each[0][:_UNKNOWN_MAX_CHARS] for each in _UNKNOWN.finditer(_PAUSE.sub(" ", text)))
+    return list(found)[:_UNKNOWN_SHOWN]
 
 
 def check_pauses(text: str) -> str:

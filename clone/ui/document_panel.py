@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,7 @@ from clone.core.errors import CancelledError
 from clone.studio.facade import Document, Passage, Sentence
 from clone.ui import fields, parts, strings
 from clone.ui.running import Desk, Progress, explain
-from clone.ui.takes import file_name
+from clone.ui.takes import Take, file_name
 from clone.ui.theme import static
 
 Updates = dict[Any, Any]
@@ -33,6 +34,9 @@ class DocumentPanel:
     which: gr.State
     note: gr.HTML
     player: gr.HTML
+    times: gr.HTML
+    latest: gr.HTML
+    done: gr.HTML
     listed: gr.HTML
     changes: gr.Button
     cancel: gr.Button
@@ -42,12 +46,18 @@ class DocumentPanel:
     exported: gr.HTML
 
 
-def document_panel() -> DocumentPanel:
-    """Build: the one player of a sentence, the sentences, what speaks those that were changed, and the export."""
+def document_panel(latest: gr.HTML, done: gr.HTML) -> DocumentPanel:
+    """Build: the one player of a sentence, the sentences, what speaks those that were changed, and the export.
+
+    Args:
+        latest: the player of the whole, which stands elsewhere.
+        done: its file, there too.
+    """
     with fields.card(visible=False, elem_id="document") as card:
         gr.HTML(parts.heading(strings.DOCUMENT, strings.DOCUMENT_ADVICE))
         which = gr.State("")
         note, player = fields.slot("document-note"), fields.slot("sentence-player")
+        times = fields.slot("take-times")
         listed = gr.HTML(js_on_load=static("document.js"), elem_id="sentences-said")
         changes = gr.Button(strings.CHANGES.format(1), variant="primary", visible=False, elem_id="changes")
         cancel = gr.Button(
@@ -60,7 +70,8 @@ def document_panel() -> DocumentPanel:
             level = gr.Dropdown(list(strings.LEVELS.items()), value=0, label=strings.LEVEL, elem_id="export-level")
             export = gr.Button(strings.EXPORT, elem_id="export")
         exported = fields.slot("exported")
-    return DocumentPanel(card, which, note, player, listed, changes, cancel, kind, level, export, exported)
+    whole = times, latest, done
+    return DocumentPanel(card, which, note, player, *whole, listed, changes, cancel, kind, level, export, exported)
 
 
 class DocumentDesk:
@@ -78,7 +89,7 @@ class DocumentDesk:
     def outputs(self) -> list[Any]:
         """Return everything the handlers change."""
         p = self.panel
-        return [p.card, p.note, p.player, p.listed, p.changes, p.cancel, p.exported]
+        return [p.card, p.note, p.player, p.times, p.latest, p.done, p.listed, p.changes, p.cancel, p.exported]
 
     def show(self, request: gr.Request, token: str, which: str) -> Updates:
         """Show a document as it is now; none where there is none."""
@@ -122,7 +133,8 @@ class DocumentDesk:
         try:
             owner = self._desk.owner(token, request)
             self._desk.studio.choose_take(which, owner, number, take)
-            return self._shown(which, owner) | {self.panel.player: self._player(request, which, owner, number)}
+            played = {self.panel.player: self._player(request, which, owner, number)}
+            return self._shown(which, owner) | self._whole(request, which, owner) | played
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
 
@@ -166,7 +178,7 @@ class DocumentDesk:
                 shown = {p.note: parts.note("info", strings.STOPPED)}
             except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
                 shown = self._refused(error)
-            yield self._shown(which, owner) | shown
+            yield self._shown(which, owner) | self._whole(request, which, owner) | shown
         except Exception as error:  # noqa: BLE001  it is gone meanwhile
             yield self._refused(error) | {p.cancel: gr.update(visible=False)}
 
@@ -182,6 +194,12 @@ class DocumentDesk:
         (sound,) = self._desk.sounds(visit, (copy, strings.SENTENCE.format(position + 1), ""))
         return parts.player(sound, autoplay=True, named=True)
 
+    def _whole(self, request: gr.Request, which: str, owner: str) -> Updates:
+        """Return the player of the whole as it sounds now, and its file."""
+        take = recalled(self._desk, self._desk.studio.document(which, owner), request.session_hash)
+        shown = parts.player(replace(take.sound, saved_as=""))
+        return {self.panel.latest: shown, self.panel.done: parts.take_done(take)}
+
     def _shown(self, which: str, owner: str) -> Updates:
         p, studio = self.panel, self._desk.studio
         document, sentences = studio.document(which, owner), studio.sentences(which, owner)
@@ -190,12 +208,40 @@ class DocumentDesk:
             p.card: gr.update(visible=True),
             p.note: "",
             p.listed: parts.sentences(document, sentences),
+            p.times: parts.times(_begins(sentences), document.duration_s),
             p.changes: gr.update(visible=n_left > 0, value=strings.CHANGES.format(n_left)),
             p.cancel: gr.update(visible=False),
         }
 
     def _refused(self, error: Exception) -> Updates:
         return {self.panel.note: parts.refusal(explain(error))}
+
+
+def recalled(desk: Desk, document: Document, visit: str | None) -> Take:
+    """Return what was said of a document, as a take whose file is made when somebody asks for it."""
+    name = f"timbre-{document.voice_id}.{strings.FORMATS[0]}".replace("/", "-")
+
+    def make() -> Path:
+        path = desk.files.new(visit, name)
+        desk.studio.write_document(document.document_id, document.owner, path)
+        return path
+
+    key = desk.takes.later(make, visit)
+    shown = document.voice_name, document.text, document.model, name, document.duration_s
+    return Take(key, *shown, said=said_of(document), document_id=document.document_id)
+
+
+def said_of(document: Document) -> str:
+    """Say how much of a document is spoken; nothing where that is all."""
+    return "" if document.complete else strings.PART_SAID.format(document.n_spoken, document.n_sentences)
+
+
+def _begins(sentences: list[Sentence]) -> Iterator[tuple[int, float]]:
+    at_s = 0.0
+    for each in sentences:
+        if each.duration_s:
+            yield each.sentence_id, at_s
+        at_s += each.duration_s
 
 
 def _data(event: gr.EventData) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from clone.contract import cloning
+from clone.contract import cloning, markup
 from clone.contract.cloning import SPEECH_TASK_MAX_CHARS
 from clone.contract.speech import AUTO, LANGUAGES, check_language
 from clone.studio.facade import Studio
@@ -84,4 +84,6 @@ def language_line(studio: Studio, text: str | None, chosen: str | None) -> str:
         return parts.note("warn", found.refusal.message, found.refusal.advice)
     line = (strings.LANGUAGE_SET if language else strings.LANGUAGE_FOUND).format(found.name)
     line += "" if found.code == "en" else f" {strings.LANGUAGE_HD}"
+    unknown = markup.unknown(text)
+    line += f" {strings.UNKNOWN_MARKUP.format(', '.join(unknown))}" if unknown else ""
     return parts.line(line)

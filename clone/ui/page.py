@@ -97,7 +97,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         clone_tab = Cloning(desk, (voice, closer, preview, run), (result, listed))
         looked_at = _wire_voice(clone_tab, desk)
         _wire_clone(clone_tab, token)
-        _wire_reload(page, clone_tab, token, looked_at)
+        arrived = _wire_reload(page, clone_tab, token, looked_at)
         _wire_backend(page, BackendChoice(desk, run.backend_choice, run.consent), clone_tab, backend)
         speaking = Speaking(desk, spoken)
         _wire_getting(page, Getting(desk, preview.getting))
@@ -112,6 +112,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         opened = again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
         _wire_speaking(speaking, (token, run.backend_choice.key), speak_place, desk)
+        arrived.then(speaking.under_way, token, [spoken.joined, places], **_QUICK)
         page.load(speaking.recall, token, [spoken.takes, spoken.earlier], **_QUICK)
         fields.wire_language(preview.language, preview.text, studio, page, _QUICK)
         fields.wire_language(spoken.language, spoken.text, studio, page, _QUICK)
@@ -231,12 +232,14 @@ def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:
     joined.then(js=_AT_REST_JS, outputs=[run.cancel, run.clone], **_IN_BROWSER)
 
 
-def _wire_reload(page: gr.Blocks, clone_tab: Cloning, token: gr.BrowserState, looked_at: dict[str, Any]) -> None:
+def _wire_reload(page: gr.Blocks, clone_tab: Cloning, token: gr.BrowserState, looked_at: dict[str, Any]) -> Any:
+    """Return the event of a page's arrival in its tab."""
     secret = gr.Textbox(visible=False)
     back = gr.Button(visible="hidden", elem_id="back")  # pressed by the script when the page is looked at again
     arriving = [page.load, back.click]
     arrived = gr.on(arriving, clone_tab.arrive, [token, secret], clone_tab.arriving(), js=_TAB_JS, **_QUICK)
     arrived.then(**looked_at)
+    return arrived
 
 
 def _wire_end(running: Any, stop: Any, cancel: gr.Button, start: gr.Button | None = None) -> None:
@@ -315,11 +318,12 @@ def _wire_voices(voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places
     return keeping
 
 
-def _wire_document(speaking: Speaking, spoken: Any, token: gr.BrowserState, desk: Desk) -> None:
+def _wire_document(speaking: Speaking, runs: list[Any], token: gr.BrowserState, desk: Desk) -> None:
     s, d = speaking.panel, speaking.panel.document
     document = DocumentDesk(desk, d)
     which, shown = [token, d.which], document.outputs()
-    spoken.then(document.show, which, shown, **_QUICK)
+    for run in runs:
+        run.then(document.show, which, shown, **_QUICK)
     s.file.upload(speaking.read, s.file, [s.text, s.progress], **_SLOW)
     s.pause.click(js=_PAUSE_JS, **_IN_BROWSER)
     opened = s.earlier.select(speaking.open, token, speaking.opening(), **_QUICK)
@@ -366,7 +370,26 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
         trigger_mode="always_last",
         **_QUICK,
     )
-    _wire_document(speaking, running, token, desk)
+    joined = p.joined.change(
+        speaking.rejoin,
+        [token, p.takes, p.joined],
+        speaking.outputs(),
+        api_visibility="private",
+        show_progress="hidden",
+        trigger_mode="once",
+        concurrency_id="speak",
+        concurrency_limit=_RUNS_AT_ONCE,
+    )
+    joined.then(js=_AT_REST_JS, outputs=[p.cancel, p.speak], **_IN_BROWSER)
+    gr.on(
+        [p.text.change, p.voice.change],
+        speaking.offer_dialogue,
+        [token, p.text],
+        p.dialogue,
+        trigger_mode="always_last",
+        **_QUICK,
+    )
+    _wire_document(speaking, [running, joined], token, desk)
     p.done.change(js=_FINISH_TAKE_JS, **_IN_BROWSER)
     p.latest.change(js=_SHOW_TAKE_JS, **_IN_BROWSER)
     p.cancel.click(js=_SILENT_JS, **_IN_BROWSER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -218,9 +219,15 @@ def take(said: Take) -> str:
     return render("take", take=said)
 
 
-def sentences(document: Document, said: Iterable[Sentence]) -> str:
-    """Return a document's sentences, each with what can be done with it."""
-    return render("sentences_said", sentences=[(each, each.edited(document)) for each in said])
+def sentences(document: Document, said: Iterable[Sentence], *, spoken: bool = True) -> str:
+    """Return a document's sentences, each with what can be done with it; while it is ``spoken``, only its text."""
+    return render("sentences_said", sentences=[(each, each.edited(document)) for each in said], spoken=spoken)
+
+
+def times(begins: Iterable[tuple[int, float]], duration_s: float = 0.0) -> str:
+    """Return when each sentence begins in the whole, by its number, in seconds; the length is 0 while it grows."""
+    starts = json.dumps([[number, round(at_s, 2)] for number, at_s in begins])
+    return render("times", starts=starts, duration_s=duration_s)
 
 
 def take_done(said: Take) -> str:

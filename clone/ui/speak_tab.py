@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,11 +13,12 @@ import gradio as gr
 
 from clone.contract import cloning, speech
 from clone.core.errors import CancelledError, TextError, TimbreError, VoiceError
+from clone.core.jobs import Stop
 from clone.core.settings import NOVITA
 from clone.storage.voice import Voice
 from clone.studio.facade import Document, Passage, SpeakOrder
 from clone.ui import fields, parts, strings
-from clone.ui.document_panel import DocumentPanel, document_panel
+from clone.ui.document_panel import DocumentPanel, document_panel, recalled, said_of
 from clone.ui.fields import REFUSALS, LanguagePanel, language_panel
 from clone.ui.running import Desk, Progress, explain, refused
 from clone.ui.takes import Recorder, Take
@@ -27,10 +28,6 @@ Updates = dict[Any, Any]
 Takings = tuple[Take, ...]
 TAKES_SHOWN = 50
 _KIND = "speak"
-
-
-def _part_said(document: Document) -> str:
-    return strings.PART_SAID.format(document.n_spoken, document.n_sentences)
 
 
 def _ended(take: Take, recorder: Recorder, document: Document | None) -> Take:
@@ -63,12 +60,14 @@ class SpeakPanel:
     earlier: gr.HTML
     file: gr.UploadButton
     pause: gr.Button
+    dialogue: gr.Checkbox
+    joined: gr.Textbox
     document: DocumentPanel
 
     def said(self) -> list[Any]:
         """Return what is asked for, in the order ``speak`` takes it."""
         settings = [self.speed, self.pitch, self.volume, self.format]
-        return [self.voice, self.text, self.model, *settings, self.language.choice]
+        return [self.voice, self.text, self.model, *settings, self.language.choice, self.dialogue]
 
 
 def speak_panel() -> SpeakPanel:
@@ -90,6 +89,7 @@ def speak_panel() -> SpeakPanel:
                     elem_id="open-text",
                 )
                 pause = gr.Button(strings.PAUSE_BUTTON, size="sm", elem_id="pause")
+            dialogue = gr.Checkbox(label=strings.DIALOGUE, visible=False, elem_id="dialogue")
             language = language_panel("speak-language", line)
             model = fields.model_choice("speak-model")
             with gr.Accordion(strings.SPEAK_HOW, open=False, elem_id="speak-how", elem_classes="tb-drawer"):
@@ -110,17 +110,19 @@ def speak_panel() -> SpeakPanel:
             with gr.Column(elem_classes="tb-playbar"):
                 progress = fields.slot("speak-progress")
                 latest = gr.HTML(elem_id="take", elem_classes="tb-slot")
+                gr.HTML(parts.render("where"), elem_id="where", elem_classes="tb-slot")
                 done = fields.slot("take-done")
                 cancel = gr.Button(
                     strings.CANCEL, variant="stop", visible=False, elem_id="speak-cancel", elem_classes="tb-calm"
                 )
-        document = document_panel()
+        document = document_panel(latest, done)
+        joined = gr.Textbox(visible=False)
         with fields.card():
             takes = gr.State(())
             earlier = gr.HTML(parts.takes(()), js_on_load=static("takes.js"), elem_id="takes")
     inputs = (voice, text, counter, model, speed, pitch, volume, kind, language)
     outputs = (cost, speak, cancel, progress, latest, done, takes, earlier)
-    return SpeakPanel(*inputs, *outputs, file, pause, document)
+    return SpeakPanel(*inputs, *outputs, file, pause, dialogue, joined, document)
 
 
 class Speaking:
@@ -136,9 +138,10 @@ class Speaking:
         self.panel = panel
 
     def outputs(self) -> list[Any]:
-        """Return everything ``speak`` may change."""
-        p = self.panel
-        return [*self.buttons(), p.progress, p.language.said, p.latest, p.done, p.takes, p.earlier, p.document.which]
+        """Return everything ``speak`` and ``rejoin`` may change."""
+        p, d = self.panel, self.panel.document
+        shown = [p.progress, p.language.said, p.latest, p.done, p.takes, p.earlier, p.text, p.voice, p.model]
+        return [*self.buttons(), *shown, d.which, d.card, d.listed, d.times]
 
     def buttons(self) -> list[Any]:
         """Return what starts a run, and what cancels it."""
@@ -178,33 +181,84 @@ class Speaking:
     def speak(self, request: gr.Request, token: str, key: str | None, takes: Takings, *said: Any) -> Iterator[Updates]:
         """Say a text, as ``SpeakPanel.said`` asks for it, until somebody asks the run to stop.
 
-        Closing this closes the studio's work too. ``takes`` is what was said before, newest first.
+        What a voice of this machine says is said on when the page is loaded anew, until ``rejoin`` follows it.
+        ``takes`` is what was said before, newest first.
         """
-        p, progress, stop = self.panel, Progress(), self._desk.begin(request.session_hash, _KIND)
-        yield {p.speak: gr.update(visible=False), p.cancel: gr.update(visible=True), p.progress: progress.shown()} | {
-            p.latest: "",
-            p.done: "",
-            p.earlier: parts.takes(takes),
-            p.document.which: "",
-        }
-        recorder: Recorder | None = None
-        document: Document | None = None
+        yield self._started(takes) | {self.panel.document.which: ""}
         try:
             order, kind = self._order(self._desk.owner(token, request), key, *said)
-            take, begin = self._begin(order, kind, request.session_hash)
-            with closing(self._desk.studio.say(order)) as events:
+            if self._hosted(order.voice_id, order.owner):
+                events = self._desk.studio.say(order)
+            else:
+                document = self._desk.studio.begin_document(order)
+                events = self._desk.studio.speak_document(document.document_id, order.owner)
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            yield self._failed(error)
+            return
+        yield from self._told(request, takes, (order, kind), events)
+
+    def under_way(self, request: gr.Request, token: str) -> tuple[Any, Any]:
+        """Return what is spoken in the page's tab, to be joined, and the place to see it, while it goes on."""
+        tab = self._desk.tabs.of(request.session_hash)
+        try:
+            if tab and tab.spoken and self._desk.studio.is_speaking(tab.spoken, self._desk.owner(token, request)):
+                return f"{tab.spoken} {request.session_hash}", gr.Tabs(selected="speak")
+        except TimbreError:  # who has just come has said nothing yet
+            pass
+        return gr.skip(), gr.skip()
+
+    def rejoin(self, request: gr.Request, token: str, takes: Takings, joined: str) -> Iterator[Updates]:
+        """Follow what was spoken in this tab when its page was loaded anew."""
+        yield self._started(takes)
+        try:
+            owner, which = self._desk.owner(token, request), joined.partition(" ")[0]
+            found = self._desk.studio.document(which, owner)
+            order = SpeakOrder(owner, found.voice_id, found.text, found.model, found.settings, speakers=found.speakers)
+            events = self._desk.studio.speak_document(which, owner)
+            chosen = self.choices(self._desk.studio.voices(owner), found.voice_id)
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            yield self._failed(error)
+            return
+        yield {self.panel.text: found.text, self.panel.voice: chosen, self.panel.model: found.model}
+        yield from self._told(request, takes, (order, strings.FORMATS[0]), events)
+
+    def _started(self, takes: Takings) -> Updates:
+        p = self.panel
+        buttons = {p.speak: gr.update(visible=False), p.cancel: gr.update(visible=True)}
+        return buttons | {p.progress: Progress().shown(), p.latest: "", p.done: "", p.earlier: parts.takes(takes)}
+
+    def _told(
+        self,
+        request: gr.Request,
+        takes: Takings,
+        asked: tuple[SpeakOrder, str],
+        events: Generator[Any, None, None],
+    ) -> Iterator[Updates]:
+        """Say what is going on while a text is spoken, and play it from its first sentence on."""
+        p, progress, stop, order = self.panel, Progress(), self._desk.begin(request.session_hash, _KIND), asked[0]
+        recorder: Recorder | None = None
+        document: Document | None = None
+        listed: Updates = {}
+        times: list[tuple[int, float]] = []
+        try:
+            take, begin = self._begin(*asked, request.session_hash)
+            with closing(events):
                 for event in events:
                     if isinstance(event, Document):
-                        document = event
+                        document, listed = event, self._kept(request, event, begun=not recorder)
                         continue
                     if not (isinstance(event, Passage) and self._hosted(order.voice_id, order.owner)):
-                        stop.check()  # what is paid for is shown, even to who asked to stop
+                        self._check(stop, request, document)  # what is paid for is shown, even to who asked to stop
                     if not isinstance(event, Passage):
-                        yield {p.progress: progress.shown(event)}
+                        # All with each step: a page that was just loaded may lose what comes before it is drawn.
+                        yield listed | {p.progress: progress.shown(event)}
                         continue
                     if recorder is None:
                         recorder = begin()
                         take = replace(take, key=self._desk.takes.begin(recorder, request.session_hash))
+                    if event.sentence_id is not None and event.sentence_id not in dict(times):
+                        times.append((event.sentence_id, recorder.duration_s))
+                        yield {p.document.times: parts.times(times)}
                     recorder.add(event.samples, event.sample_rate)
                     if not take.duration_s:
                         take = replace(take, duration_s=len(event.samples) / event.sample_rate)
@@ -212,23 +266,57 @@ class Speaking:
             assert recorder is not None, "a text without a sentence is refused"
             take = _ended(take, recorder, document)
             kept = (take, *takes)[:TAKES_SHOWN]
-            yield {p.progress: "", p.done: parts.take_done(take), p.takes: kept, p.document.which: take.document_id}
+            yield listed | {p.progress: "", p.done: parts.take_done(take), p.takes: kept}
         except CancelledError:
             if recorder is not None and document is not None:  # what was spoken is kept, and gone on with
                 document = self._desk.studio.document(document.document_id, order.owner)
-                take = replace(_ended(take, recorder, document), said=_part_said(document))
+                take = replace(_ended(take, recorder, document), said=said_of(document))
                 yield {p.done: parts.take_done(take), p.takes: (take, *takes)[:TAKES_SHOWN]}
                 yield {p.document.which: take.document_id}
                 yield {p.progress: parts.note("info", strings.STOPPED_SAID.format(take.said), strings.GO_ON)}
                 return
             paid = self._hosted(order.voice_id, order.owner)
-            yield {p.progress: parts.note("info", strings.STOPPED_PAID if paid else strings.STOPPED)}
+            said = parts.note("info", strings.STOPPED_PAID if paid else strings.STOPPED)
+            yield {p.progress: said, p.document.which: ""}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            of_language = isinstance(error, TextError) and error.code in REFUSALS
-            yield {p.progress: "", p.language.said: refused(error)} if of_language else {p.progress: refused(error)}
+            yield self._failed(error)
         finally:
             if recorder is not None and not recorder.done.is_set():
                 recorder.end()
+
+    def _kept(self, request: gr.Request, document: Document, *, begun: bool) -> Updates:
+        """Note which document is spoken in a tab; show its sentences from the start."""
+        tab, d = self._desk.tabs.of(request.session_hash), self.panel.document
+        if tab is not None:
+            tab.spoken = document.document_id if begun else ""
+        if not begun:
+            return {d.which: document.document_id}
+        said = self._desk.studio.sentences(document.document_id, document.owner)
+        shown = {d.card: gr.update(visible=True), d.listed: parts.sentences(document, said, spoken=False)}
+        return shown | {d.which: document.document_id, d.times: parts.times([])}
+
+    def _check(self, stop: Stop, request: gr.Request, document: Document | None) -> None:
+        """End what is spoken where somebody asked for that; a page that is loaded anew comes back for it."""
+        if stop.asked and document is not None and not self._desk.tabs.has_left(request.session_hash):
+            self._desk.studio.stop_document(document.document_id, document.owner)
+        stop.check()
+
+    def _failed(self, error: Exception) -> Updates:
+        p = self.panel
+        of_language = isinstance(error, TextError) and error.code in REFUSALS
+        return {p.progress: "", p.language.said: refused(error)} if of_language else {p.progress: refused(error)}
+
+    def offer_dialogue(self, request: gr.Request, token: str, text: str | None) -> Any:
+        """Offer to read a text as a dialogue where lines of it begin with names of the visitor's voices."""
+        try:
+            text = cloning.check_text(text or "", cloning.SPEECH_TASK_MAX_CHARS)
+            found = self._desk.studio.dialogue(text, self._desk.owner(token, request))
+        except TimbreError:  # it is refused when it is to be spoken
+            found = []
+        lines = ", ".join(f"{each.name}: {each.n_lines}" for each in found)
+        if not found:
+            return gr.update(visible=False, value=False)
+        return gr.update(visible=True, info=strings.DIALOGUE_LINES.format(lines))
 
     def stop(self, request: gr.Request) -> None:
         """Ask the run to stop."""
@@ -245,7 +333,7 @@ class Speaking:
         return parts.line(cost)
 
     def _order(self, owner: str, key: str | None, *said: Any) -> tuple[SpeakOrder, str]:
-        voice_id, text, model, speed, pitch, volume, kind, language = said
+        voice_id, text, model, speed, pitch, volume, kind, language, dialogue = said
         if not voice_id:
             raise VoiceError(strings.NO_VOICE, code="no_voice", field="voice_id", advice=strings.NO_VOICE_ADVICE)
         setting = cloning.parse(
@@ -255,7 +343,9 @@ class Speaking:
         text = cloning.check_text(text or "", cloning.SPEECH_TASK_MAX_CHARS)
         model = cloning.check_model(model or "")
         how = replace(setting.settings, language=speech.check_language(language))
-        order = SpeakOrder(owner, str(voice_id), text, model, how, (key or "").strip() or None)
+        found = self._desk.studio.dialogue(text, owner) if dialogue is True else []
+        speakers = tuple((each.name, each.voice_id) for each in found)
+        order = SpeakOrder(owner, str(voice_id), text, model, how, (key or "").strip() or None, speakers=speakers)
         return order, kind if kind in strings.FORMATS else strings.FORMATS[0]
 
     def recall(self, request: gr.Request, token: str) -> tuple[Takings, str]:
@@ -265,20 +355,8 @@ class Speaking:
             found = self._desk.studio.documents(owner)[:TAKES_SHOWN]
         except TimbreError:  # who has just come has said nothing yet
             return (), parts.takes(())
-        takes = tuple(self._recalled(each, owner, request.session_hash) for each in found)
+        takes = tuple(recalled(self._desk, each, request.session_hash) for each in found)
         return takes, parts.takes(takes)
-
-    def _recalled(self, document: Document, owner: str, visit: str | None) -> Take:
-        name = f"timbre-{document.voice_id}.{strings.FORMATS[0]}".replace("/", "-")
-
-        def make() -> Path:
-            path = self._desk.files.new(visit, name)
-            self._desk.studio.write_document(document.document_id, owner, path)
-            return path
-
-        key, said = self._desk.takes.later(make, visit), "" if document.complete else _part_said(document)
-        shown = document.voice_name, document.text, document.model, name, document.duration_s
-        return Take(key, *shown, said=said, document_id=document.document_id)
 
     def read(self, path: str | None) -> Updates:
         """Put the text of a file into the place where it is written."""
@@ -297,7 +375,7 @@ class Speaking:
             document = self._desk.studio.document(which, owner)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return {p.progress: parts.refusal(explain(error))}
-        take = self._recalled(document, owner, request.session_hash)
+        take = recalled(self._desk, document, request.session_hash)
         return {
             p.text: document.text,
             p.voice: self.choices(self._desk.studio.voices(owner), document.voice_id),

@@ -437,6 +437,8 @@ EXPORTS = {
 }
 LEVELS = {"As spoken": 0, "Audiobook, −19 LUFS": -19, "Podcast, −16 LUFS": -16}
 OPEN_TEXT, OPENED = "Open a text file", "Opened: {}."
+UNKNOWN_MARKUP = "Not understood, and not read out: {}"
+DIALOGUE, DIALOGUE_LINES = "Read it as a dialogue", "Lines with a name are said by that voice. {}"
 PAUSE_BUTTON, PAUSE_MARK = "Pause", " <#0.5#> "
 NO_VOICE, NO_VOICE_ADVICE = "No voice is chosen.", "Choose one of your voices, or clone one first."
 RECORDING = "Recording"

@@ -114,6 +114,8 @@ class Tab:
     """A recording, and all that was found out about it."""
     part: tuple[bool, float | None, float | None] | None = None
     run: Run | None = None
+    spoken: str = ""
+    """The document that is spoken in it."""
 
     def keep(self, given: Given) -> None:
         """Keep which recording was given."""
@@ -172,6 +174,12 @@ class Tabs:
                 return None
             tab.left_s = time.monotonic()
         return tab
+
+    def has_left(self, page: str | None) -> bool:
+        """Tell whether a page is gone whose tab may come back."""
+        with self._lock:
+            tab = self._tabs.get(self._names.get(page or "", ""))
+            return tab is not None and (tab.page != page or tab.left_s is not None)
 
     def is_left(self, tab: Tab) -> bool:
         """Tell whether no page of a tab is there, and it was not ended yet."""

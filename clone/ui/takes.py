@@ -119,17 +119,22 @@ class Recorder:
     Args:
         live: path of what plays, an mp3.
         path: path of the file; its name says of which kind.
+
+    Attributes:
+        duration_s: length of what was written so far.
     """
 
     def __init__(self, live: Path, path: Path, writing: Callable[[Path], FileWriter]) -> None:
         self.live, self.path = live, path
         self.done = threading.Event()
+        self.duration_s = 0.0
         self._writers = [writing(each) for each in dict.fromkeys((live, path))]
 
     def add(self, samples: np.ndarray, sample_rate: int) -> None:
         """Write a sentence: float32, shape (n_samples,), mono; Hz."""
         for writer in self._writers:
             writer.add(samples, sample_rate)
+        self.duration_s += len(samples) / sample_rate
 
     def end(self) -> tuple[float, str]:
         """Finish; return length in seconds and waveform. Whatever happened, whoever listens learns that it is over."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import av
 from playwright.sync_api import Page, expect
 
-from tests.browser.driving import Visit, choose_turbo, go
+from tests.browser.driving import HOLD, App, Visit, choose_turbo, go
 from tests.browser.test_page import assert_accessible_by_day_and_night
 from tests.browser.test_places import playing, result
 
@@ -63,3 +64,104 @@ def test_a_document_is_mended_by_sentence_and_taken_away(visit: Visit, result: P
     before.get_by_role("button", name="Forget").click()
     expect(before).to_have_count(0)
     expect(page.locator("#document")).to_have_count(0)
+
+
+def test_the_sentence_that_is_heard_is_marked_and_the_whole_can_be_sought(visit: Visit, result: Page) -> None:
+    page = visit(beside=result)
+    go(page, "Write")
+    expect(page.locator("#speak-voice input")).not_to_have_value("")
+    choose_turbo(page, "#speak-model")
+    page.fill("#speak-text textarea", "The <loud>boats came in.\nNobody saw them.\nIt was a cold morning.")
+    expect(page.locator("#speak-language-said")).to_contain_text("Not understood, and not read out: <loud>")
+    page.click("#speak")
+    said = page.locator("#document .tb-sentences li")
+    expect(said).to_have_count(3)
+    expect(page.locator("#take-done a")).to_be_visible()
+    page.wait_for_selector("#take-times [data-duration]:not([data-duration='0.00'])", state="attached")
+    starts = json.loads(page.get_attribute("#take-times i", "data-starts") or "")
+    assert [at for _, at in starts] == sorted(at for _, at in starts)
+    page.locator("#take audio").evaluate(
+        "(audio, at) => { audio.pause(); audio.currentTime = at; }", starts[1][1] + 0.2
+    )
+    expect(page.locator("#document [aria-current=true]")).to_contain_text("Nobody saw them.")
+    expect(page.locator("#where")).to_contain_text(re.compile(r"Sentence 2 of 3, 0:0\d left"))
+    track = page.locator("#take .tb-track")
+    track.focus()
+    page.keyboard.press("End")
+    expect(page.locator("#document [aria-current=true]")).to_contain_text("cold morning")
+    page.keyboard.press("Home")
+    expect(page.locator("#document [aria-current=true]")).to_contain_text("The boats came in.")
+    whole = page.get_attribute("#take audio", "src")
+    page.get_by_role("button", name="Another take of sentence 1").click()
+    expect(said.nth(0).get_by_role("combobox")).to_have_value("1")
+    expect(page.locator("#take audio")).not_to_have_attribute("src", whole or "")  # the whole has the new take
+
+
+def test_what_is_spoken_is_joined_after_a_reload(app: App, visit: Visit, result: Page) -> None:
+    page, hold = visit(beside=result), app.home / HOLD
+    go(page, "Write")
+    expect(page.locator("#speak-voice input")).not_to_have_value("")
+    choose_turbo(page, "#speak-model")
+    text = "Nothing is lost. It goes on. It is heard to its end."
+    page.fill("#speak-text textarea", text)
+    hold.touch()
+    try:
+        page.click("#speak")
+        page.wait_for_selector("#speak-progress [role=progressbar]")
+        expect(page.locator("#document .tb-sentences li")).to_have_count(3)
+        page.reload()
+        expect(page.locator("#speak-cancel")).to_be_visible()
+        expect(page.locator("#speak-text textarea")).to_have_value(text)
+        expect(page.locator("#document .tb-sentences li")).to_have_count(3)
+        hold.unlink()
+        expect(page.locator("#take-done a")).to_be_visible()
+        expect(page.locator("#speak")).to_be_visible()
+        expect(page.locator("#speak-model input")).to_have_value(re.compile("turbo"))
+        expect(page.locator("#document [data-do=apply]")).to_have_count(3)
+        page.reload()  # and is over then
+        page.wait_for_selector("#source")
+        go(page, "Write")
+        expect(page.locator("#takes li").filter(has_text="Nothing is lost.")).to_have_count(1)
+        expect(page.locator("#speak-cancel")).to_have_count(0)
+    finally:
+        hold.unlink(missing_ok=True)
+
+
+def test_what_is_stopped_after_a_reload_is_stopped(app: App, visit: Visit, result: Page) -> None:
+    page, hold = visit(beside=result), app.home / HOLD
+    go(page, "Write")
+    expect(page.locator("#speak-voice input")).not_to_have_value("")
+    choose_turbo(page, "#speak-model")
+    page.fill("#speak-text textarea", "This is never said. Nor is this.")
+    hold.touch()
+    try:
+        page.click("#speak")
+        page.wait_for_selector("#speak-progress [role=progressbar]")
+        page.reload()
+        page.click("#speak-cancel")
+        expect(page.locator("#speak-progress")).to_contain_text("Stopped")
+        expect(page.locator("#speak")).to_be_visible()
+        page.reload()
+        page.wait_for_selector("#source")
+        expect(page.get_by_role("tab", name="Clone")).to_have_attribute("aria-selected", "true")
+        expect(page.locator("#speak-cancel")).to_have_count(0)
+    finally:
+        hold.unlink(missing_ok=True)
+
+
+def test_lines_with_a_name_are_offered_as_a_dialogue(visit: Visit, result: Page) -> None:
+    page = visit(beside=result)
+    go(page, "Write")
+    expect(page.locator("#speak-voice input")).not_to_have_value("")
+    choose_turbo(page, "#speak-model")
+    name = page.input_value("#speak-voice input").partition(" · ")[0]
+    page.fill("#speak-text textarea", f"{name}: Who is there?\nIt was the wind.")
+    offer = page.locator("#dialogue")
+    expect(offer).to_contain_text(f"{name}: 1")
+    offer.locator("input").check()
+    page.click("#speak")
+    said = page.locator("#document .tb-sentences li")
+    expect(said).to_have_count(2)
+    expect(said.nth(0)).not_to_contain_text(name)
+    page.fill("#speak-text textarea", "Nobody is named.")
+    expect(offer).to_have_count(0)

@@ -65,12 +65,13 @@ _STOPPED = re.compile(r"(?:[^。！？!?．।॥…]+[。！？!?．।॥…]*
 def sentences(text: str, language: str = "en") -> list[Sentence]:
     """Return the sentences of a text with the pauses that belong after them; nothing that can be said is left out.
 
-    None has more than SENTENCE_MAX_CHARS, and the work grows with the length of the text alone, whatever it is. A
-    pause that is set, see contract.markup, ends a sentence and takes the place of the one that would come there.
+    None has more than SENTENCE_MAX_CHARS, and the work grows with the length of the text alone, whatever it is. A pause
+    that is set, see contract.markup, ends a sentence and takes the place of the one that would come there; markup that
+    is not understood is left out.
     """
     found: list[Sentence] = []
     for part in markup.parts(text):
-        some = _sentences(part.text, language)
+        some = _sentences(markup.without_unknown(part.text), language)
         if part.silence_s:
             last = some.pop() if some else Sentence("", 0.0)
             some.append(replace(last, pause_s=0.0, silence_s=part.silence_s))

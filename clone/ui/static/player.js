@@ -141,5 +141,24 @@
     if (playing) play(player);
     paint(player);
   }, 0);
+
+  // Of a whole that is played, the sentence that is heard is marked in the list, and told beside the player.
+  let marked = null;
+  const where = (audio) => {
+    const [times, told] = [document.querySelector("#take-times [data-starts]"), document.querySelector("#where p")];
+    const rows = [...document.querySelectorAll("#sentences-said [data-sentence]")];
+    if (!times || !told) return;
+    const begun = JSON.parse(times.dataset.starts).filter(([, at]) => at <= audio.currentTime + 0.05);
+    const row = rows.find((each) => begun.length && each.dataset.sentence === String(begun.at(-1)[0]));
+    for (const each of rows) if (each === row) each.setAttribute("aria-current", "true"); else each.removeAttribute("aria-current");
+    const left = Number(times.dataset.duration) - audio.currentTime;
+    told.textContent = row ? told.dataset.of.replace("{n}", rows.indexOf(row) + 1).replace("{all}", rows.length)
+      + (left > 0 ? told.dataset.left.replace("{time}", clock(left)) : "") : "";
+    if (row && row !== marked && !audio.paused && document.activeElement?.closest("form") === null)
+      row.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+    marked = row;
+  };
+  for (const each of ["timeupdate", "seeked", "play"])
+    document.addEventListener(each, ({ target }) => { if (target.closest?.("#take")) where(target); }, true);
   window.tbSilence = (place) => document.querySelector(`${place} audio`)?.pause();
 })();
