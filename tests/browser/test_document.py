@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 from playwright.sync_api import Page, expect
 
-from tests.browser.driving import HOLD, App, Visit, choose_turbo, go
+from tests.browser.driving import HOLD, WAIT_MS, App, Visit, choose_turbo, go
 from tests.browser.test_page import assert_accessible_by_day_and_night
 from tests.browser.test_places import playing, result
 
@@ -165,3 +165,53 @@ def test_lines_with_a_name_are_offered_as_a_dialogue(visit: Visit, result: Page)
     expect(said.nth(0)).not_to_contain_text(name)
     page.fill("#speak-text textarea", "Nobody is named.")
     expect(offer).to_have_count(0)
+
+
+def test_a_chapter_is_spoken_through_a_reload_mended_and_bound(visit: Visit, result: Page, tmp_path: Path) -> None:
+    """8,000 characters, as somebody makes an audiobook of them."""
+    lines, n_chars = ["# The harbour"], 0
+    while n_chars < 8_000:
+        lines.append(f"On day {len(lines)} the boats came in late, and nobody who stood there said a word about it.")
+        n_chars = len("\n\n".join(lines))
+    chapter = tmp_path / "chapter.md"
+    chapter.write_text("\n\n".join(lines))
+    page = visit(beside=result)
+    go(page, "Write")
+    expect(page.locator("#speak-voice input")).not_to_have_value("")
+    with page.expect_file_chooser() as chooser:
+        page.click("#open-text")
+    chooser.value.set_files(chapter)
+    expect(page.locator("#speak-text textarea")).to_have_value(re.compile("^# The harbour"))
+    choose_turbo(page, "#speak-model")
+    page.click("#speak-how button")
+    page.fill("#speak-speed input[type=number]", "2")
+    page.click("#speak")
+    page.wait_for_selector("#take .tb-player")
+    said = page.locator("#document .tb-sentences li")
+    expect(said).to_have_count(len(lines))
+    page.reload()
+    expect(page.locator("#speak-cancel")).to_be_visible()
+    page.wait_for_selector("#take .tb-player")  # heard from its first sentence on, again
+    expect(page.locator("#take-done a")).to_be_visible(timeout=4 * WAIT_MS)
+    expect(page.locator("#document [data-do=apply]")).to_have_count(len(lines))
+
+    page.get_by_role("button", name="Another take of sentence 3", exact=True).click()
+    expect(said.nth(2).get_by_role("combobox")).to_have_value("1")
+    for number in (5, 7):
+        page.get_by_role("button", name=f"Edit sentence {number}", exact=True).click()
+        page.get_by_label(f"Sentence {number}", exact=True).fill(f"This is sentence {number} now.")
+        page.keyboard.press("Enter")
+        expect(said.nth(number - 1)).to_contain_text("changed")
+    expect(page.locator("#changes")).to_have_text("Speak changes: 2")
+    page.click("#changes")
+    expect(page.locator("#changes")).to_have_count(0)
+    page.click("#export-as input")
+    page.get_by_role("option", name="Audiobook").click()
+    with page.expect_download() as saved:
+        page.click("#export")
+    book = tmp_path / "book.m4b"
+    saved.value.save_as(book)
+    starts = json.loads(page.get_attribute("#take-times i", "data-starts") or "")
+    with av.open(str(book)) as file:
+        assert [each["metadata"]["title"] for each in file.chapters()] == ["The harbour"]
+        assert float(file.duration or 0) / 1e6 > starts[-1][1] > len(lines)
