@@ -351,6 +351,8 @@ def _wire_document(speaking: Speaking, runs: list[Any], token: gr.BrowserState, 
 def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], place: gr.Tab, desk: Desk) -> None:
     p, (token, key) = speaking.panel, who
     place.select(speaking.offer, [token, p.voice], p.voice, **_QUICK)
+    p.hear.click(speaking.hear, [token, p.voice], p.heard, **_QUICK)
+    p.voice.change(lambda: "", None, p.heard, **_QUICK)
     p.text.change(js=_COUNT_LONG_JS, inputs=p.text, outputs=p.counter, **_IN_BROWSER)
     running = p.speak.click(
         speaking.speak,

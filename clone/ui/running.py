@@ -15,7 +15,7 @@ import gradio as gr
 
 from clone.core.errors import AudioError, TimbreError, disk_full
 from clone.core.jobs import Stage, Stop
-from clone.studio.facade import Studio, Waiting
+from clone.studio.facade import Studio, Voice, Waiting
 from clone.ui import parts, strings
 from clone.ui.files import VisitFiles
 from clone.ui.tabs import Tab, Tabs
@@ -95,6 +95,23 @@ class Desk:
             Sound(self.takes.lend(path, visit), name, each.duration_s, each.points, each.quieter_db, saved_as)
             for (path, name, saved_as), each in zip(files, drawn, strict=True)
         ]
+
+    def sample(self, visit: str | None, voice: Voice, kind: str = "") -> tuple[Path, str, str]:
+        """Return a copy of a voice's preview or recording for a visit, with its name and what it is saved as.
+
+        Args:
+            visit: whose copy.
+            voice: which.
+            kind: ``preview`` or ``reference``; by default its preview, where it has one.
+
+        Raises:
+            VoiceError: it is gone, or has no such recording.
+        """
+        kind = kind or ("preview" if voice.file("preview") else "reference")
+        source = self.studio.audio(voice.voice_id, voice.owner, kind)
+        label = strings.player(kind, voice.name or strings.UNNAMED)
+        name = file_name(source.suffix[1:], label)
+        return self.files.copy(visit, source, name, voice.voice_id), label, name
 
     def recording(self, visit: str | None, audio: Path | str) -> Path:
         """Return the file of a recording; of a link, what this visit has downloaded.

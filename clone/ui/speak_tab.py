@@ -60,6 +60,8 @@ class SpeakPanel:
     earlier: gr.HTML
     file: gr.UploadButton
     pause: gr.Button
+    hear: gr.Button
+    heard: gr.HTML
     dialogue: gr.Checkbox
     joined: gr.Textbox
     document: DocumentPanel
@@ -75,7 +77,10 @@ def speak_panel() -> SpeakPanel:
     with gr.Column(elem_id="write"):
         with fields.card():
             gr.HTML(parts.heading(strings.SPEAK_TITLE, strings.SPEAK_ADVICE))
-            voice = gr.Dropdown([], label=strings.SPEAK_VOICE, elem_id="speak-voice")
+            with gr.Row(elem_classes="tb-pair"):
+                voice = gr.Dropdown([], label=strings.SPEAK_VOICE, elem_id="speak-voice")
+                hear = gr.Button(strings.SPEAK_HEAR, elem_id="speak-hear")
+            heard = fields.slot("speak-heard")
             text = gr.Textbox(strings.TEXT_START, label=strings.SPEAK_TEXT, lines=6, max_lines=16, elem_id="speak-text")
             with gr.Row(elem_classes="tb-under"):
                 line = fields.slot("speak-language-said")
@@ -122,7 +127,7 @@ def speak_panel() -> SpeakPanel:
             earlier = gr.HTML(parts.takes(()), js_on_load=static("takes.js"), elem_id="takes")
     inputs = (voice, text, counter, model, speed, pitch, volume, kind, language)
     outputs = (cost, speak, cancel, progress, latest, done, takes, earlier)
-    return SpeakPanel(*inputs, *outputs, file, pause, dialogue, joined, document)
+    return SpeakPanel(*inputs, *outputs, file, pause, hear, heard, dialogue, joined, document)
 
 
 class Speaking:
@@ -149,15 +154,28 @@ class Speaking:
 
     def choosing(self) -> list[Any]:
         """Return what ``choose`` and ``unchoose`` change."""
-        return [self.panel.voice]
+        return [self.panel.voice, self.panel.heard]
 
     def choose(self, voice: Voice) -> Updates:
         """Have a voice chosen."""
-        return {self.panel.voice: self.choices(self._desk.studio.voices(voice.owner), voice.voice_id)}
+        choices = self.choices(self._desk.studio.voices(voice.owner), voice.voice_id)
+        return {self.panel.voice: choices, self.panel.heard: ""}
 
     def unchoose(self) -> Updates:
         """Have no voice chosen; the place lists the voices anew when it is opened."""
-        return {self.panel.voice: None}
+        return {self.panel.voice: None, self.panel.heard: ""}
+
+    def hear(self, request: gr.Request, token: str, chosen: str | None) -> str:
+        """Play the chosen voice: its preview, or the recording it is from."""
+        try:
+            owner = self._desk.owner(token, request)
+            if not chosen:
+                raise _no_voice()
+            voice = self._desk.studio.voice(chosen, owner)
+            (sound,) = self._desk.sounds(request.session_hash, self._desk.sample(request.session_hash, voice))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return parts.refusal(explain(error))
+        return parts.player(replace(sound, saved_as=""), autoplay=True, named=True)
 
     def offer(self, request: gr.Request, token: str, chosen: str | None) -> Any:
         """List the visitor's voices to choose from, the newest chosen where none is."""
@@ -335,7 +353,7 @@ class Speaking:
     def _order(self, owner: str, key: str | None, *said: Any) -> tuple[SpeakOrder, str]:
         voice_id, text, model, speed, pitch, volume, kind, language, dialogue = said
         if not voice_id:
-            raise VoiceError(strings.NO_VOICE, code="no_voice", field="voice_id", advice=strings.NO_VOICE_ADVICE)
+            raise _no_voice()
         setting = cloning.parse(
             speech.VoiceSetting,
             {"voice_id": str(voice_id), "speed": float(speed), "pitch": int(pitch), "vol": float(volume)},
@@ -416,6 +434,10 @@ class Speaking:
 
     def _hosted(self, chosen: str | None, owner: str) -> bool:
         return any(each.voice_id == chosen and each.backend == NOVITA for each in self._desk.studio.voices(owner))
+
+
+def _no_voice() -> VoiceError:
+    return VoiceError(strings.NO_VOICE, code="no_voice", field="voice_id", advice=strings.NO_VOICE_ADVICE)
 
 
 def _document(event: gr.EventData) -> str:

@@ -19,7 +19,6 @@ from clone.ui import fields, parts, strings
 from clone.ui.panels import ResultPanel
 from clone.ui.running import Desk, Progress, explain, refused, share
 from clone.ui.speak_tab import Speaking
-from clone.ui.takes import file_name
 from clone.ui.theme import static
 from clone.ui.visitors import is_token, new_token
 
@@ -113,11 +112,7 @@ class Voices:
         try:
             owner = self._desk.owner(token, request)
             voice = self._voice(event, owner)
-            source = self._desk.studio.audio(voice.voice_id, owner, kind)
-            label = strings.player(kind, voice.name or strings.UNNAMED)
-            name = file_name(source.suffix[1:], label)
-            path = self._desk.files.copy(request.session_hash, source, name, voice.voice_id)
-            (sound,) = self._desk.sounds(request.session_hash, (path, label, name))
+            (sound,) = self._desk.sounds(request.session_hash, self._desk.sample(request.session_hash, voice, kind))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
         shown = parts.player(sound, autoplay=True, named=True)

@@ -155,6 +155,8 @@ def test_lines_with_a_name_are_offered_as_a_dialogue(visit: Visit, result: Page)
     expect(page.locator("#speak-voice input")).not_to_have_value("")
     choose_turbo(page, "#speak-model")
     name = page.input_value("#speak-voice input").partition(" · ")[0]
+    page.click("#speak-hear")
+    playing(page, "#speak-heard audio")
     page.fill("#speak-text textarea", f"{name}: Who is there?\nIt was the wind.")
     offer = page.locator("#dialogue")
     expect(offer).to_contain_text(f"{name}: 1")
