@@ -156,6 +156,7 @@ def test_lines_with_a_name_are_offered_as_a_dialogue(visit: Visit, result: Page)
     choose_turbo(page, "#speak-model")
     name = page.input_value("#speak-voice input").partition(" · ")[0]
     page.click("#speak-hear")
+    page.wait_for_selector("#speak-heard .tb-player")
     playing(page, "#speak-heard audio")
     page.fill("#speak-text textarea", f"{name}: Who is there?\nIt was the wind.")
     offer = page.locator("#dialogue")
