@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from clone.storage import database
+from clone.core.settings import Settings
+from clone.storage import database, doctor
 from tests.voices import FILES, Clock, make_voice, open_library
 
 
@@ -25,6 +27,33 @@ def test_migrations_run_once_in_order(home: Path, clock: Clock, monkeypatch: pyt
         assert library.get("voice-1", "ada") == voice
         library.close()
     assert ran == ["third", "fourth"]
+
+
+def test_a_library_from_before_tags_goes_on_with_none(home: Path, clock: Clock) -> None:
+    library = open_library(home, clock)
+    voice = library.add(make_voice(), FILES)
+    library.close()
+    with sqlite3.connect(home / "library.db") as db:
+        db.execute("ALTER TABLE voices DROP COLUMN tags")
+        db.execute("UPDATE schema_version SET version = 101")
+    record = home / "audio" / "voices" / "voice-1" / "voice.json"
+    told = json.loads(record.read_bytes())
+    del told["tags"]
+    record.write_text(json.dumps(told), encoding="utf-8")
+    for _ in range(2):
+        library = open_library(home, clock)
+        assert library.get("voice-1", "ada") == voice
+        library.close()
+    (home / "library.db").unlink()
+    assert doctor.restore(Settings.at(home)).restored == [voice]
+    library = open_library(home, clock)
+    assert library.describe("voice-1", "ada", tags="deep").tags == ("deep",)
+    library.close()
+    (home / "library.db").unlink()
+    doctor.restore(Settings.at(home))
+    library = open_library(home, clock)
+    assert library.get("voice-1", "ada").tags == ("deep",)
+    library.close()
 
 
 def test_a_migration_that_fails_changes_nothing(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,17 @@ from sqlalchemy.exc import StatementError
 from clone.contract.cloning import RETENTION
 from clone.core.errors import TextError, VoiceError
 from clone.storage.retention import EXPIRED_KNOWN_FOR
-from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, check_name, check_note, folder_of, given_id
+from clone.storage.shelf import RECORD, ROOT
+from clone.storage.voice import (
+    NAME_MAX_CHARS,
+    NOTE_MAX_CHARS,
+    Voice,
+    check_name,
+    check_note,
+    folder_of,
+    from_record,
+    given_id,
+)
 from clone.storage.voices import Library
 from tests.voices import FILES, MOMENT, START, Clock, make_voice, open_library, refusal
 
@@ -245,8 +255,49 @@ def test_name_and_note_are_changed_and_nothing_else(library: Library) -> None:
     assert library.get("voice-1", "ada") == changed
     assert library.describe("voice-1", "ada", note="").note == ""
     assert refusal(library.describe, "voice-1", "bob").code == "unknown_voice"
-    with pytest.raises(ValueError, match="not to be changed"):
-        library.describe("voice-1", "ada", files="[]")
+    with pytest.raises(TypeError):
+        library.describe("voice-1", "ada", files="[]")  # type: ignore[call-arg]
+
+
+def test_tags_are_a_few_short_words_each_once(library: Library) -> None:
+    library.add(make_voice(), FILES)
+    assert library.describe("voice-1", "ada", tags=" Drama,drama ,, deep\u3001 \0warm\n").tags == (
+        "Drama",
+        "deep",
+        "warm",
+    )
+    assert library.get("voice-1", "ada").tags == ("Drama", "deep", "warm")
+    for words, code, measured, limit in (
+        ("x" * 25, "tag_too_long", 25, 24),
+        (",".join("abcdefghi"), "too_many_tags", 9, 8),
+    ):
+        with pytest.raises(TextError) as refused:
+            library.describe("voice-1", "ada", tags=words)
+        assert (refused.value.code, refused.value.measured, refused.value.limit) == (code, measured, limit)
+    assert library.describe("voice-1", "ada", tags=",".join(f"{each:24}" for each in "abcdefgh")).tags == (*"abcdefgh",)
+    assert library.describe("voice-1", "ada", tags=" ,").tags == ()
+
+
+def test_several_voices_are_tagged_together_or_none_is(library: Library) -> None:
+    for number, tags in enumerate(("Deep,old", "", ",".join("abcdefgh"))):
+        library.add(make_voice(f"voice-{number}"), FILES)
+        library.describe(f"voice-{number}", "ada", tags=tags)
+    changed = library.tag(["voice-0", "voice-1", "voice-0"], "ada", add="deep, Promo", remove="OLD")
+    assert [(each.voice_id, each.tags) for each in changed] == [
+        ("voice-0", ("Deep", "Promo")),
+        ("voice-1", ("deep", "Promo")),
+    ]
+    before = {each: (library.get(each, "ada"), record_of(library, each)) for each in ("voice-1", "voice-2")}
+    with pytest.raises(TextError, match="would have 9 tags"):
+        library.tag(["voice-1", "voice-2"], "ada", add="late")
+    assert refusal(library.tag, ["voice-1", "gone"], "ada").code == "unknown_voice"
+    assert refusal(library.tag, ["voice-1"], "bob").code == "unknown_voice"
+    assert before == {each: (library.get(each, "ada"), record_of(library, each)) for each in before}
+
+
+def record_of(library: Library, voice_id: str) -> Voice | None:
+    """What stands beside a voice's recordings."""
+    return from_record(library.store.get(f"{ROOT}/{voice_id}/{RECORD}"), voice_id)
 
 
 def test_names_and_notes_are_one_trimmed_line() -> None:

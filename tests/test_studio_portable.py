@@ -23,6 +23,7 @@ from clone.core.settings import NOVITA, Settings
 from clone.engine.profile import Profile
 from clone.storage.files import Store
 from clone.storage.voices import Library
+from clone.studio import portable
 from clone.studio.facade import Imported, Studio, Voice
 from clone.studio.portable import MANIFEST
 from tests.sounds import silence
@@ -45,7 +46,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, backend: LocalBackend) -> It
 @pytest.fixture(scope="module")
 def voice(house: Studio, examples: list[Path]) -> Voice:
     made = last(house.clone(order(examples[0], "secret-owner", text=TEXT, name="Ada"))).voice
-    return house.describe(made.voice_id, made.owner, note="From the harbour.")
+    return house.describe(made.voice_id, made.owner, note="From the harbour.", tags="harbour, deep")
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,7 @@ def test_a_voice_taken_elsewhere_is_the_new_owners_and_temporary(
     assert not counted  # what was learned came along
     assert new.voice_id != voice.voice_id
     assert (new.owner, new.consent_by, new.name, new.note) == ("ben", "ben", "Ada", "From the harbour.")
+    assert new.tags == ("harbour", "deep")
     assert new.expires_at is not None
     assert timedelta() < new.expires_at - new.created_at <= RETENTION
     assert (new.model, new.settings["text"], new.engine) == (voice.model, TEXT, voice.engine)
@@ -215,6 +217,19 @@ def test_of_several_the_good_ones_come_in(house: Studio, exported: Files, tmp_pa
     assert [(name, fit_for_a_person(error).field) for name, error in found.refused] == [("Bad", "text")]
 
 
+def test_tags_of_a_file_are_checked_and_may_lack(house: Studio, exported: Files, tmp_path: Path) -> None:
+    manifest = json.loads(exported[MANIFEST])
+    told = manifest["voices"][0]
+    for owner, tags, code in (("gil", ["x" * 25], "tag_too_long"), ("gil", ["a,b,c,d,e,f,g,h,i"], "too_many_tags")):
+        told["tags"] = tags
+        with pytest.raises(TimbreError) as refused:
+            taken_in(house, written(tmp_path, exported | {MANIFEST: json.dumps(manifest).encode()}), owner)
+        assert fit_for_a_person(refused.value).code == code
+    del told["tags"]  # as it was before there were any
+    (made,) = taken_in(house, written(tmp_path, exported | {MANIFEST: json.dumps(manifest).encode()}), "gil").cloned
+    assert made.voice.tags == ()
+
+
 def test_a_preview_too_short_to_be_measured_is_no_end(house: Studio, exported: Files, tmp_path: Path) -> None:
     path = packed(tmp_path, exported, preview=mp3_bytes(silence(0.05, 24_000), 24_000))
     assert len(taken_in(house, path, "flo").cloned) == 1
@@ -286,3 +301,12 @@ def test_only_ones_own_voices_of_this_machine_are_handed_out(house: Studio, voic
             house.export_voices(voice_ids, owner, tmp_path / "out.timbre")
         assert fit_for_a_person(refused.value).code == code
         assert not (tmp_path / "out.timbre").exists()
+
+
+def test_a_file_is_no_bigger_than_one_that_is_taken_in(
+    house: Studio, voice: Voice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portable, "MAX_FILE_BYTES", voice.n_bytes - 1)
+    with pytest.raises(Refused) as refused:
+        house.export_voices([voice.voice_id], voice.owner, tmp_path / "out.timbre")
+    assert (refused.value.code, refused.value.measured) == ("file_too_big", voice.n_bytes)

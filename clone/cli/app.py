@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 DONE, FAILED, REFUSED, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 PROGRAM = "python -m clone"
 FINDING = ("code", "severity", "measured", "limit", "advice")
-OF_A_VOICE = ("voice_id", "name", "backend", "model", *UNMEASURED, "permanent")
+OF_A_VOICE = ("voice_id", "name", "tags", "backend", "model", *UNMEASURED, "permanent")
 LOOKS = ("Looking at the recording", "Listening for speakers and language")
 
 

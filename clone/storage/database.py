@@ -66,7 +66,7 @@ VOICES = sa.Table(
     *_columns(sa.String(200), "owner", "backend", "reference_sha256", "request_key"),
     *_columns(sa.Text, "name", "note", "consent_by", "engine_version"),
     *_columns(sa.Text, "model", nullable=True),
-    *_columns(sa.JSON, "settings", "files"),
+    *_columns(sa.JSON, "settings", "files", "tags"),
     *_columns(sa.BigInteger, "n_bytes"),
     *_columns(Time, "consent_at", "created_at"),
     *_columns(Time, "expires_at", "permanent_at", "forgotten_until", nullable=True),
@@ -182,7 +182,12 @@ def _takes(db: Connection) -> None:
     db.execute(sa.text("DROP TABLE sentences_before"))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_takes,)
+def _tags(db: Connection) -> None:
+    """Give voices tags: those that are there have none."""
+    db.execute(sa.text("ALTER TABLE voices ADD COLUMN tags JSON DEFAULT '[]' NOT NULL"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_takes, _tags)
 """What brings a database of the first version to the one above, in order; one more than the last for each."""
 
 

@@ -24,6 +24,10 @@ _FOLDER = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _ID_MAX_CHARS = 200
 NAME_MAX_CHARS = 60
 NOTE_MAX_CHARS = 500
+TAG_MAX_CHARS, TAGS_MAX = 24, 8
+TAGS_MAX_CHARS = TAGS_MAX * (TAG_MAX_CHARS + 2)
+"""Of all tags as they are written in one line."""
+_COMMA = re.compile("[,;\n，；、]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +35,7 @@ class Voice:
     """A cloned voice as the library knows it; every time is UTC and aware.
 
     Attributes:
-        name, note: its owner's words, one line each.
+        name, note, tags: its owner's words, one line each.
         settings: the options it was cloned with, as JSON would hold them; text and prompt text included.
         reference_sha256: of the reference's bytes, in hex.
         request_key: hash of everything that was asked for, to find the same request again.
@@ -53,6 +57,7 @@ class Voice:
     created_at: AwareDatetime
     name: str = ""
     note: str = ""
+    tags: tuple[str, ...] = ()
     model: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     expires_at: AwareDatetime | None = None
@@ -111,7 +116,7 @@ def from_row(row: Row[Any]) -> Voice:
     """Return the voice of a whole row."""
     values = dict(zip(_COLUMNS, row, strict=True))
     del values["forgotten_until"]
-    values["files"] = tuple(values["files"])
+    values["files"], values["tags"] = tuple(values["files"]), tuple(values["tags"])
     return Voice(**values)
 
 
@@ -172,6 +177,32 @@ def check_note(note: str) -> str:
         TextError: ``note_too_long``, measured and limit in characters.
     """
     return _not_longer("note", one_line(note), NOTE_MAX_CHARS)
+
+
+def check_tags(words: str) -> tuple[str, ...]:
+    """Return tags, which commas part, as they are kept: each once, however it is capitalised.
+
+    Raises:
+        TextError: ``tag_too_long``, measured and limit in characters; ``too_many_tags``.
+    """
+    found: dict[str, str] = {}
+    for tag in filter(None, map(one_line, _COMMA.split(words))):
+        found.setdefault(tag.casefold(), _not_longer("tag", tag, TAG_MAX_CHARS))
+    return few_tags(tuple(found.values()))
+
+
+def few_tags(tags: tuple[str, ...], whose: str = "The voice") -> tuple[str, ...]:
+    """Return tags that are not too many; raises TextError ``too_many_tags``."""
+    if len(tags) > TAGS_MAX:
+        raise TextError(
+            f"{whose} would have {len(tags)} tags; at most {TAGS_MAX} are kept.",
+            code="too_many_tags",
+            field="tags",
+            measured=len(tags),
+            limit=TAGS_MAX,
+            advice="Leave some out.",
+        )
+    return tags
 
 
 def _not_longer(field: str, words: str, limit: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,7 +21,11 @@ from clone.storage.retention import REFERENCE, Upkeep, uptime
 from clone.storage.shelf import RECORD, ROOT, Shelf, with_files
 from clone.storage.voice import (
     Voice,
+    check_name,
+    check_note,
+    check_tags,
     expired,
+    few_tags,
     folder_of,
     from_row,
     given_id,
@@ -192,16 +196,36 @@ class Library:
                 return voice
             return self._shelf.update(db, replace(voice, permanent_at=self._now(), expires_at=None))
 
-    def describe(self, voice_id: str, owner: str, **words: str) -> Voice:
-        """Give a voice another name or note.
+    def describe(
+        self, voice_id: str, owner: str, *, name: str | None = None, note: str | None = None, tags: str | None = None
+    ) -> Voice:
+        """Give a voice another name, note or tags, which commas part; None leaves what it has.
 
         Raises:
+            TextError: as check_name, check_note and check_tags.
             VoiceError: as ``get``.
         """
-        if not words.keys() <= {"name", "note"}:
-            raise ValueError(f"not to be changed: {sorted(words)}")
+        given = (("name", check_name, name), ("note", check_note, note), ("tags", check_tags, tags))
+        words: dict[str, Any] = {what: check(said) for what, check, said in given if said is not None}
         with self._changing() as db:
-            return self._shelf.update(db, replace(self._live(db, voice_id, owner), **words))  # type: ignore[arg-type]
+            return self._shelf.update(db, replace(self._live(db, voice_id, owner), **words))
+
+    def tag(self, voice_ids: Iterable[str], owner: str, *, add: str = "", remove: str = "") -> list[Voice]:
+        """Give tags to voices, and take tags from them, all or none.
+
+        Raises:
+            TextError: as check_tags, one voice would have too many.
+            VoiceError: as ``get``.
+        """
+        new, gone = check_tags(add), {each.casefold() for each in check_tags(remove)}
+        changed = []
+        with self._changing() as db:
+            for voice in [self._live(db, voice_id, owner) for voice_id in dict.fromkeys(voice_ids)]:
+                kept = tuple(each for each in voice.tags if each.casefold() not in gone)
+                there = {each.casefold() for each in kept}
+                tags = kept + tuple(each for each in new if each.casefold() not in there)
+                changed.append(replace(voice, tags=few_tags(tags, f"“{voice.name}”" if voice.name else "A voice")))
+            return [self._shelf.update(db, voice) for voice in changed]
 
     def compared(self, voice_id: str, owner: str, alike: Likeness) -> Voice:
         """Write down how alike a voice and its original are.

@@ -37,7 +37,7 @@ from clone.storage.journal import Entry
 from clone.storage.retention import Retention
 from clone.storage.tasks import Tasks
 from clone.storage.uploads import Uploads
-from clone.storage.voice import Voice, check_name, check_note
+from clone.storage.voice import Voice
 from clone.storage.voices import Library
 from clone.studio import analysis, voice_card
 from clone.studio.analysis import Bounds, Examination, Examining, Excerpt
@@ -97,6 +97,7 @@ class Studio:
         self._settings = settings
         store = Store(settings.store_url, settings.home / "copies")
         self._library = Library(settings, store)
+        self.describe, self.tag = self._library.describe, self._library.tag
         models = models or models_of(settings, lambda model: trial.judged(self._backend, model))
         self._backend = backend or LocalBackend(settings.home / "weights", models)
         self._queue = Queue(rest=self._rest)
@@ -334,16 +335,6 @@ class Studio:
             self._calls.key(owner, api_key)
             work = self._run(owner, partial(self._calls.keep, voice_id, owner, api_key), NOVITA)
             yield from cast(Iterator[Stage | Waiting | Voice], work)
-
-    def describe(self, voice_id: str, owner: str, *, name: str | None = None, note: str | None = None) -> Voice:
-        """Give a voice another name or note; None leaves what it has.
-
-        Raises:
-            TimbreError: a name that is empty or too long, a note that is too long, or no such voice.
-        """
-        words = {} if name is None else {"name": check_name(name)}
-        words |= {} if note is None else {"note": check_note(note)}
-        return self._library.describe(voice_id, owner, **words)
 
     def forget(self, voice_id: str, owner: str, undo_s: float = 0.0) -> None:
         """Delete a voice and everything that was kept of it, at once or, gone from sight at once, after ``undo_s``."""

@@ -30,7 +30,7 @@ from clone.core.workspace import Workspace
 from clone.engine.backend import LocalBackend
 from clone.engine.profile import PROFILE_FILE, Profile
 from clone.storage.database import utc_now
-from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, one_line
+from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, TAGS_MAX, check_tags, one_line
 from clone.storage.voices import Library
 from clone.studio.analysis import enhanced
 from clone.studio.archives import Archive, damaged
@@ -58,6 +58,7 @@ class _Listed(BaseModel):
     folder: str = Field(pattern=r"^[0-9]{1,4}$")
     name: str = Field("", max_length=10 * NAME_MAX_CHARS)
     note: str = Field("", max_length=10 * NOTE_MAX_CHARS)
+    tags: list[str] = Field(default_factory=list, max_length=10 * TAGS_MAX)
     settings: dict[str, Any] = Field(default_factory=dict, max_length=40)
     files: dict[str, str] = Field(min_length=1, max_length=12)
 
@@ -128,6 +129,16 @@ class Portable:
                     field="voice_id",
                     advice="Leave it out.",
                 )
+        n_bytes = sum(voice.n_bytes for voice in voices)
+        if n_bytes > MAX_FILE_BYTES:
+            raise Refused(
+                f"These voices have {n_bytes / 1e6:.0f} MB; a file holds at most {MAX_FILE_BYTES / 1e6:.0f} MB.",
+                code="file_too_big",
+                field="voice_id",
+                measured=n_bytes,
+                limit=MAX_FILE_BYTES,
+                advice="Choose fewer at a time.",
+            )
         listed = []
         with ZipFile(path, "w") as archive:
             for number, voice in enumerate(voices, 1):
@@ -136,7 +147,7 @@ class Portable:
                     data = self._library.read(voice, name)
                     archive.writestr(f"{number}/{name}", data)
                     hashes[name] = hashlib.sha256(data).hexdigest()
-                told = {"folder": str(number), "name": voice.name, "note": voice.note}
+                told = {"folder": str(number), "name": voice.name, "note": voice.note, "tags": voice.tags}
                 listed.append(told | {"settings": voice.settings, "files": hashes})
             manifest = {"format": FORMAT, "version": VERSION, "made_at": utc_now().isoformat(), "voices": listed}
             archive.writestr(MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1))
@@ -183,7 +194,7 @@ class Portable:
 
     def _take_in(self, order: CloneOrder, listed: _Listed, files: dict[str, Path], tell: Tell, stop: Stop) -> Cloned:
         """Keep one voice, unless the same was cloned here already."""
-        step = steps(tell, 4)
+        step, tags = steps(tell, 4), check_tags(",".join(listed.tags))
         step("Reading the recording")
         parts = {"audio": order.audio, "prompt_audio": order.prompt_audio}
         given = {name: path for name, path in parts.items() if isinstance(path, Path)}
@@ -197,7 +208,7 @@ class Portable:
         if taken.prompt and taken.prompt_path:
             kept[f"prompt.{taken.prompt.format}"] = taken.prompt_path.read_bytes()
         note = one_line(listed.note)[:NOTE_MAX_CHARS]
-        voice = replace(new_voice(order, taken.look.recording, key), note=note)
+        voice = replace(new_voice(order, taken.look.recording, key), note=note, tags=tags)
         if _PREVIEW in files and order.options.text is not None:
             step("Comparing the clone with the original")
             said = read(files[_PREVIEW], stop=stop, most_s=PREVIEW_MAX_S)
