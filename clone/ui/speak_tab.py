@@ -129,11 +129,13 @@ class Speaking:
     Args:
         desk: studio, settings and files.
         panel: the components.
+        kind: of its runs; of each kind a visit has one at a time.
     """
 
-    def __init__(self, desk: Desk, panel: SpeakPanel) -> None:
+    def __init__(self, desk: Desk, panel: SpeakPanel, kind: str = _KIND) -> None:
         self._desk = desk
         self.panel = panel
+        self._kind = kind
 
     def outputs(self) -> list[Any]:
         """Return everything ``speak`` may change."""
@@ -167,6 +169,11 @@ class Speaking:
             voices = []  # who has just come has no token yet, and no voices
         return self.choices(voices, chosen)
 
+    def carry(self, request: gr.Request, token: str, chosen: str | None, text: str | None) -> Updates:
+        """Go on here with a voice, and with a text where one is written elsewhere."""
+        written = text if (text or "").strip() else gr.skip()
+        return {self.panel.voice: self.offer(request, token, chosen), self.panel.text: written}
+
     def choices(self, voices: list[Voice], chosen: str | None) -> Any:
         """Return the choice of voices, with one chosen."""
         there = [voice.voice_id for voice in voices]
@@ -180,7 +187,7 @@ class Speaking:
 
         Closing this closes the studio's work too. ``takes`` is what was said before, newest first.
         """
-        p, progress, stop = self.panel, Progress(), self._desk.begin(request.session_hash, _KIND)
+        p, progress, stop = self.panel, Progress(), self._desk.begin(request.session_hash, self._kind)
         yield {p.speak: gr.update(visible=False), p.cancel: gr.update(visible=True), p.progress: progress.shown()} | {
             p.latest: "",
             p.done: "",
@@ -232,7 +239,7 @@ class Speaking:
 
     def stop(self, request: gr.Request) -> None:
         """Ask the run to stop."""
-        self._desk.stop(request.session_hash, _KIND)
+        self._desk.stop(request.session_hash, self._kind)
 
     def cost(self, request: gr.Request, token: str, chosen: str | None, text: str | None, model: str | None) -> str:
         """Say what speaking with the chosen voice may cost; nothing where it is free."""
