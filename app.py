@@ -169,7 +169,7 @@ def main() -> None:
     limits = Limits()
     takes = Takes()
     demo = build(studio, SETTINGS, doorman(keys, limits), takes)
-    background = Background(studio, studio.tasks())
+    background = Background(studio, studio.tasks(), keys.house)
     api = api_app.build(studio, SETTINGS, keys, background, limits)
     link = Link(Owners(SETTINGS))
     try:

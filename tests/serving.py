@@ -110,8 +110,9 @@ def serving(home: Path, background: bool = True, public: bool = False, **changes
         settings = Settings.at(home, **{"allow_private_urls": True, "api_keys": KEYS, **changes})
         studio = Studio(settings)
         studio.start(warm=False)
-        behind = Background(studio, studio.tasks())
-        api = app.build(studio, settings, load_keys(settings)[0], behind)
+        keys = load_keys(settings)[0]
+        behind = Background(studio, studio.tasks(), keys.house)
+        api = app.build(studio, settings, keys, behind)
         api.mount(MOUNT, studio.lent)
         running = uvicorn.Server(uvicorn.Config(api, log_level="warning", lifespan="off"))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)

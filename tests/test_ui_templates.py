@@ -13,11 +13,13 @@ import pytest
 from jinja2 import UndefinedError
 
 from clone.audio.preflight import Finding
+from clone.audio.segment import Alone
 from clone.audio.waveform import draw
 from clone.core.likeness import Likeness
 from clone.storage.journal import Entry
 from clone.studio.facade import Match, ModelStatus, RequestCode, Sentence
 from clone.studio.facade import Take as KeptTake
+from clone.studio.snippets import Snippet
 from clone.ui import parts
 from clone.ui.takes import Sound, Take
 from tests.voices import make_voice
@@ -40,6 +42,7 @@ def contexts(text: str) -> dict[str, dict[str, Any]]:
     said = Sentence(text, sentence_id=0, position=0, take=1, takes=takes)
     sound = Sound(text, text, 2.0, text, -3.0, text)
     picture |= {"sound": sound, "verdict": text}
+    whose = {"people": [(Alone((0.0, 12.0), (0.0, 12.0)), sound), (Alone(None, (2.0, 3.0)), sound)], "needed_s": 10.0}
     picture |= {"segment": (0.0, 0.5), "spectrum": text}
     notes, alike = {"notes": [("warn", text, text), ("refuse", text, text)]}, Likeness(0.7, 0.9, 0.5, 53, 54, 2, 10)
     finding = Finding(text, "warn", 1.0, 2.0, text, text)
@@ -54,7 +57,8 @@ def contexts(text: str) -> dict[str, dict[str, Any]]:
         "notes": notes,
         "progress": {"stage": text, "percent": 1, "elapsed_s": 1.0},
         "file_link": {"link": text, "name": text, "label": text},
-        "report": picture | notes | report,
+        "report": picture | notes | report | whose,
+        "people": whose | {"segment": (0.0, 12.0)},
         "picture": picture,
         "script": {},
         "sentences": {},
@@ -62,10 +66,10 @@ def contexts(text: str) -> dict[str, dict[str, Any]]:
         "match": {"found": match, "accuracy": 0.7},
         "hosted": {"cost": text, "way": text},
         "model": {"model": ModelStatus(text, text, 9, text, text, (text,), True, True, text)},
-        "code": {"written": RequestCode(((text, text), (text, text)), MORNING)},
-        "result": {"replayed": True, "more": text, "alike": alike, "has_preview": True, "facts": [text, text]},
+        "code": {"name": "code", "written": [(text, [(text, [text, text, text])] * 2, text)], "is_lent": True},
+        "result": {"replayed": True, "more": text, "alike": alike, "has_preview": True},
         "likeness": {"alike": alike},
-        "compare": {"sounds": [sound, sound]},
+        "compare": {"sounds": [sound, sound], "blind": True},
         "player": {"sound": sound, "autoplay": True, "named": True},
         "said": {"found": match},
         "sentences_said": {"sentences": [(said, True), (said, False)], "spoken": True},
@@ -141,7 +145,9 @@ def test_lines_of_a_template_are_no_spaces_between_buttons() -> None:
 
 
 def test_a_program_keeps_its_lines() -> None:
-    assert '<pre tabindex="0">a\n    b\n</pre>' in parts.code(RequestCode((("Python", "a\n    b\n"),)))
+    written = RequestCode((Snippet("Python", 'a\n    b("<VOICE_ID>")\n'),))
+    shown = '<pre tabindex="0">a\n    b(&#34;<mark>&lt;VOICE_ID&gt;</mark>&#34;)\n</pre>'
+    assert shown in parts.code("code", [("Speak", written)])
 
 
 def test_html_is_written_in_templates_which_escape_everything() -> None:

@@ -25,12 +25,17 @@ class Keys:
 
     Args:
         keys: at least one.
+        is_house: whether it is the one that lies in TIMBRE_HOME, which only who runs this machine can read.
+
+    Attributes:
+        house: the owner that this one speaks for; "" where there is no such key.
     """
 
-    def __init__(self, keys: Iterable[str]) -> None:
+    def __init__(self, keys: Iterable[str], *, is_house: bool = False) -> None:
         # Digests have one length, so that a comparison tells nothing about a key's.
         self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
         self._owners = [fingerprint(digest) for digest in self._digests]
+        self.house = self._owners[0] if is_house else ""
 
     def owner(self, authorization: str | None) -> str:
         """Return the owner that a request's Authorization header speaks for.
@@ -67,7 +72,7 @@ def load_keys(settings: Settings) -> tuple[Keys, Path | None]:
     if settings.api_keys:
         return Keys(settings.api_keys), None
     path = settings.home / KEY_FILE
-    return Keys([kept_secret(path, "timbre_")]), path
+    return Keys([kept_secret(path, "timbre_")], is_house=True), path
 
 
 def _same(ours: bytes, given: bytes) -> bool:

@@ -15,15 +15,13 @@ from starlette.exceptions import HTTPException
 from clone.api.dialect import Dialect
 from clone.api.requests import retry_after_s
 from clone.api.service import Speech
-from clone.contract.cloning import MODELS
+from clone.contract.cloning import NEWEST
 from clone.contract.speech import SpeechRequest
 from clone.core.errors import BusyError, TimbreError, VoiceError, disk_full
 
 log = logging.getLogger(__name__)
 
 SUCCESS = {"status_code": 0, "status_msg": "success"}
-NEWEST = MODELS[-2:]
-"""The generation that answers in the longer shape."""
 
 FIELDS = {
     "audio": "audio_url",

@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from clone.api.auth import Keys, Limits
 from clone.api.requests import Asker, Follower
 from clone.audio.encoder import Encoder
-from clone.contract.orders import CloneOrder, SpeakOrder
+from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder
 from clone.contract.speech import LINK_LIFETIME, AudioSetting, Sound
 from clone.core.errors import VoiceError
 from clone.core.settings import Settings
@@ -86,8 +86,11 @@ class Service:
     async def order(self, owner: str, voice_id: str, asked: tuple[str, str], **more: Any) -> SpeakOrder:
         """Return an order to say (text, model) with a voice, by its id or name; raises VoiceError."""
         mix = tuple([((await self.voice(word, owner)).voice_id, weight) for word, weight in more.pop("mix", ())])
-        own = mix[0][0] if mix else (await self.voice(voice_id, owner)).voice_id
-        return SpeakOrder(owner, own, *asked, mix=mix, **more)
+        if mix:
+            return SpeakOrder(owner, mix[0][0], *asked, mix=mix, **more)
+        local = await to_thread.run_sync(owners_voice, self.studio, voice_id, owner == self._keys.house)
+        voice = local or await self.voice(voice_id, owner)
+        return SpeakOrder(voice.owner, voice.voice_id, *asked, **more)
 
     async def clone(self, request: Asker, order: CloneOrder) -> Cloned:
         """Clone a voice; raises as Studio.clone(), and CancelledError where the asker leaves."""
@@ -138,6 +141,17 @@ class Service:
         own = [f"{voice.name or 'without a name'} ({voice.called})" for voice in voices[:NAMED_MAX]]
         more = f" and {len(voices) - NAMED_MAX} more" if len(voices) > NAMED_MAX else ""
         return f"Yours are: {', '.join(own)}{more}." if own else "You have none yet: clone one first."
+
+
+def owners_voice(studio: Studio, voice_id: str, is_house: bool) -> Voice | None:
+    """Return a voice that the owner of this machine made on the page, for the key that only they can read.
+
+    Nothing is found by its name, or listed: the voice_id has to be known.
+    """
+    try:
+        return studio.voice(voice_id, LOCAL_OWNER) if is_house else None
+    except VoiceError:
+        return None
 
 
 class Speech:

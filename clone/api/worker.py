@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
+from clone.api.service import owners_voice
 from clone.audio.encoder import Encoder
 from clone.contract.orders import SpeakOrder
 from clone.contract.speech import AsyncSpeechRequest
@@ -26,9 +27,16 @@ _UNFORESEEN = "Something went wrong on this side. Ask for it again."
 
 
 class Background:
-    """One per process that serves; start() once, close() at the end."""
+    """One per process that serves; start() once, close() at the end.
 
-    def __init__(self, studio: Studio, tasks: Tasks) -> None:
+    Args:
+        studio: speaks.
+        tasks: what is to be spoken.
+        house: the owner whose key lies in TIMBRE_HOME; see ``owners_voice``.
+    """
+
+    def __init__(self, studio: Studio, tasks: Tasks, house: str = "") -> None:
+        self._house = house
         self._studio = studio
         self._tasks = tasks
         self._closed = threading.Event()
@@ -113,8 +121,12 @@ class Background:
         """Return a task's file and what its name ends in; None when this process is about to end."""
         asked = AsyncSpeechRequest.model_validate_json(task.request)
         found = [(self._studio.find(word, task.owner).voice_id, weight) for word, weight in asked.mix]
-        own = found[0][0] if found else self._studio.find(asked.voice_setting.voice_id, task.owner).voice_id
-        order = SpeakOrder(task.owner, own, asked.text, task.model, asked.settings, mix=tuple(found))
+        if found:
+            order = SpeakOrder(task.owner, found[0][0], asked.text, task.model, asked.settings, mix=tuple(found))
+        else:
+            word = asked.voice_setting.voice_id
+            voice = owners_voice(self._studio, word, task.owner == self._house) or self._studio.find(word, task.owner)
+            order = SpeakOrder(voice.owner, voice.voice_id, asked.text, task.model, asked.settings)
         encoder, pieces = Encoder(asked.audio_setting, self._studio.provenance(order)), []
         with closing(encoded(self._studio.speak_long(order, in_turns=True), encoder)) as events:
             for event in events:

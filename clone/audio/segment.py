@@ -58,6 +58,21 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Alone:
+    """What there is of one person alone: ``part`` can be cloned, None where that is too little.
+
+    ``longest`` is where they speak longest without another, (start, end) in seconds.
+    """
+
+    part: tuple[float, float] | None
+    longest: tuple[float, float]
+
+
+PEOPLE_MAX = 3
+"""People who are told apart for a person to choose from: who speaks less is hardly told apart."""
+
+
+@dataclass(frozen=True)
 class _Piece:
     start_s: float
     end_s: float
@@ -98,12 +113,7 @@ def best_segment(
     if not pieces:
         return None
     bounds = _bounds(pieces, duration_s)
-    varied = _Variety(samples, sample_rate, pieces)
-    people = range(max(1, who.n_persons))
-    found = [_best(pieces, bounds, varied, person, at_most_s) for person in people]
-    if who.n_persons > 1:  # of one of them, however noisy, rather than of several
-        forgiven = [replace(piece, snr_db=SNR_GOOD_DB) for piece in pieces]
-        found += [_best(forgiven, bounds, varied, person, at_most_s) for person in people]
+    found = _of_each(pieces, bounds, _Variety(samples, sample_rate, pieces), max(1, who.n_persons), at_most_s)
     chosen = next((each for each in found if each is not None), None)
     if chosen is None:
         return None
@@ -111,6 +121,51 @@ def best_segment(
     if who.n_persons < 2 and duration_s <= at_most_s and end_s - start_s > WHOLE_SHARE * duration_s:
         return None
     return Segment(round(start_s, 2), round(end_s, 2), _reasons(pieces, chosen))
+
+
+def each_alone(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans, who: Turns) -> tuple[Alone, ...]:
+    """Return the best part of each of several people, who speaks most first; nothing where one person speaks.
+
+    Args are those of ``best_segment``, whose segment is one of these parts.
+    """
+    pieces = _pieces(samples, sample_rate, speech, clipped, who) if who.n_persons > 1 else []
+    if not pieces:
+        return ()
+    bounds = _bounds(pieces, len(samples) / sample_rate)
+    n = who.n_persons
+    found = _of_each(pieces, bounds, _Variety(samples, sample_rate, pieces), n, AT_MOST_S)
+    spans = [tuple(_span(bounds, each) if each else None for each in found[person::n]) for person in range(n)]
+    runs = [(person, _span(bounds, run)) for person, run in _runs(pieces)]
+    alone = []
+    for person in range(min(n, PEOPLE_MAX)):
+        own = [run for whose, run in runs if whose == person]
+        part = next((span for span in spans[person] if span is not None), None)
+        if own:
+            alone.append(Alone(part, max(own, key=lambda run: run[1] - run[0])))
+    return tuple(alone) if len(alone) > 1 else ()
+
+
+def _of_each(
+    pieces: list[_Piece], bounds: list[tuple[float, float]], varied: _Variety, n_persons: int, at_most_s: float
+) -> list[slice | None]:
+    """Return the best run of each person; where there are several, then the best of each, however noisy it is."""
+    people = range(n_persons)
+    found = [_best(pieces, bounds, varied, person, at_most_s) for person in people]
+    if n_persons > 1:  # of one of them, however noisy, rather than of several
+        forgiven = [replace(piece, snr_db=SNR_GOOD_DB) for piece in pieces]
+        found += [_best(forgiven, bounds, varied, person, at_most_s) for person in people]
+    return found
+
+
+def _span(bounds: list[tuple[float, float]], run: slice) -> tuple[float, float]:
+    return round(bounds[run.start][0], 2), round(bounds[run.stop - 1][1], 2)
+
+
+def _runs(pieces: list[_Piece]) -> list[tuple[int, slice]]:
+    """Return who speaks without another, and where."""
+    starts = [i for i, piece in enumerate(pieces) if i == 0 or piece.person != pieces[i - 1].person]
+    ends = [*starts[1:], len(pieces)]
+    return [(pieces[start].person, slice(start, end)) for start, end in zip(starts, ends, strict=True)]
 
 
 def _best(
@@ -217,6 +272,8 @@ def _pieces(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans
         nobodys = any(a <= start_s and end_s <= b for a, b in unsure)
         for piece in [(start_s, end_s)] if nobodys else _parted(power, start_s, end_s):
             person, alike = (NOBODY, 0.0) if nobodys else who.during(*piece)
+            if who.n_persons > 1 and alike < OTHER_VOICE:  # it may be another's word, too short to be told
+                person = NOBODY
             snr_db, clipped_s = _snr_db(power, *piece), _within(clipped, *piece)
             pieces.append(_Piece(*piece, snr_db, clipped_s, person, alike < OTHER_VOICE))
     return pieces

@@ -47,6 +47,8 @@ Model = Literal[
     "speech-2.8-turbo",
 ]
 MODELS: tuple[str, ...] = get_args(Model)
+NEWEST = MODELS[-2:]
+"""The generation whose answers to speech have the longer shape."""
 Tier = Literal["hd", "turbo"]
 
 ACCURACY_MIN = 0.0

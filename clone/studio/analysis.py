@@ -19,7 +19,7 @@ from clone.audio import enhance, preflight, segment, turns, waveform
 from clone.audio.preflight import Report
 from clone.audio.quality import clipped_spans
 from clone.audio.reader import Recording, read
-from clone.audio.segment import Segment
+from clone.audio.segment import Alone, Segment
 from clone.audio.writer import accepted, stays, wav_bytes
 from clone.contract import cloning
 from clone.contract.cloning import CloneOptions
@@ -45,12 +45,16 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Examination:
-    """What is known of a recording so far; ``complete`` once speakers, language and best segment are."""
+    """What is known of a recording so far; ``complete`` once speakers, language and best segment are.
+
+    ``people`` is what there is of each of several people, who speaks most first; nothing where one person speaks.
+    """
 
     report: Report
     picture: waveform.Picture
     segment: Segment | None = None
     complete: bool = False
+    people: tuple[Alone, ...] = ()
 
     @property
     def is_of_several(self) -> bool:
@@ -131,15 +135,16 @@ class Examining:
             clipped = clipped_spans(heard.samples, heard.sample_rate)
             drawn = waveform.draw(heard.samples, heard.sample_rate, heard.spans, clipped)
             yield Examination(report, drawn)
-            best = None
+            best, people = None, tuple[Alone, ...]()
             if heard.spans:
                 who = turns.who_speaks(*_undistorted(*self._backend.voices(heard), clipped))
                 language = self._backend.language(heard)
                 name = self._backend.language_name(language[0])
-                best = segment.best_segment(heard.samples, heard.sample_rate, heard.spans, clipped, who)
+                told = heard.samples, heard.sample_rate, heard.spans, clipped, who
+                best, people = segment.best_segment(*told), segment.each_alone(*told)
                 alone = (best.start_s, best.end_s) if best else None
                 report = preflight.complete(report, who, language, name, alone)
-            yield Examination(report, drawn, best, complete=True)
+            yield Examination(report, drawn, best, complete=True, people=people)
 
     def look(
         self,

@@ -115,6 +115,7 @@ class Studio:
         looks = self._examining, self._prompts
         self._cloning = Cloning(self._backend, self._library, looks, self._synthesis, self._calls)
         self.language_of, self.title_of = self._backend.language_of, title_of
+        self.draft_code = self._calls.draft_code
         parts = self._backend, self._library, self._documents, self._synthesis
         authoring = Authoring(*parts, run=self._run, hosted=self.speak)
         self.say, self.documents, self.document = authoring.say, authoring.documents, authoring.document

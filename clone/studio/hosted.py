@@ -35,7 +35,7 @@ from clone.storage.voices import Library
 from clone.studio.analysis import Clip
 from clone.studio.results import Cloned, Spoken, replayed
 from clone.studio.settlement import PREVIEW, Settlement
-from clone.studio.snippets import HOSTED_KEY, OWN_KEY, Request, RequestCode, clone_code
+from clone.studio.snippets import HOSTED_KEY, OWN_KEY, Draft, Request, RequestCode, clone_code, draft_code
 
 log = logging.getLogger(__name__)
 
@@ -239,7 +239,20 @@ class Calls:
         body = {"audio_url": asked.audio_url} | clone_body(asked)  # first what people look for first
         ends = min((link.expires_at for link in lent if link.expires_at), default=None)
         key_name = OWN_KEY if own else HOSTED_KEY
-        return RequestCode(clone_code(Request(own or self.base_url, CLONE_PATH, body, key_name, ends)), ends)
+        written = clone_code(Request(own or self.base_url, CLONE_PATH, body, key_name, ends))
+        return RequestCode(written, ends, tuple(link.url for link in lent))
+
+    def draft_code(self, draft: Draft, backend: str, served_at: str) -> RequestCode:
+        """Return what is known of a request as programs; nothing is checked, and nothing lent.
+
+        Args:
+            draft: what is known.
+            backend: whose API is asked.
+            served_at: as for ``request_code``.
+        """
+        hosted = backend == NOVITA
+        base_url = self.base_url if hosted else self._own_url or served_at.rstrip("/")
+        return draft_code(draft, base_url, HOSTED_KEY if hosted else OWN_KEY)
 
     def _ask(self, asked: Asked, folder: Path, say: Say, stop: Stop, *, sending: Callable[[], object]) -> CloneResponse:
         """Send the request to clone; its files are lent meanwhile, and ``sending`` is called just before it leaves."""

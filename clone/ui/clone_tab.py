@@ -13,13 +13,13 @@ import gradio as gr
 
 from clone.core.errors import CancelledError, PromptMismatch, TimbreError, VoiceError
 from clone.core.settings import LOCAL
-from clone.studio.facade import Cloned, CloneOrder, Voice
+from clone.studio.facade import Cloned, CloneOrder
 from clone.ui import fields, parts, strings
 from clone.ui.form import Form, Given
-from clone.ui.panels import CloserPanel, PreviewPanel, ResultPanel, RunPanel, VoicePanel
-from clone.ui.running import Desk, Progress, address, explain, share
+from clone.ui.panels import CloserPanel, PreviewPanel, RunPanel, VoicePanel
+from clone.ui.result import Comparing, ResultPanel
+from clone.ui.running import Desk, Progress, explain, share
 from clone.ui.tabs import Run
-from clone.ui.takes import Sound, file_name
 from clone.ui.voices_tab import VoicesPanel
 
 Updates = dict[Any, Any]
@@ -44,6 +44,7 @@ class Cloning:
         self._desk = desk
         self.voice, self.closer, self.preview, self.run = inputs
         self.result, self.voices = outputs
+        self._comparing = Comparing(desk, self.result)
         self._slots = {
             "audio": self.voice.note,
             "audio_url": self.voice.note,
@@ -87,7 +88,7 @@ class Cloning:
         """Return everything ``clone`` may change."""
         slots = list(dict.fromkeys(self._slots.values()))
         result = self.result
-        shown = [result.card, result.form, result.named, result.compare, result.voice_id, result.facts]
+        shown = [result.card, result.form, result.named, *self._comparing.showing(), result.voice_id, result.facts]
         shown += [result.said, result.shared, self.voices.listed]
         notes = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
         return [*notes, *self.buttons(), *shown]
@@ -180,25 +181,6 @@ class Cloning:
         """Ask the run to stop."""
         self._desk.stop(self._desk.visit(request), _KIND)
 
-    def code(self, request: gr.Request, token: str, *values: Any) -> Updates:
-        """Write the request down as programs; what they need of a file here is lent to them for an hour."""
-        form = Form(*values)
-        faults = form.faults()
-        if faults:
-            return self._refused(faults) | {self.run.code: ""}
-        try:
-            order = self._order(form, self._desk.owner(token, request), self._desk.visit(request))
-            written = self._desk.studio.request_code(order, address(request))
-        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            return self._refused([explain(error)]) | {self.run.code: ""}
-        return self._cleared() | {self.run.code: parts.code(written)}
-
-    def writing(self) -> list[Any]:
-        """Return what ``code`` may change."""
-        slots = list(dict.fromkeys(self._slots.values()))
-        notes = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
-        return [*notes, self.run.code]
-
     def compare(self, request: gr.Request, token: str, voice_id: str | None) -> Updates:
         """Say which words are heard in the preview."""
         if not voice_id:  # nothing came of it
@@ -267,30 +249,18 @@ class Cloning:
             updates[self.preview.drawer] = gr.update(open=True)
         return updates | refusals
 
-    def _sounds(self, voice: Voice, visit: str | None) -> list[Sound]:
-        """Return the recording and the preview of a voice, as far as it has them."""
-        name, files = voice.name or strings.UNNAMED, []
-        for kind, called in (("reference", strings.ORIGINAL), ("preview", strings.CLONED)):
-            if voice.file(kind):
-                source = self._desk.studio.audio(voice.voice_id, voice.owner, kind)
-                saved_as = file_name(source.suffix[1:], strings.player(kind, name))
-                copy = self._desk.files.copy(visit, source, saved_as, voice.voice_id)
-                files.append((copy, called, saved_as))
-        return self._desk.sounds(visit, *files)
-
     def _shown(self, cloned: Cloned, owner: str, visit: str | None) -> Updates:
         voice, studio = cloned.voice, self._desk.studio
         return {
             self.result.card: gr.update(visible=True),
             self.result.form: gr.update(visible=False),
             self.result.named: parts.heading(voice.name or strings.UNNAMED),
-            self.result.compare: parts.compare(self._sounds(voice, visit)),
             self.result.voice_id: voice.voice_id,
             self.result.said: "",
             self.result.shared: "",
             self.result.facts: parts.result(voice, cloned.replayed, cloned.note),
             self.voices.listed: parts.voices(studio.voices(owner), studio.keep_cost()),
-        }
+        } | self._comparing.shown(voice, visit)
 
 
 def _if_there(path: str | None) -> str | None:

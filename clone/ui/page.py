@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from clone.contract import cloning
+from clone.contract.speech import AUTO
 from clone.core import __version__
 from clone.core.settings import Settings
 from clone.core.workspace import kept_secret
 from clone.studio.facade import Studio
+from clone.studio.snippets import SpeakDraft
 from clone.ui import api, fields, gradio_patches, panels, parts, strings, tabs
 from clone.ui.clone_tab import Cloning
+from clone.ui.code_panel import Coding, code_panel
 from clone.ui.document_panel import DocumentDesk
+from clone.ui.fields import LanguagePanel
 from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.getting import Getting
 from clone.ui.panels import BACKEND_KEY, BackendChoice
 from clone.ui.recording_check import Prompting, Sampling
+from clone.ui.result import Comparing, ResultPanel
 from clone.ui.running import Desk
 from clone.ui.sessions import QUEUE_LIMIT
 from clone.ui.speak_tab import Speaking, speak_panel
@@ -52,6 +58,8 @@ _SAVE_JS = "() => { window.tbSave('#shared'); }"
 _SHOW_TAKE_JS = "() => { window.tbShow('#take .tb-player'); }"
 _FINISH_TAKE_JS = "() => { window.tbFinish('#take .tb-player', '#take-done a[download]'); }"
 _SILENT_JS = "() => { window.tbSilence('#take'); }"
+_FINISH_TRIED_JS = "() => { window.tbFinish('#tried .tb-player', '#tried-done a[download]'); }"
+_SILENT_TRIED_JS = "() => { window.tbSilence('#tried'); }"
 _TO_THE_TEXT_JS = "() => { window.tbFocus('#speak-text textarea'); }"
 _TIERS = {name: cloning.tier(name) for name in reversed(cloning.MODELS)}
 _FIRST = {tier: next(name for name, its in _TIERS.items() if its == tier) for tier in strings.QUALITIES.values()}
@@ -89,6 +97,8 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
                 (voice, closer, preview, run), result = panels.clone_panels()
             with gr.Tab(strings.PLACES["speak"], id="speak") as speak_place:
                 spoken = speak_panel()
+                with gr.Column(elem_id="write-code"):
+                    written = code_panel("speak-code", SpeakDraft(model=strings.MODEL_START))
             with gr.Tab(strings.PLACES["voices"], id="voices") as voices_place, fields.card():
                 left = pending_panel()
                 listed = voices_panel()
@@ -108,11 +118,20 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         left.listed.apply(pending.keep, token, pending.outputs(), **_QUICK)
         left.listed.delete(pending.dismiss, token, pending.outputs(), **_QUICK)
         gr.on([page.load, voices_place.select], voices.open, token, [token, listed.listed, left.listed], **_QUICK)
-        again = result.again.click(speaking.offer, [token, result.voice_id], spoken.voice, **_QUICK)
+        carried = [token, result.voice_id, result.text]
+        again = result.again.click(speaking.carry, carried, [spoken.voice, spoken.text], **_QUICK)
         opened = again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
         _wire_speaking(speaking, (token, run.backend_choice.key), speak_place, desk)
         arrived.then(speaking.under_way, token, [spoken.joined, places], **_QUICK)
+        _wire_result(desk, result, speaking, (token, run.backend_choice.key))
+        coding = Coding(desk, has_house_key=not settings.api_keys)
+        _wire_code(coding, clone_tab, token)
+        for panel, write, inputs in (
+            (written, coding.speak, [token, *spoken.said()]),
+            (result.code, coding.voice, [token, result.voice_id, result.text, result.model]),
+        ):
+            panel.wire(write, inputs, _followed(inputs[1:]), _QUICK)
         page.load(speaking.recall, token, [spoken.takes, spoken.earlier], **_QUICK)
         fields.wire_language(preview.language, preview.text, studio, page, _QUICK)
         fields.wire_language(spoken.language, spoken.text, studio, page, _QUICK)
@@ -227,7 +246,6 @@ def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:
     preview = clone_tab.preview
     preview.quality.input(js=_MODEL_JS, inputs=preview.quality, outputs=preview.model, **_IN_BROWSER)
     preview.model.change(js=_QUALITY_JS, inputs=preview.model, outputs=preview.quality, **_IN_BROWSER)
-    run.code_show.click(clone_tab.code, [token, *clone_tab.filled()], clone_tab.writing(), **_SLOW)
     _wire_end(running, clone_tab.stop, run.cancel, run.clone)
     joined.then(js=_AT_REST_JS, outputs=[run.cancel, run.clone], **_IN_BROWSER)
 
@@ -240,6 +258,54 @@ def _wire_reload(page: gr.Blocks, clone_tab: Cloning, token: gr.BrowserState, lo
     arrived = gr.on(arriving, clone_tab.arrive, [token, secret], clone_tab.arriving(), js=_TAB_JS, **_QUICK)
     arrived.then(**looked_at)
     return arrived
+
+
+def _wire_result(desk: Desk, result: ResultPanel, speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox]) -> None:
+    """Have the new voice heard in the other quality, and say what is written beside it, as the Speak place does."""
+    (token, key), spoken, comparing = who, speaking.panel, Comparing(desk, result)
+    long: dict[str, Any] = {
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "trigger_mode": "once",
+        "concurrency_id": "speak",
+        "concurrency_limit": _RUNS_AT_ONCE,
+    }
+    rest = comparing.rest, [token, result.voice_id, result.heard], comparing.resting()
+    asked = [token, result.voice_id, result.heard, result.text]
+    compared = result.other.click(comparing.speak, asked, comparing.speaking(), **long)
+    _wire_end(compared, comparing.stop, result.other_cancel)
+    compared.then(*rest, **_QUICK)
+    panel = replace(
+        spoken,
+        text=result.text,
+        speak=result.speak,
+        cancel=result.cancel,
+        progress=result.progress,
+        language=LanguagePanel(spoken.language.choice, result.progress),
+        latest=result.latest,
+        done=result.done,
+        document=replace(spoken.document, which=gr.State("")),  # what is open in the Speak place stays open
+    )
+    trying = Speaking(desk, panel, "try")
+    plain = [gr.State(each) for each in (1.0, 0, 1.0, strings.FORMATS[0], AUTO, False)]
+    said = [token, key, spoken.takes, result.voice_id, result.text, result.model, *plain]
+    tried = gr.on([result.speak.click, result.text.submit], trying.speak, said, trying.outputs(), **long)
+    _wire_end(tried, trying.stop, result.cancel, result.speak)
+    tried.then(*rest, **_QUICK)
+    tried.then(parts.takes, spoken.takes, spoken.earlier, **_QUICK)
+    result.done.change(js=_FINISH_TRIED_JS, **_IN_BROWSER)
+    result.cancel.click(js=_SILENT_TRIED_JS, **_IN_BROWSER)
+
+
+def _wire_code(coding: Coding, clone_tab: Cloning, token: gr.BrowserState) -> None:
+    filled, panel = clone_tab.filled(), clone_tab.run.code
+    panel.wire(coding.clone, [panel.lent, *filled], _followed(filled), _QUICK)
+    panel.shown.apply(coding.lend, [token, panel.lent, *filled], [panel.shown, panel.lent], **_SLOW)
+
+
+def _followed(inputs: list[Any]) -> list[Any]:
+    """Return the changes of what is filled in."""
+    return [each.change for each in inputs]
 
 
 def _wire_end(running: Any, stop: Any, cancel: gr.Button, start: gr.Button | None = None) -> None:

@@ -11,11 +11,14 @@ from clone.contract import cloning
 from clone.core.errors import TimbreError
 from clone.core.settings import BACKENDS, LOCAL, NOVITA
 from clone.storage.voice import NAME_MAX_CHARS
+from clone.studio.snippets import CloneDraft, SpeakDraft
 from clone.ui import fields, parts, strings
+from clone.ui.code_panel import CodePanel, code_panel
 from clone.ui.fields import LanguagePanel, language_panel
 from clone.ui.form import examples
 from clone.ui.getting import GettingPanel, getting_panel
 from clone.ui.recording_check import SamplePanel, sample_panel
+from clone.ui.result import ResultPanel, result_panel
 from clone.ui.running import Desk
 from clone.ui.theme import static
 
@@ -155,27 +158,9 @@ class RunPanel:
     clone: gr.Button
     cancel: gr.Button
     progress: gr.HTML
-    code_show: gr.Button
-    code: gr.HTML
+    code: CodePanel
     joined: gr.State
     """The page that is to join a clone under way, once it has arrived."""
-
-
-@dataclass(frozen=True)
-class ResultPanel:
-    """The new voice, in the place of what it was asked for with, and what can be done with it next."""
-
-    card: gr.Column
-    form: gr.Column
-    named: gr.HTML
-    compare: gr.HTML
-    voice_id: gr.Textbox
-    facts: gr.HTML
-    said: gr.HTML
-    again: gr.Button
-    share: gr.Button
-    change: gr.Button
-    shared: gr.HTML
 
 
 def clone_panels() -> tuple[tuple[VoicePanel, CloserPanel, PreviewPanel, RunPanel], ResultPanel]:
@@ -184,7 +169,7 @@ def clone_panels() -> tuple[tuple[VoicePanel, CloserPanel, PreviewPanel, RunPane
         gr.HTML(parts.render("hello"), elem_id="hello")
         voice = _voice_panel()
         closer, preview, run = _order_panels()
-    return (voice, closer, preview, run), _result_panel(form)
+    return (voice, closer, preview, run), result_panel(form)
 
 
 def _voice_panel() -> VoicePanel:
@@ -247,13 +232,10 @@ def _order_panels() -> tuple[CloserPanel, PreviewPanel, RunPanel]:
             closer, accuracy = _closer_panel()
             advanced_note = fields.slot("advanced-note")
             backend_choice = backend_panel()
-            with gr.Accordion(strings.CODE, open=False, elem_id="code-drawer", elem_classes="tb-drawer"):
-                gr.HTML(parts.line(strings.CODE_ADVICE, "tb-advice"))
-                code_show = gr.Button(strings.CODE_SHOW, elem_id="code-show")
-                code = gr.HTML(js_on_load=static("code.js"), elem_id="code", elem_classes="tb-slot")
+            code = code_panel("code", CloneDraft(), SpeakDraft(model=strings.MODEL_START))
     levels = (accuracy, noise, volume, advanced_note)
     preview = PreviewPanel(name, text, counter, quality, model, getting, language, note, drawer, *levels)
-    run = RunPanel(backend_choice, consent, consent_note, clone, cancel, progress, code_show, code, gr.State(""))
+    run = RunPanel(backend_choice, consent, consent_note, clone, cancel, progress, code, gr.State(""))
     return closer, preview, run
 
 
@@ -276,22 +258,3 @@ def _closer_panel() -> tuple[CloserPanel, gr.Slider]:
         )
         note = fields.slot("prompt-note")
     return CloserPanel(drawer, audio, text, take, transcribe, match, note), accuracy
-
-
-def _result_panel(form: gr.Column) -> ResultPanel:
-    """Build: one player for original and clone, likeness, words, what to do next, voice_id; unseen until then."""
-    with fields.card(visible=False, elem_id="result") as card:
-        with gr.Row(elem_classes="tb-between"):
-            named = gr.HTML(parts.heading(strings.RESULT), elem_id="new-voice")
-            change = gr.Button(strings.CHANGE, size="sm", elem_id="change", elem_classes="tb-calm")
-        compare = gr.HTML(elem_id="compare", elem_classes="tb-slot")
-        facts = fields.slot("facts")
-        said = fields.slot("said")
-        with gr.Row(elem_classes="tb-next"):
-            again = gr.Button(strings.AGAIN, variant="primary", elem_id="again")
-            share = gr.Button(strings.SHARE_CARD, elem_id="share")
-        shared = fields.slot("shared")
-        voice_id = gr.Textbox(
-            label=strings.VOICE_ID, max_lines=2, interactive=False, buttons=["copy"], elem_id="voice-id"
-        )
-    return ResultPanel(card, form, named, compare, voice_id, facts, said, again, share, change, shared)

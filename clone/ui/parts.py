@@ -25,6 +25,7 @@ from clone.core.settings import NOVITA
 from clone.storage.journal import Entry
 from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, Voice
 from clone.studio.facade import Document, Examination, Match, ModelStatus, RequestCode, Sentence
+from clone.studio.snippets import OPEN
 from clone.ui import strings
 from clone.ui.takes import Sound, Take
 
@@ -91,8 +92,11 @@ def file_link(link: str, name: str, label: str) -> str:
 # the recording, and what is to be said
 
 
-def report(seen: Examination, sound: Sound) -> str:
-    """Return what is known of a recording: it, what to do about it, its picture, and every finding with its numbers."""
+def report(seen: Examination, sound: Sound, people: Iterable[Sound] = ()) -> str:
+    """Return what is known of a recording: it, what to do about it, its picture, and every finding with its numbers.
+
+    ``people`` is to be heard of each of ``seen.people``.
+    """
     found, best, refusal = seen.report.findings, seen.segment, seen.report.refusal()
     n_odd = sum(each.severity in {"warn", "refuse"} for each in found)
     no_cures = seen.complete and not seen.report.cures() and (refusal is None or refusal.is_cuttable)
@@ -103,7 +107,14 @@ def report(seen: Examination, sound: Sound) -> str:
     return render(
         "report",
         sound=replace(sound, duration_s=seen.picture.duration_s),
-        verdict=strings.verdict(refusal is not None, bool(refusal and refusal.is_cuttable), seen.is_of_several, found),
+        verdict=strings.verdict(
+            refusal is not None,
+            bool(refusal and refusal.is_cuttable),
+            max(2, len(seen.people)) if seen.is_of_several else 0,
+            found,
+        ),
+        people=list(zip(seen.people, people, strict=True)),
+        needed_s=cloning.REFERENCE_MIN_S,
         notes=_verdict(seen),
         predicts=strings.predicts(refusal.predicts) if refusal and refusal.predicts else "",
         picture=seen.picture,
@@ -157,9 +168,23 @@ def hosted(cost: str, way: str | None) -> str:
     return render("hosted", cost=cost, way=way)
 
 
-def code(written: RequestCode) -> str:
-    """Return programs in tabs, with a button that copies the one that is shown."""
-    return render("code", written=written)
+def code(name: str, written: Iterable[tuple[str, RequestCode]], *, is_lent: bool = False) -> str:
+    """Return programs in tabs, with a button that copies the one that is shown.
+
+    Args:
+        name: of the place, and of no other on the page.
+        written: requests, each with its title.
+        is_lent: whether a recording can be lent to the first.
+    """
+    told = [
+        (
+            title,
+            [(language, OPEN.split(program)) for language, program in each.snippets],
+            f"{each.expires_at:%H:%M}" if each.expires_at else "",
+        )
+        for title, each in written
+    ]
+    return render("code", name=name, written=told, is_lent=is_lent)
 
 
 def model(engine: ModelStatus) -> str:
@@ -171,16 +196,15 @@ def model(engine: ModelStatus) -> str:
 
 
 def result(voice: Voice, replayed: bool, more: str = "") -> str:
-    """Return what is to be said about a new voice: its likeness, name and model, how long it stays, and ``more``."""
-    stays = expiry(voice) + ("" if voice.permanent else strings.UNLESS_SPOKEN)
-    return render(
-        "result",
-        replayed=replayed,
-        more=more,
-        alike=voice.alike,
-        has_preview=voice.file("preview") is not None,
-        facts=[voice.name or strings.UNNAMED, voice.model, voice.engine, stays],
-    )
+    """Return what is to be said about a new voice: its likeness, whether it was there already, and ``more``."""
+    has_preview = voice.file("preview") is not None
+    return render("result", replayed=replayed, more=more, alike=voice.alike, has_preview=has_preview)
+
+
+def stays(voice: Voice) -> str:
+    """Return the name of a voice, what made it, and how long it stays."""
+    until = expiry(voice) + ("" if voice.permanent else strings.UNLESS_SPOKEN)
+    return line(" · ".join(filter(None, [voice.name or strings.UNNAMED, voice.model, voice.engine, until])))
 
 
 def gauge(alike: Likeness) -> str:
@@ -196,9 +220,12 @@ def expiry(voice: Voice, now: datetime | None = None) -> str:
     return strings.expires(max(0, round(left.total_seconds() / 3600)), voice.expires_at)
 
 
-def compare(sounds: Iterable[Sound]) -> str:
-    """Return one player for several recordings, which a switch chooses from; the last comes first."""
-    return render("compare", sounds=list(sounds))
+def compare(sounds: Iterable[Sound], *, blind: bool = False) -> str:
+    """Return one player for several recordings, which a switch chooses from; the last comes first.
+
+    ``blind`` offers to hide which is which; the first is then the recording that is to be told from the others.
+    """
+    return render("compare", sounds=list(sounds), blind=blind)
 
 
 def player(sound: Sound, *, autoplay: bool = False, named: bool = False) -> str:

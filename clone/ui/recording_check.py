@@ -132,7 +132,8 @@ class Sampling:
             playing = given.source == strings.EXAMPLE
             yield {self._note: parts.player(sound, autoplay=playing) + busy}
             for seen in self._desk.studio.examine(recording, stop=stop):
-                shown = {self._note: parts.report(seen, sound)} | (self._offers(seen) if seen.complete else {})
+                people = self._people(request, given, seen)
+                shown = {self._note: parts.report(seen, sound, people)} | (self._offers(seen) if seen.complete else {})
                 if tab is not None and seen.complete:
                     tab.checked, tab.part = (given, shown), None
                 yield shown
@@ -218,6 +219,12 @@ class Sampling:
         path = self._desk.files.new(self._desk.visit(request), "timbre-excerpt.wav")
         self._desk.studio.write_speech(heard, path)
         return path, (heard.noise_db, heard.gain_db)
+
+    def _people(self, request: gr.Request, given: Given, seen: Examination) -> list[Sound]:
+        """Return what is to be heard of each of several people."""
+        paths = [self._excerpt(request, given, each.part or each.longest)[0] for each in seen.people]
+        named = [(path, strings.PERSON.format("ABC"[i]), "") for i, path in enumerate(paths)]
+        return self._desk.sounds(self._desk.visit(request), *named) if named else []
 
     def _offers(self, seen: Examination) -> Updates:
         p, duration_s = self.panel, seen.picture.duration_s

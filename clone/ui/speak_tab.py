@@ -136,11 +136,13 @@ class Speaking:
     Args:
         desk: studio, settings and files.
         panel: the components.
+        kind: of its runs; of each kind a visit has one at a time.
     """
 
-    def __init__(self, desk: Desk, panel: SpeakPanel) -> None:
+    def __init__(self, desk: Desk, panel: SpeakPanel, kind: str = _KIND) -> None:
         self._desk = desk
         self.panel = panel
+        self._kind = kind
 
     def outputs(self) -> list[Any]:
         """Return everything ``speak`` and ``rejoin`` may change."""
@@ -187,6 +189,11 @@ class Speaking:
                 return gr.update(choices=[], value=None, info=known.message)
             voices = []  # who has just come has no token yet, and no voices
         return self.choices(voices, chosen)
+
+    def carry(self, request: gr.Request, token: str, chosen: str | None, text: str | None) -> Updates:
+        """Go on here with a voice, and with a text where one is written elsewhere."""
+        written = text if (text or "").strip() else gr.skip()
+        return {self.panel.voice: self.offer(request, token, chosen), self.panel.text: written}
 
     def choices(self, voices: list[Voice], chosen: str | None) -> Any:
         """Return the choice of voices, with one chosen."""
@@ -253,7 +260,8 @@ class Speaking:
         events: Generator[Any, None, None],
     ) -> Iterator[Updates]:
         """Say what is going on while a text is spoken, and play it from its first sentence on."""
-        p, progress, stop, order = self.panel, Progress(), self._desk.begin(request.session_hash, _KIND), asked[0]
+        p, progress, order = self.panel, Progress(), asked[0]
+        stop = self._desk.begin(request.session_hash, self._kind)
         recorder: Recorder | None = None
         document: Document | None = None
         listed: Updates = {}
@@ -305,6 +313,8 @@ class Speaking:
     def _kept(self, request: gr.Request, document: Document, *, begun: bool) -> Updates:
         """Note which document is spoken in a tab; show its sentences from the start."""
         tab, d = self._desk.tabs.of(request.session_hash), self.panel.document
+        if self._kind != _KIND:  # said elsewhere on the page, where no sentences are shown
+            return {d.which: document.document_id}
         if tab is not None:
             tab.spoken = document.document_id if begun else ""
         if not begun:
@@ -338,7 +348,7 @@ class Speaking:
 
     def stop(self, request: gr.Request) -> None:
         """Ask the run to stop."""
-        self._desk.stop(request.session_hash, _KIND)
+        self._desk.stop(request.session_hash, self._kind)
 
     def cost(self, request: gr.Request, token: str, chosen: str | None, text: str | None, model: str | None) -> str:
         """Say what speaking with the chosen voice may cost; nothing where it is free."""

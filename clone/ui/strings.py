@@ -118,7 +118,7 @@ HEARING_ON = "Still listening, for other voices and the best part."
 PART_START, PART_LENGTH = "Start, in seconds", "Length, in seconds"
 PART_HEAR, PART_PLAYER = "Hear this part", "The part"
 CURES_COMPARE, CURES_BEFORE, CURES_AFTER = "Hear it before and after", "Before", "After"
-CURES_APPLY = "Use it for the clone"
+CURES_APPLY, PERSON = "Use it for the clone", "Voice {}"
 
 
 def clock(seconds: float) -> str:
@@ -138,12 +138,12 @@ def report(n_checks: int, n_odd: int, complete: bool) -> str:
     return f"Sound check: {n_checks} points, {found}" + ("" if complete else " so far")
 
 
-def verdict(refused: bool, cuttable: bool, of_several: bool, found: Iterable[Finding]) -> str:
+def verdict(refused: bool, cuttable: bool, n_people: int, found: Iterable[Finding]) -> str:
     """Say in a word or two whether a recording can be cloned."""
     if refused and not cuttable:
         return "Can’t be used"
-    if of_several:
-        return "Two people"
+    if n_people:
+        return "Two people" if n_people == 2 else "Several people"
     if refused:
         return "Too long: a part is cloned"
     odd = [FINDINGS.get(each.code, each.code).lower() for each in found if each.severity == "warn"]
@@ -254,9 +254,8 @@ NO_CONSENT_ADVICE = "Tick this box if the person recorded is you or has agreed."
 
 # The request as code
 CODE = "As code"
-CODE_ADVICE = "The request above as a program that runs as it stands. It reads the key from the environment."
-CODE_SHOW, CODE_COPY, CODE_COPIED = "Write the code", "Copy", "Copied"
-CODE_LANGUAGES = "Language"
+CODE_COPY, CODE_COPIED, CODE_LANGUAGES = "Copy", "Copied", "Language"
+CODE_TITLES = "Clone a voice", "Speak with it"
 
 
 # Who clones
@@ -334,7 +333,8 @@ ORIGINAL, CLONED = "Original", "Clone"
 COMPARE, COMPARE_NOTE = "Hear the original or the clone", "Both at the same loudness; switch while it plays."
 CHANGE = "Change recording"
 WORDS_TITLE = "Words"
-AGAIN, SHARE_CARD = "Write something else", "Share card"
+AGAIN, SHARE_CARD, HEAR_OTHER = "Go on in Write", "Share card", "Hear it in {}"
+TRY, TRY_HINT = "Write something else", "It is spoken right here, and the voice is then kept for good."
 SAVE_CARD = "Save the card of {}"
 VOICE_ID = "voice_id"
 NO_PREVIEW = "The voice is made, without a preview."

@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 _STATIC = Path(__file__).parent / "static"
-_SCRIPTS = ("page.js", "player.js", "focus.js")
+_SCRIPTS = ("page.js", "player.js", "blind.js", "focus.js")
 ACCENT, ACCENT_DEEP, ACCENT_ON_DARK = "#0f6e66", "#0b544e", "#5ec9bd"
 STOP = "#b91c1c"
 WAVE, WAVE_PLAYED = "#94a3a8", "#0f8a7e"

@@ -16,7 +16,7 @@ from clone.core.errors import CancelledError, VoiceError
 from clone.core.settings import NOVITA
 from clone.storage.voice import NOTE_MAX_CHARS, Voice
 from clone.ui import fields, parts, strings
-from clone.ui.panels import ResultPanel
+from clone.ui.result import ResultPanel
 from clone.ui.running import Desk, Progress, explain, refused, share
 from clone.ui.speak_tab import Speaking
 from clone.ui.theme import static

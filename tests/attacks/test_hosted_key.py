@@ -96,7 +96,8 @@ def test_a_typed_key_is_nowhere_but_at_the_service(events: Events, service: Faul
     assert VOICE in ask(events, "click", "clone", visit).text
     ask(events, "click", "speak", visit)
     ask(events, "apply", "voices", visit)
-    ask(events, "click", "code-show", visit)
+    ask(events, "click", "code-now", visit)
+    ask(events, "apply", "code", visit)
     paid = [head for head in service.asked if head.startswith("POST")]
     assert len(paid) >= 2
     assert all(f"Bearer {KEY}" in head for head in paid)
@@ -138,7 +139,8 @@ def test_a_service_that_tells_the_key_back_has_it_written_down_nowhere(
 @pytest.mark.parametrize("changes", [{"consent": False}, {"text": ""}, {"source": strings.LINK}, {"backend": LOCAL}])
 def test_a_key_that_was_not_used_is_kept_nowhere(events: Events, changes: dict[str, Any]) -> None:
     visit = secrets.token_hex(8)
-    ask(events, "click", "code-show", visit, **changes)
+    ask(events, "click", "code-now", visit, **changes)
+    ask(events, "apply", "code", visit, **changes)
     requests.get(f"{events.app.url}/gradio_api/deep_link", params={"session_hash": visit}, timeout=30)
     assert holding(events.app, KEY) == []
 

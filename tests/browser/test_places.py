@@ -80,7 +80,7 @@ def test_nothing_moves_while_it_works(result: Page) -> None:
 def test_original_and_clone_under_one_switch(result: Page, example_m4a: Path) -> None:
     page = result
     expect(page.locator("#said")).to_contain_text("All 8 words")
-    expect(page.locator("#facts")).to_contain_text(f"{example_m4a.stem} · speech-")
+    expect(page.locator("#stays")).to_contain_text(f"{example_m4a.stem} · speech-")
     page.locator("#compare").get_by_role("button", name="Play").click()
     playing(page, "#compare [data-name=Clone] audio")
     page.get_by_role("radio", name="Original", exact=True).click()
@@ -126,7 +126,7 @@ def test_a_card_to_share(result: Page) -> None:
 
 def test_a_text_is_heard_from_its_first_sentence_on(result: Page, tmp_path: Path) -> None:
     page, voice_id = result, voice_of(result)
-    page.get_by_role("button", name="Write something else").click()
+    page.get_by_role("button", name="Go on in Write").click()
     expect(page.locator("#speak-voice input")).to_have_value(re.compile(re.escape(voice_id[-6:])))
     choose_turbo(page, "#speak-model")
     page.fill("#speak-text textarea", " ".join([SENTENCES] * 4))

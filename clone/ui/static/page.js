@@ -119,6 +119,8 @@
     if (!picture || !Number.isFinite(start) || !Number.isFinite(length)) return;
     draw(picture, start, length);
     picture.classList.toggle("tb-used", Boolean(used));
+    for (const person of document.querySelectorAll(".tb-people input"))  // whoever's part it is, if it is anybody's
+      person.checked = Boolean(used) && Math.abs(person.dataset.start - start) < 0.15 && Math.abs(person.dataset.length - length) < 0.15;
   };
   const DRAGGED_PX = 4;
   const number = (id) => document.querySelector(`#${id} input[type=number]`);
@@ -127,6 +129,16 @@
     input.dispatchEvent(new Event("input", { bubbles: true }));
     input.dispatchEvent(new Event("blur"));
   };
+  // Whose voice it is to be: the part of that person is set. Consent was another person's, once a voice was made.
+  document.addEventListener("change", ({ target }) => {
+    if (!target.matches?.(".tb-people input")) return;
+    const [use, consent] = ["#part-use input", "#consent input"].map((each) => document.querySelector(each));
+    enter(number("part-start"), Number(target.dataset.start));
+    enter(number("part-length"), Number(target.dataset.length));
+    if (!use.checked) use.click();
+    if (window.tbAgreed && consent.checked) consent.click();
+    window.tbAgreed = false;
+  });
   document.addEventListener("pointerdown", (event) => {
     const wave = event.target.closest?.(".tb-wave");
     const [from, long, use] = [number("part-start"), number("part-length"), document.querySelector("#part-use input")];
@@ -236,6 +248,17 @@
   // The button that stops a run, while it stops; and it and the one that starts it, once the run is over.
   window.tbCancelling = (said) => update({ value: said });
   window.tbAtRest = (cancel) => [update({ visible: false, value: cancel }), update({ visible: true })];
+
+  // A request that is shown as code is written anew a moment after the last change, while it is open and drawn.
+  const changed = {};
+  window.tbCode = (name, tries = 100) => {
+    clearTimeout(changed[name]);
+    changed[name] = setTimeout(() => {
+      if (!document.querySelector(`#${name}-drawer > .label-wrap.open`)) return;
+      if (document.querySelector(`#${name} .tb-code`)) document.querySelector(`#${name}-now`)?.click();
+      else if (tries) window.tbCode(name, tries - 1);
+    }, 300);
+  };
 
   // A mark is put where somebody writes.
   window.tbInsert = (place, mark) => {
