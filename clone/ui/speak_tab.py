@@ -209,6 +209,7 @@ class Speaking:
         What a voice of this machine says is said on when the page is loaded anew, until ``rejoin`` follows it.
         ``takes`` is what was said before, newest first.
         """
+        stop = self._desk.begin(request.session_hash, self._kind)  # before the button that asks for it is there
         yield self._started(takes) | {self.panel.document.which: ""}
         try:
             order, kind = self._order(self._desk.owner(token, request), key, *said)
@@ -220,7 +221,7 @@ class Speaking:
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield self._failed(error)
             return
-        yield from self._told(request, takes, (order, kind), events)
+        yield from self._told(request, takes, (order, kind), events, stop)
 
     def under_way(self, request: gr.Request, token: str) -> tuple[Any, Any]:
         """Return what is spoken in the page's tab, to be joined, and the place to see it, while it goes on."""
@@ -234,6 +235,7 @@ class Speaking:
 
     def rejoin(self, request: gr.Request, token: str, takes: Takings, joined: str) -> Iterator[Updates]:
         """Follow what was spoken in this tab when its page was loaded anew."""
+        stop = self._desk.begin(request.session_hash, self._kind)
         yield self._started(takes)
         try:
             owner, which = self._desk.owner(token, request), joined.partition(" ")[0]
@@ -245,7 +247,7 @@ class Speaking:
             yield self._failed(error)
             return
         yield {self.panel.text: found.text, self.panel.voice: chosen, self.panel.model: found.model}
-        yield from self._told(request, takes, (order, strings.FORMATS[0]), events)
+        yield from self._told(request, takes, (order, strings.FORMATS[0]), events, stop)
 
     def _started(self, takes: Takings) -> Updates:
         p = self.panel
@@ -258,10 +260,10 @@ class Speaking:
         takes: Takings,
         asked: tuple[SpeakOrder, str],
         events: Generator[Any, None, None],
+        stop: Stop,
     ) -> Iterator[Updates]:
         """Say what is going on while a text is spoken, and play it from its first sentence on."""
         p, progress, order = self.panel, Progress(), asked[0]
-        stop = self._desk.begin(request.session_hash, self._kind)
         recorder: Recorder | None = None
         document: Document | None = None
         listed: Updates = {}
