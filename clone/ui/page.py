@@ -15,10 +15,12 @@ from clone.core.settings import Settings
 from clone.core.workspace import kept_secret
 from clone.studio.facade import Studio
 from clone.ui import api, fields, gradio_patches, panels, parts, strings, tabs
+from clone.ui.batch_panel import BatchDesk
 from clone.ui.clone_tab import Cloning
 from clone.ui.document_panel import DocumentDesk
 from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.getting import Getting
+from clone.ui.import_panel import Importing
 from clone.ui.panels import BACKEND_KEY, BackendChoice
 from clone.ui.recording_check import Prompting, Sampling
 from clone.ui.running import Desk
@@ -111,6 +113,9 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         again = result.again.click(speaking.offer, [token, result.voice_id], spoken.voice, **_QUICK)
         opened = again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
+        _wire_drawers(
+            Importing(desk, listed.coming, listed.listed), BatchDesk(desk, spoken.batch), token, spoken.said()
+        )
         _wire_speaking(speaking, (token, run.backend_choice.key), speak_place, desk)
         page.load(speaking.recall, token, [spoken.takes, spoken.earlier], **_QUICK)
         fields.wire_language(preview.language, preview.text, studio, page, _QUICK)
@@ -297,8 +302,11 @@ def _wire_voices(voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places
     p.listed.edit(voices.edit, token, voices.changeable(), **_QUICK)
     p.listed.like(voices.keep_free, token, voices.changeable(), **_QUICK)
     p.listed.undo(voices.restore, token, voices.changeable(), **_QUICK)
-    shared = p.listed.download(voices.share, token, p.note, **_SLOW)
-    shared.then(js=_SAVE_LISTED_JS, **_IN_BROWSER)
+    for made in (
+        p.listed.download(voices.share, token, p.note, **_SLOW),
+        p.listed.copy(voices.export, token, p.note, **_SLOW),
+    ):
+        made.then(js=_SAVE_LISTED_JS, **_IN_BROWSER)
     shown = [voices.speaking.panel.voice, p.playing, voices.result.voice_id]
     p.listed.delete(voices.forget, [token, *shown], voices.forgettable(), **_QUICK)
     keeping = p.listed.apply(
@@ -313,6 +321,24 @@ def _wire_voices(voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places
     )
     _wire_end(keeping, voices.stop_keeping, p.keep_cancel)
     return keeping
+
+
+def _wire_drawers(importing: Importing, batch: BatchDesk, token: gr.BrowserState, said: list[Any]) -> None:
+    """Wire what takes a file in: voices, whose consent goes when another file is chosen; and a table of texts."""
+    i, b = importing.panel, batch.panel
+    once: dict[str, Any] = {
+        "api_visibility": "private",
+        "show_progress": "hidden",
+        "trigger_mode": "once",
+        "concurrency_limit": _RUNS_AT_ONCE,
+    }
+    gr.on([i.file.upload, i.file.clear], js="() => [false, '']", outputs=[i.consent, i.file_note], **_IN_BROWSER)
+    i.consent.input(js=_UNSAID_JS % "#import-consent-note", outputs=i.consent_note, **_IN_BROWSER)
+    coming = i.run.click(importing.take_in, [token, i.file, i.consent], importing.outputs(), **once)
+    _wire_end(coming, importing.stop, i.cancel, i.run)
+    gr.on([b.file.upload, b.file.clear], js=_UNSAID_JS % "#batch-note", outputs=b.note, **_IN_BROWSER)
+    speaking = b.run.click(batch.speak, [token, b.file, *said], batch.outputs(), concurrency_id="speak", **once)
+    _wire_end(speaking, batch.stop, b.cancel, b.run)
 
 
 def _wire_document(speaking: Speaking, spoken: Any, token: gr.BrowserState, desk: Desk) -> None:

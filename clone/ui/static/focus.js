@@ -1,7 +1,8 @@
 // Where the keyboard is: it is never lost when what it was on goes away, and it is brought to what comes next.
 (() => {
   // Of each pair one is there at a time, in the same place.
-  const TWINS = { clone: "cancel", cancel: "clone", speak: "speak-cancel", "speak-cancel": "speak" };
+  const TWINS = { clone: "cancel", cancel: "clone", speak: "speak-cancel", "speak-cancel": "speak",
+    batch: "batch-cancel", "batch-cancel": "batch", import: "import-cancel", "import-cancel": "import" };
   const CAN = "button, a[href], input, textarea, select, summary, [tabindex='0']";
   const TRY_EVERY_MS = 50, TRY_N = 40;
   let [last, around] = [null, []];
