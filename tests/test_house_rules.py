@@ -39,6 +39,7 @@ HANDED_OUT = {
     ("voice", "Voice"),
     ("voice", "NAME_MAX_CHARS"),
     ("voice", "NOTE_MAX_CHARS"),
+    ("voice", "TAGS_MAX_CHARS"),
     ("preflight", "Report"),
     ("preflight", "Finding"),
     ("reader", "Recording"),

@@ -17,7 +17,7 @@ from clone.audio.segment import Alone
 from clone.audio.waveform import draw
 from clone.core.likeness import Likeness
 from clone.storage.journal import Entry
-from clone.studio.facade import Match, ModelStatus, RequestCode, Sentence
+from clone.studio.facade import Match, ModelStatus, RequestCode, Row, Sentence
 from clone.studio.facade import Take as KeptTake
 from clone.studio.snippets import Snippet
 from clone.ui import parts
@@ -79,7 +79,9 @@ def contexts(text: str) -> dict[str, dict[str, Any]]:
         "take_done": {"take": take},
         "takes": {"takes": [take, take]},
         "no_voices": {},
-        "voices_frame": {"name_max_chars": 80, "note_max_chars": 200},
+        "batch_advice": {},
+        "batch_rows": {"rows": [Row(1, text, text, text, 1.0), Row(2, text, text, text, reason=text)]},
+        "voices_frame": {"name_max_chars": 80, "note_max_chars": 200, "tags_max_chars": 200},
         "voices": rows | {"now_s": 1, "keep_cost": text},
         "voice_rows": rows,
         "forgotten": {"voice": voice, "undo_s": 20},

@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from clone.contract.cloning import RETENTION
 from clone.core.errors import VoiceError
 from clone.core.settings import Settings
 from clone.storage.files import Store
-from clone.storage.voices import Library, Voice
+from clone.storage.shelf import RECORD, ROOT
+from clone.storage.voice import to_record
+from clone.storage.voices import Library, Voice, utc_now
 
 START = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 FILES = {"reference.mp3": b"reference sound", "preview.mp3": b"preview", "profile.npz": b"numbers"}
@@ -80,6 +83,26 @@ def filled(settings: Settings, clock: Clock, n_voices: int = 4) -> Library:
         library.add(make_voice(f"voice-{number}", name=f"Ada {number}"), FILES)
     library.keep("voice-0", "ada")
     return library
+
+
+def keep(home: Path, named: list[dict[str, Any]], sound: bytes) -> None:
+    """Put voices of this machine's owner into a home, the last the newest; all at once, as there may be many."""
+    settings, now = Settings.at(home), utc_now()
+    library = Library(settings, Store(settings.store_url))
+    files = {f"{kind}.m4a": sound for kind in ("preview", "reference")}
+    with library._shelf.changing() as db:
+        for number, changes in enumerate(named):
+            made = now - timedelta(minutes=len(named) - number)
+            told = {"created_at": made, "consent_at": made, "request_key": f"request {number}"} | changes
+            voice = make_voice(f"voice_{number:04}", "local", **told)
+            ends = None if voice.permanent else voice.created_at + RETENTION
+            voice = replace(voice, expires_at=ends, files=(*files,), n_bytes=2 * len(sound))
+            folder = home / "audio" / ROOT / voice.voice_id
+            folder.mkdir(parents=True)
+            for name, data in (files | {RECORD: to_record(voice)}).items():
+                (folder / name).write_bytes(data)
+            library._shelf.insert(db, voice)
+    library.close()
 
 
 def lose_database(settings: Settings) -> None:

@@ -15,6 +15,9 @@ from clone.studio.facade import Studio
 from clone.ui import parts, strings
 from clone.ui.theme import wave
 
+DROP_PX = 140
+"""How tall the place is where a file is dropped."""
+
 
 def card(visible: bool = True, elem_id: str | None = None) -> gr.Column:
     """Build a section of the page."""

@@ -27,6 +27,8 @@ SPARE_BYTES = 500_000_000
 FILE_MIN_BYTES = 64_000
 """What the smallest file counts as: tiny ones take folders, and time to look at."""
 UPLOAD_MAX_FILES = 8
+SEVERAL = "-several"
+"""What a file is about that holds several voices: it goes with the first of them that goes."""
 
 _MEASURED_FOR_S = 2.0
 _VISITS_LIMIT = 10_000
@@ -162,13 +164,14 @@ class VisitFiles:
             self._files.setdefault(visit, set()).update(inside)
 
     def forget(self, visit: str | None, about: str = "") -> None:
-        """Remove a visit's files, or those about one voice; not what another visit holds too."""
+        """Remove a visit's files, or those about one voice or several; not what another visit holds too."""
         about = _in_one_piece(about)
         with self._lock:
             if not about:
                 self._fetched.pop(visit or "", None)
             own = self._files.pop(visit or "", set())
-            gone = {path for path in own if about in f"{path.parent.name}/{path.name}"}
+            named = {path: f"{path.parent.name}/{path.name}" for path in own}
+            gone = {path for path, name in named.items() if about in name or SEVERAL in path.parent.name}
             if own - gone:
                 self._files[visit or ""] = own - gone
             held = set().union(*self._files.values()) if self._files else set()

@@ -18,12 +18,14 @@ from clone.core.workspace import kept_secret
 from clone.studio.facade import Studio
 from clone.studio.snippets import SpeakDraft
 from clone.ui import api, fields, gradio_patches, panels, parts, strings, tabs
+from clone.ui.batch_panel import BatchDesk
 from clone.ui.clone_tab import Cloning
 from clone.ui.code_panel import Coding, code_panel
 from clone.ui.document_panel import DocumentDesk
 from clone.ui.fields import LanguagePanel
 from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.getting import Getting
+from clone.ui.import_panel import Importing
 from clone.ui.panels import BACKEND_KEY, BackendChoice
 from clone.ui.recording_check import Prompting, Sampling
 from clone.ui.result import Comparing, ResultPanel
@@ -41,6 +43,14 @@ _DOWNLOADS_AT_ONCE = 32
 """Of links, beside the checks; the studio bounds them for each visitor and in all."""
 _QUICK: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
 _SLOW: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal", "concurrency_limit": 4}
+_RUN: dict[str, Any] = {
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    "trigger_mode": "once",
+    "concurrency_limit": _RUNS_AT_ONCE,
+}
+"""Of what takes its time, and is shown as it goes on."""
+_CLONES, _SPEAKS = ({**_RUN, "concurrency_id": each} for each in ("clone", "speak"))
 _IN_BROWSER: dict[str, Any] = {"fn": None, "api_visibility": "private", "show_progress": "hidden", "queue": False}
 
 # What page.js and focus.js do, as Gradio calls it; a value that is returned is that of the event's output.
@@ -122,6 +132,9 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         again = result.again.click(speaking.carry, carried, [spoken.voice, spoken.text], **_QUICK)
         opened = again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
+        _wire_drawers(
+            Importing(desk, listed.coming, listed.listed), BatchDesk(desk, spoken.batch), token, spoken.said()
+        )
         _wire_speaking(speaking, (token, run.backend_choice.key), speak_place, desk)
         arrived.then(speaking.under_way, token, [spoken.joined, places], **_QUICK)
         _wire_result(desk, result, speaking, (token, run.backend_choice.key))
@@ -220,22 +233,14 @@ def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:
         clone_tab.clone,
         [token, *clone_tab.filled()],
         clone_tab.outputs(),
-        api_visibility="private",
-        show_progress="hidden",
-        trigger_mode="once",
-        concurrency_id="clone",
-        concurrency_limit=_RUNS_AT_ONCE,
+        **_CLONES,
     )
     result = clone_tab.result
     joined = run.joined.change(
         clone_tab.rejoin,
         token,
         clone_tab.outputs(),
-        api_visibility="private",
-        show_progress="hidden",
-        trigger_mode="once",
-        concurrency_id="clone",
-        concurrency_limit=_RUNS_AT_ONCE,
+        **_CLONES,
     )
     for each in (running, joined):
         ended = each.then(js=_SHOW_OUTCOME_JS, **_IN_BROWSER)
@@ -263,16 +268,9 @@ def _wire_reload(page: gr.Blocks, clone_tab: Cloning, token: gr.BrowserState, lo
 def _wire_result(desk: Desk, result: ResultPanel, speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox]) -> None:
     """Have the new voice heard in the other quality, and say what is written beside it, as the Speak place does."""
     (token, key), spoken, comparing = who, speaking.panel, Comparing(desk, result)
-    long: dict[str, Any] = {
-        "api_visibility": "private",
-        "show_progress": "hidden",
-        "trigger_mode": "once",
-        "concurrency_id": "speak",
-        "concurrency_limit": _RUNS_AT_ONCE,
-    }
     rest = comparing.rest, [token, result.voice_id, result.heard], comparing.resting()
     asked = [token, result.voice_id, result.heard, result.text]
-    compared = result.other.click(comparing.speak, asked, comparing.speaking(), **long)
+    compared = result.other.click(comparing.speak, asked, comparing.speaking(), **_SPEAKS)
     _wire_end(compared, comparing.stop, result.other_cancel)
     compared.then(*rest, **_QUICK)
     panel = replace(
@@ -289,7 +287,7 @@ def _wire_result(desk: Desk, result: ResultPanel, speaking: Speaking, who: tuple
     trying = Speaking(desk, panel, "try")
     plain = [gr.State(each) for each in (1.0, 0, 1.0, strings.FORMATS[0], AUTO, False)]
     said = [token, key, spoken.takes, result.voice_id, result.text, result.model, *plain]
-    tried = gr.on([result.speak.click, result.text.submit], trying.speak, said, trying.outputs(), **long)
+    tried = gr.on([result.speak.click, result.text.submit], trying.speak, said, trying.outputs(), **_SPEAKS)
     _wire_end(tried, trying.stop, result.cancel, result.speak)
     tried.then(*rest, **_QUICK)
     tried.then(parts.takes, spoken.takes, spoken.earlier, **_QUICK)
@@ -348,10 +346,7 @@ def _wire_getting(page: gr.Blocks, getting: Getting) -> None:
         getting.get,
         None,
         getting.outputs(),
-        api_visibility="private",
-        show_progress="hidden",
-        trigger_mode="once",
-        concurrency_limit=_RUNS_AT_ONCE,
+        **_RUN,
     )
     _wire_end(running, getting.stop, p.cancel, p.get)
 
@@ -366,22 +361,33 @@ def _wire_voices(voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places
     p.listed.edit(voices.edit, token, voices.changeable(), **_QUICK)
     p.listed.like(voices.keep_free, token, voices.changeable(), **_QUICK)
     p.listed.undo(voices.restore, token, voices.changeable(), **_QUICK)
-    shared = p.listed.download(voices.share, token, p.note, **_SLOW)
-    shared.then(js=_SAVE_LISTED_JS, **_IN_BROWSER)
+    for made in (
+        p.listed.download(voices.share, token, p.note, **_SLOW),
+        p.listed.copy(voices.export, token, p.note, **_SLOW),
+    ):
+        made.then(js=_SAVE_LISTED_JS, **_IN_BROWSER)
     shown = [voices.speaking.panel.voice, p.playing, voices.result.voice_id]
     p.listed.delete(voices.forget, [token, *shown], voices.forgettable(), **_QUICK)
     keeping = p.listed.apply(
         voices.keep,
         [token, key],
         voices.keepable(),
-        api_visibility="private",
-        show_progress="hidden",
-        trigger_mode="once",
-        concurrency_id="speak",
-        concurrency_limit=_RUNS_AT_ONCE,
+        **_SPEAKS,
     )
     _wire_end(keeping, voices.stop_keeping, p.keep_cancel)
     return keeping
+
+
+def _wire_drawers(importing: Importing, batch: BatchDesk, token: gr.BrowserState, said: list[Any]) -> None:
+    """Wire what takes a file in: voices, whose consent goes when another file is chosen; and a table of texts."""
+    i, b = importing.panel, batch.panel
+    gr.on([i.file.upload, i.file.clear], js="() => [false, '']", outputs=[i.consent, i.file_note], **_IN_BROWSER)
+    i.consent.input(js=_UNSAID_JS % "#import-consent-note", outputs=i.consent_note, **_IN_BROWSER)
+    coming = i.run.click(importing.take_in, [token, i.file, i.consent], importing.outputs(), **_RUN)
+    _wire_end(coming, importing.stop, i.cancel, i.run)
+    gr.on([b.file.upload, b.file.clear], js=_UNSAID_JS % "#batch-note", outputs=b.note, **_IN_BROWSER)
+    speaking = b.run.click(batch.speak, [token, b.file, *said], batch.outputs(), **_SPEAKS)
+    _wire_end(speaking, batch.stop, b.cancel, b.run)
 
 
 def _wire_document(speaking: Speaking, runs: list[Any], token: gr.BrowserState, desk: Desk) -> None:
@@ -402,15 +408,8 @@ def _wire_document(speaking: Speaking, runs: list[Any], token: gr.BrowserState, 
     d.export.click(document.export, [*which, d.kind, d.level], d.exported, **_SLOW).then(
         js=_SAVE_EXPORT_JS, **_IN_BROWSER
     )
-    long: dict[str, Any] = {
-        "api_visibility": "private",
-        "show_progress": "hidden",
-        "trigger_mode": "once",
-        "concurrency_id": "speak",
-        "concurrency_limit": _RUNS_AT_ONCE,
-    }
-    d.listed.apply(document.again, which, shown, **long)
-    d.changes.click(document.speak_changes, which, shown, **long)
+    d.listed.apply(document.again, which, shown, **_SPEAKS)
+    d.changes.click(document.speak_changes, which, shown, **_SPEAKS)
     d.cancel.click(document.stop, api_visibility="private", show_progress="hidden", concurrency_limit=None)
 
 
@@ -424,11 +423,7 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
         speaking.speak,
         [token, key, p.takes, *p.said()],
         speaking.outputs(),
-        api_visibility="private",
-        show_progress="hidden",
-        trigger_mode="once",
-        concurrency_id="speak",
-        concurrency_limit=_RUNS_AT_ONCE,
+        **_SPEAKS,
     )
     gr.on(
         [p.voice.change, p.text.change, p.model.change],
@@ -442,11 +437,7 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
         speaking.rejoin,
         [token, p.takes, p.joined],
         speaking.outputs(),
-        api_visibility="private",
-        show_progress="hidden",
-        trigger_mode="once",
-        concurrency_id="speak",
-        concurrency_limit=_RUNS_AT_ONCE,
+        **_SPEAKS,
     )
     joined.then(js=_AT_REST_JS, outputs=[p.cancel, p.speak], **_IN_BROWSER)
     gr.on(

@@ -23,7 +23,7 @@ from clone.core.errors import TimbreError
 from clone.core.likeness import Likeness
 from clone.core.settings import NOVITA
 from clone.storage.journal import Entry
-from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, Voice
+from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, TAGS_MAX_CHARS, Voice
 from clone.studio.facade import Document, Examination, Match, ModelStatus, RequestCode, Sentence
 from clone.studio.snippets import OPEN
 from clone.ui import strings
@@ -272,7 +272,8 @@ def takes(said: Iterable[Take]) -> str:
 
 def voices_frame() -> str:
     """Return what stands around the rows, and, as templates, what voices.js adds to a row once it is seen."""
-    return render("voices_frame", name_max_chars=NAME_MAX_CHARS, note_max_chars=NOTE_MAX_CHARS)
+    limits = {"name_max_chars": NAME_MAX_CHARS, "note_max_chars": NOTE_MAX_CHARS, "tags_max_chars": TAGS_MAX_CHARS}
+    return render("voices_frame", **limits)
 
 
 def voices(owned: Iterable[Voice], keep_cost: str = "") -> str:

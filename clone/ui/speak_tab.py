@@ -18,6 +18,7 @@ from clone.core.settings import NOVITA
 from clone.storage.voice import Voice
 from clone.studio.facade import Document, Passage, SpeakOrder
 from clone.ui import fields, parts, strings
+from clone.ui.batch_panel import BatchPanel, batch_panel
 from clone.ui.document_panel import DocumentPanel, document_panel, recalled, said_of
 from clone.ui.fields import REFUSALS, LanguagePanel, language_panel
 from clone.ui.running import Desk, Progress, explain, refused
@@ -65,6 +66,7 @@ class SpeakPanel:
     dialogue: gr.Checkbox
     joined: gr.Textbox
     document: DocumentPanel
+    batch: BatchPanel
 
     def said(self) -> list[Any]:
         """Return what is asked for, in the order ``speak`` takes it."""
@@ -120,6 +122,7 @@ def speak_panel() -> SpeakPanel:
                 cancel = gr.Button(
                     strings.CANCEL, variant="stop", visible=False, elem_id="speak-cancel", elem_classes="tb-calm"
                 )
+            batch = batch_panel()
         document = document_panel(latest, done)
         joined = gr.Textbox(visible=False)
         with fields.card():
@@ -127,7 +130,7 @@ def speak_panel() -> SpeakPanel:
             earlier = gr.HTML(parts.takes(()), js_on_load=static("takes.js"), elem_id="takes")
     inputs = (voice, text, counter, model, speed, pitch, volume, kind, language)
     outputs = (cost, speak, cancel, progress, latest, done, takes, earlier)
-    return SpeakPanel(*inputs, *outputs, file, pause, hear, heard, dialogue, joined, document)
+    return SpeakPanel(*inputs, *outputs, file, pause, hear, heard, dialogue, joined, document, batch)
 
 
 class Speaking:

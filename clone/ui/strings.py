@@ -373,6 +373,11 @@ PLAY, PLAY_ORIGINAL, SPEAK, SHARE, FORGET, UNDO = "Play preview", "Play original
 MENU, PICK, PICKED, PICK_NONE, KEEP_ALL = "More for", "Choose", "With the chosen voices", "Choose none", "Keep for good"
 SHOW, SHOWS = "Show", {"all": "All", "soon": "Expires this week", "kept": "Kept for good", "hosted": "At Novita"}
 SEARCH_CLEAR = "Clear search"
+IMPORT, IMPORT_FILE = "Import voices", "A file of voices that was exported (.timbre)"
+IMPORT_CONSENT = "Everybody recorded in this file is me, or has agreed to have their voice cloned."
+IMPORT_NO_CONSENT_ADVICE = "Tick this box if everybody recorded is you or has agreed."
+NO_IMPORT = ("There is no file yet.", "Choose one, or drop it here.")
+IMPORT_STOPPED = "Stopped. What came in before stays."
 KEEP, KEEP_FREE = "Keep", "Keep"
 KEEP_ASK = "Keep this voice for good? Novita keeps it once it has said something, so it says “Hi.”"
 KEEP_YES, KEEP_NO = "Yes, keep it", "Not now"
@@ -436,6 +441,8 @@ EXPORTS = {
     "A file for each sentence (zip)": ".zip",
 }
 LEVELS = {"As spoken": 0, "Audiobook, −19 LUFS": -19, "Podcast, −16 LUFS": -16}
+BATCH, BATCH_FILE, BATCH_RUN = "Speak a table of texts", "The table (CSV)", "Speak the table"
+NO_TABLE = ("There is no table yet.", "Choose one, or drop it here.")
 OPEN_TEXT, OPENED = "Open a text file", "Opened: {}."
 UNKNOWN_MARKUP = "Not understood, and not read out: {}"
 DIALOGUE, DIALOGUE_LINES = "Read it as a dialogue", "Lines with a name are said by that voice. {}"

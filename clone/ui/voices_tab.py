@@ -16,9 +16,12 @@ from clone.core.errors import CancelledError, VoiceError
 from clone.core.settings import NOVITA
 from clone.storage.voice import NOTE_MAX_CHARS, Voice
 from clone.ui import fields, parts, strings
+from clone.ui.files import SEVERAL
+from clone.ui.import_panel import ImportPanel, import_panel
 from clone.ui.result import ResultPanel
 from clone.ui.running import Desk, Progress, explain, refused, share
 from clone.ui.speak_tab import Speaking
+from clone.ui.takes import file_name
 from clone.ui.theme import static
 from clone.ui.visitors import is_token, new_token
 
@@ -30,6 +33,7 @@ _ON_ITS_WAY_S = 2
 """What a press of Undo in its last second may take to get here."""
 _TOLD_MAX_CHARS = 4 * NOTE_MAX_CHARS
 _AT_ONCE = 1_000
+EXPORTED = "timbre-voices.timbre"
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,9 @@ class VoicesPanel:
     """The visitor's voices.
 
     ``listed`` has two properties: ``value``, the whole list, and ``changed``, one row that takes the place of its
-    voice's. Its events: play (preview or sample), select (speak with it), edit (name or note), like (keep, free),
-    apply (keep, paid), delete, undo, download (share). Each brings ``voice``, the voice_id, like and delete ``voices``
-    where several were chosen; edit ``name`` or ``note``.
+    voice's. Its events: play (preview or sample), select (speak with it), edit (name, note or tags), like (keep, free),
+    apply (keep, paid), delete, undo, download (share), copy (export). Each brings ``voice``, the voice_id, or where
+    several were chosen ``voices``; edit ``name``, ``note`` or ``tags``, of several tags to ``add`` or to ``remove``.
     """
 
     note: gr.HTML
@@ -47,11 +51,13 @@ class VoicesPanel:
     playing: gr.State
     player: gr.HTML
     listed: gr.HTML
+    coming: ImportPanel
 
 
 def voices_panel() -> VoicesPanel:
-    """Build: heading, messages, the one player, the list; inside the card that the caller makes."""
+    """Build: heading, import, messages, the one player, the list; inside the card that the caller makes."""
     gr.HTML(parts.heading(strings.VOICES, strings.VOICES_ADVICE))
+    coming = import_panel()
     with gr.Column(elem_classes="tb-now"):
         note = fields.slot("voices-note")
         keep_cancel = gr.Button(strings.CANCEL, variant="stop", visible=False, elem_id="keep-cancel")
@@ -60,7 +66,7 @@ def voices_panel() -> VoicesPanel:
     listed = gr.HTML(
         "", html_template=parts.voices_frame(), js_on_load=static("voices.js"), changed="", elem_id="voices"
     )
-    return VoicesPanel(note, keep_cancel, playing, player, listed)
+    return VoicesPanel(note, keep_cancel, playing, player, listed, coming)
 
 
 class Voices:
@@ -127,11 +133,15 @@ class Voices:
         return {self.panel.note: ""} | self.speaking.choose(voice)
 
     def edit(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
-        """Give a voice another name or note."""
-        name, note = _sent(event, "name"), _sent(event, "note")
+        """Give a voice another name, note or tags; or tags to several, or take some away."""
+        words = {what: _sent(event, what) for what in ("name", "note", "tags")}
+        add, remove, studio = _sent(event, "add") or "", _sent(event, "remove") or "", self._desk.studio
         try:
-            owner, voice_id = self._desk.owner(token, request), _sent(event, "voice") or ""
-            return self._changed(self._desk.studio.describe(voice_id, owner, name=name, note=note))
+            owner, voice_id = self._desk.owner(token, request), _sent(event, "voice")
+            if voice_id is not None:
+                return self._changed(studio.describe(voice_id, owner, **words))
+            chosen = [voice.voice_id for voice in self._voices(event, owner)]
+            return self._changed(*studio.tag(chosen, owner, add=add, remove=remove))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
 
@@ -163,12 +173,33 @@ class Voices:
         return updates | ({self.panel.listed: gr.update(changed="".join(rows))} if rows else {})
 
     def restore(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
-        """Bring back a voice that was forgotten a moment ago."""
+        """Bring back what was forgotten a moment ago: a voice, or of several those for which it is not too late."""
+        back, late = list[Voice](), None
         try:
             owner = self._desk.owner(token, request)
-            return self._changed(self._desk.studio.restore(_sent(event, "voice") or "", owner))
+            for voice_id in _ids(event):
+                try:
+                    back.append(self._desk.studio.restore(voice_id, owner))
+                except VoiceError as error:
+                    late = error
+            return self._changed(*back) | (self._refused(late) if late else {})
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
+
+    def export(self, request: gr.Request, token: str, event: gr.EventData) -> str:
+        """Write voices to one file, and return the link to it."""
+        desk, visit = self._desk, request.session_hash
+        try:
+            owner = desk.owner(token, request)
+            voices = self._voices(event, owner)
+            name = voices[0].name or strings.UNNAMED if len(voices) == 1 else f"{len(voices)} voices"
+            path = desk.files.new(visit, EXPORTED, SEVERAL)
+            desk.studio.export_voices([voice.voice_id for voice in voices], owner, path)
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return refused(error)
+        return parts.file_link(
+            desk.takes.lend(path, visit), file_name(EXPORTED.rpartition(".")[2], name), f"Save {name}"
+        )
 
     def share(self, request: gr.Request, token: str, event: gr.EventData) -> str:
         """Make the card of a voice, and return the link to it."""
@@ -215,12 +246,10 @@ class Voices:
         return {self.panel.note: refused(error)}
 
     def _voices(self, event: gr.EventData, owner: str) -> list[Voice]:
-        """Return the voice, or the voices, that something is to be done with."""
-        data = event._data if isinstance(event._data, dict) else {}
-        several = data.get("voices")
-        if not isinstance(several, list):
-            return [self._voice(event, owner)]
-        return [self._desk.studio.voice(str(each)[:_TOLD_MAX_CHARS], owner) for each in several[:_AT_ONCE]]
+        """Return the voice, or of several those that are still there, that something is to be done with."""
+        there = {voice.voice_id: voice for voice in self._desk.studio.voices(owner)}
+        found = [there[each] for each in _ids(event) if each in there]
+        return found or [self._voice(event, owner)]
 
     def _voice(self, event: gr.EventData, owner: str) -> Voice:
         try:
@@ -242,10 +271,21 @@ class Voices:
         return updates
 
 
-def _sent(event: gr.EventData, what: str) -> str | None:
+def _ids(event: gr.EventData) -> list[str]:
+    """Return the voice_ids of a voice or of several."""
+    several = _data(event).get("voices")
+    if not isinstance(several, list):
+        return [_sent(event, "voice") or ""]
+    return list(dict.fromkeys(str(each)[:_TOLD_MAX_CHARS] for each in several[:_AT_ONCE]))
+
+
+def _data(event: gr.EventData) -> dict[str, Any]:
     # What a browser sends along with a click may be anything.
-    data = event._data if isinstance(event._data, dict) else {}
-    value = data.get(what)
+    return event._data if isinstance(event._data, dict) else {}
+
+
+def _sent(event: gr.EventData, what: str) -> str | None:
+    value = _data(event).get(what)
     return None if value is None else str(value)[:_TOLD_MAX_CHARS]
 
 

@@ -12,26 +12,13 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from clone.core.likeness import Likeness
-from clone.core.settings import Settings
-from clone.storage.files import Store
-from clone.storage.voices import Library, utc_now
+from clone.storage.voices import utc_now
 from tests.browser.driving import App, Visit, go, heard, more
 from tests.browser.test_page import assert_accessible, assert_accessible_by_day_and_night, assert_fits
 from tests.running import COLD
-from tests.voices import make_voice
+from tests.voices import keep
 
 EVIL = "<img src=x onerror=console.error(1)>"
-
-
-def keep(home: Path, named: list[dict[str, object]], sound: bytes) -> None:
-    """Put voices into a home, the last the newest."""
-    settings, now = Settings.at(home), utc_now()
-    library = Library(settings, Store(settings.store_url, home / "copies"))
-    for number, changes in enumerate(named):
-        made = now - timedelta(minutes=len(named) - number)
-        voice = make_voice(f"voice_{number:04}", owner="local", created_at=made, consent_at=made)
-        library.add(voice.__class__(**{**voice.__dict__, **changes}), {"reference.m4a": sound, "preview.m4a": sound})
-    library.close()
 
 
 @pytest.fixture(scope="module")

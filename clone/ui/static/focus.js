@@ -2,7 +2,8 @@
 (() => {
   // Of each pair one is there at a time, in the same place.
   const TWINS = { clone: "cancel", cancel: "clone", speak: "speak-cancel", "speak-cancel": "speak", try: "try-cancel",
-    "try-cancel": "try", other: "other-cancel", "other-cancel": "other" };
+    "try-cancel": "try", other: "other-cancel", "other-cancel": "other",
+    batch: "batch-cancel", "batch-cancel": "batch", import: "import-cancel", "import-cancel": "import" };
   const CAN = "button, a[href], input, textarea, select, summary, [tabindex='0']";
   const TRY_EVERY_MS = 50, TRY_N = 40;
   let [last, around] = [null, []];

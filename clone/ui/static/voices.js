@@ -9,12 +9,16 @@ const told = element.querySelector('.tb-told');
 const dress = element.querySelector('.tb-dress').content;
 const undress = element.querySelector('.tb-undress').content;
 const search = finder.querySelector('input');
-const [sort, show] = finder.querySelectorAll('select');
+const [sort, show, tag] = finder.querySelectorAll('select');
 const nothing = element.querySelector('.tb-nothing');
 const picked = element.querySelector('.tb-picked');
+const tagging = picked.querySelector('form');
+const undoing = element.querySelector('.tb-undo-all');
+const all = element.querySelector('.tb-pick-all input');
 const says = finder.dataset;
 const collator = new Intl.Collator('en', { numeric: true, sensitivity: 'base' });
-let voices = [];  // {id, row, order, text, name, like, ends, until, dressed}
+let voices = [];  // {id, row, order, text, name, tags, like, ends, until, dressed}
+let fitting = [];  // those that are found
 let late = false;
 let cost = '', skew = 0, shown = AT_ONCE;
 
@@ -31,7 +35,7 @@ const voiceOf = (row, order) => {
   const { voice: id, ends, like, undo } = row.dataset;
   const name = row.querySelector('strong').textContent;
   return {
-    id, row, order, name, text: plain(`${row.textContent} ${id}`), like: like === undefined ? -9 : Number(like),
+    id, row, order, name, tags: [...row.querySelectorAll('em')].map((each) => each.textContent), text: plain(`${row.textContent} ${id}`), like: like === undefined ? -9 : Number(like),
     ends: ends ? Number(ends) : Infinity, until: undo ? Date.now() / 1000 + Number(undo) : 0, dressed: false, open: false, picked: false,
     hosted: 'hosted' in row.dataset,
   };
@@ -68,6 +72,7 @@ function finish(voice) {
   voice.dressed = true;
   const { row, id, name, until } = voice;
   const [strong, note, facts] = ['strong', 'p', 'span'].map((each) => row.querySelector(each));
+  const tags = [...row.querySelectorAll('em')];
   row.append((until ? undress : dress).cloneNode(true));
   const part = (place) => row.querySelector(place);
   const button = (does) => part(`[data-do=${does}]`);
@@ -92,6 +97,8 @@ function finish(voice) {
   const has = row.dataset.has, hosted = 'hosted' in row.dataset, kept = voice.ends === Infinity;
   part('.tb-coded code').textContent = id;
   part('.tb-facts').append(facts);
+  part('.tb-tags').append(...tags.flatMap((each) => [' ', each]));
+  if (tags.length) button('tags').firstChild.data = says.tags;
   if (note) {
     part('.tb-noted').prepend(note);
     button('note').firstChild.data = says.note;
@@ -100,6 +107,7 @@ function finish(voice) {
   button('play-r').hidden = !has.includes('r');
   button('keep').hidden = kept || hosted;
   button('offer').hidden = kept || !hosted;
+  button('export').hidden = hosted;
   part('.tb-pay').setAttribute('aria-label', `${part('.tb-pay').getAttribute('aria-label')} ${name}`);
   part('.tb-pay span').append(cost);
   for (const each of row.querySelectorAll('.tb-does button[hidden]')) each.remove();
@@ -116,9 +124,32 @@ function chosen() {
   return voices.filter((voice) => voice.picked && !voice.until);
 }
 function count_chosen() {
-  const n = chosen().length;
+  const some = chosen(), among = new Set(fitting);
+  const [n, n_unseen] = [some.length, some.filter((voice) => !among.has(voice)).length];
+  if (n === 0) tagging.hidden = true;
   picked.hidden = n === 0;
-  picked.querySelector('span').textContent = fill(says.picked, count(n));
+  picked.querySelector('span').textContent = n_unseen ? fill(says.unseen, count(n), count(n_unseen)) : fill(says.picked, count(n));
+  all.checked = n > n_unseen && n - n_unseen === fitting.length;
+  all.indeterminate = n > n_unseen && !all.checked;
+}
+function pick(some, on) {
+  for (const voice of some) {
+    voice.picked = on;
+    const box = voice.row.querySelector('.tb-pick');
+    if (box) box.checked = on;
+  }
+  count_chosen();
+}
+
+// The tags there are, to choose one of; however they are capitalised.
+const key_of = (word) => word.normalize('NFC').toLowerCase();
+function offer_tags() {
+  const there = new Map(), was = tag.value;
+  for (const voice of voices) for (const word of voice.tags) if (!there.has(key_of(word))) there.set(key_of(word), word);
+  const options = [...there].sort(([, a], [, b]) => collator.compare(a, b)).map(([key, word]) => new Option(word, key));
+  tag.replaceChildren(new Option(says.any, ''), ...options);
+  tag.value = there.has(was) ? was : '';
+  tag.parentElement.hidden = !there.size;
 }
 
 const WEEK_S = 7 * 86400;
@@ -133,23 +164,36 @@ function draw() {
   const wanted = plain(search.value).split(/\s+/).filter(Boolean);
   const alive = voices.filter((voice) => !voice.until);
   const shows = SHOWS[show.value] || SHOWS.all;
-  const fits = voices.filter((voice) => voice.until || (shows(voice) && wanted.every((word) => voice.text.includes(word))));
+  const fits = voices.filter((voice) => voice.until || (shows(voice) && wanted.every((word) => voice.text.includes(word))
+    && (!tag.value || voice.tags.some((word) => key_of(word) === tag.value))));
   fits.sort(SORTS[sort.value] || SORTS.newest);
-  const n = fits.filter((voice) => !voice.until).length;
+  fitting = fits.filter((voice) => !voice.until);
+  const n = fitting.length;
   const seen = fits.slice(0, shown);
   seen.forEach((voice) => { finish(voice); stays(voice); });
   const ul = list.querySelector('ul');
   if (!ul) return;
   // Only what changes is moved, or an open editor would lose its focus.
   const rows = seen.map((voice) => voice.row);
-  if (rows.length !== ul.children.length || rows.some((row, at) => row !== ul.children[at])) ul.replaceChildren(...rows);
+  const there = [...ul.children];
+  if (there.length > rows.length || there.some((row, at) => row !== rows[at])) ul.replaceChildren(...rows);
+  else ul.append(...rows.slice(there.length));
   more.hidden = fits.length <= shown;
-  const all = fill(alive.length === 1 ? says.one : says.all, count(alive.length));
+  const whole = fill(alive.length === 1 ? says.one : says.all, count(alive.length));
   nothing.hidden = n > 0 || !alive.length;
   if (!nothing.hidden) nothing.querySelector('p').textContent = wanted.length ? fill(says.none, search.value.trim()) : says.fits;
   count_chosen();
-  const sum = n < alive.length ? fill(says.some, count(n), all) : all;
+  const sum = n < alive.length ? fill(says.some, count(n), whole) : whole;
   if (found.textContent !== sum) found.textContent = sum;
+  all.disabled = n === 0;
+  tell_gone();
+}
+
+// Several that were forgotten come back with one press, too.
+function tell_gone() {
+  const n = voices.filter((voice) => voice.until).length;
+  undoing.hidden = n < 2;
+  undoing.querySelector('span').textContent = fill(says.several, count(n));
 }
 
 // The whole list, as the server knows it; what was forgotten a moment ago keeps its place.
@@ -177,7 +221,8 @@ function take() {
   }
   for (const voice of gone) voices.push({ ...voice, order: voice.order - 0.5 });
   finder.hidden = voices.length < 2;
-  if (finder.hidden) search.value = '';
+  offer_tags();
+  if (finder.hidden) [search.value, show.value, tag.value] = ['', 'all', ''];
   if (ul) ul.replaceChildren();
   else if (gone.length) box.replaceChildren(Object.assign(document.createElement('ul'), { className: 'tb-voices' }));
   list.replaceChildren(box);
@@ -195,16 +240,22 @@ function change() {
     const focused = old.row.contains(document.activeElement);
     voices[at] = { ...voiceOf(row, old.order), open: old.open };
     voices[at].picked = old.picked && !voices[at].until;
-    if (voices[at].until) Object.assign(voices[at], { ends: old.ends, like: old.like });
+    if (voices[at].until) Object.assign(voices[at], { ends: old.ends, like: old.like, tags: old.tags });
     old.row.replaceWith(row);
     changed.push([voices[at], old, focused]);
   }
+  const done = tagged, busy = tagging.contains(document.activeElement);
+  if (done) [tagged, tagging.hidden, tagging.querySelector('input').value] = [false, true, ''];
+  if (done && busy) tag_all(false);
+  offer_tags();
   draw();
   const says_of = changed.filter(([{ until }, old]) => until || old.until)
     .map(([{ until, name }]) => fill(until ? says.gone : says.back, name));
-  if (says_of.length) told.textContent = says_of.join(' ');
+  const in_short = changed[0]?.[0].until ? says.several : says.returned;
+  if (says_of.length) told.textContent = says_of.length < 4 ? says_of.join(' ') : fill(in_short, count(says_of.length));
+  if (says_of.length > 1 && !seen_focus()) (undoing.hidden ? search : undoing.querySelector('button')).focus();
   for (const [{ until, row }, old, focused] of changed) {
-    const back = until ? 'undo' : old.doing === 'note' ? 'note' : old.until ? 'delete' : 'name';
+    const back = until ? 'undo' : old.until ? 'delete' : old.doing || 'name';
     const ways = [back, 'menu'].map((each) => row.querySelector(`[data-do=${each}]`));
     if (focused) ways.find((each) => each && !each.closest('[hidden]'))?.focus();
   }
@@ -222,10 +273,13 @@ function drop(voice) {
   (next?.querySelector('button') || list.querySelector('.tb-none-yet a') || search).focus();
 }
 
+const PLACES = { name: '.tb-named', note: '.tb-noted', tags: '.tb-tags' };
+const written = (row, what) => (what === 'tags' ? [...row.querySelectorAll('.tb-tags em')].map((each) => each.textContent).join(', ')
+  : row.querySelector(PLACES[what]).querySelector('strong, p')?.textContent || '');
 function edit(row, what, open) {
   const form = row.querySelector(`[data-edit=${what}]`);
   const input = form.querySelector('input');
-  const place = row.querySelector(what === 'name' ? '.tb-named' : '.tb-noted'), button = row.querySelector(`[data-do=${what}]`);
+  const place = row.querySelector(PLACES[what]), button = row.querySelector(`[data-do=${what}]`);
   form.hidden = !open;
   place.hidden = open;
   if (!open) {
@@ -233,7 +287,7 @@ function edit(row, what, open) {
     if (late) take();
     return;
   }
-  input.value = place.querySelector('strong, p')?.textContent || '';
+  input.value = written(row, what);
   input.focus();
   input.select();
 }
@@ -248,22 +302,32 @@ function copied(button, id) {
 
 const EVENTS = {
   'play-p': 'play', 'play-r': 'play', play: 'play', speak: 'select', keep: 'like', pay: 'apply', share: 'download',
-  delete: 'delete', undo: 'undo',
+  delete: 'delete', undo: 'undo', export: 'copy',
 };
+let tagged = false;  // whether tags were sent for several, and the answer is awaited
+const tag_all = (open) => {
+  tagging.hidden = !open;
+  (open ? tagging.querySelector('input') : picked.querySelector('[data-do=tag-all]')).focus();
+};
+const seen_focus = () => document.activeElement?.getClientRects().length && document.activeElement !== document.body;
 
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-do]');
   if (!button) return;
   const does = button.dataset.do;
   if (does === 'clear') {
-    [search.value, show.value] = ['', 'all'];
+    [search.value, show.value, tag.value] = ['', 'all', ''];
     anew();
     search.focus();
   }
   if (does === 'pick-none') {
-    for (const voice of chosen()) { voice.picked = false; voice.row.querySelector('.tb-pick').checked = false; }
-    count_chosen();
+    pick(chosen(), false);
+    search.focus();
   }
+  if (does === 'tag-all') tag_all(tagging.hidden);
+  if (does === 'close' && tagging.contains(button)) tag_all(false);
+  if (does === 'export-all') trigger('copy', { voices: chosen().map(({ id }) => id) });
+  if (does === 'undo-all') trigger('undo', { voices: voices.filter((voice) => voice.until).map(({ id }) => id) });
   if (does === 'keep-all' || does === 'forget-all') {
     const some = chosen().filter(({ ends, hosted }) => does === 'forget-all' || (ends === Infinity ? false : !hosted));
     if (some.length) trigger(does === 'keep-all' ? 'like' : 'delete', { voices: some.map(({ id }) => id) });
@@ -286,7 +350,7 @@ element.addEventListener('click', (event) => {
   if (pay) pay.hidden = does !== 'offer';
   if (does === 'offer') pay.querySelector('button').focus();
   if (does === 'decline') row.querySelector('[data-do=offer]').focus();
-  if (does === 'name' || does === 'note') edit(row, does, true);
+  if (does in PLACES) edit(row, does, true);
   if (does === 'close') edit(row, button.closest('form').dataset.edit, false);
   if (does === 'copy') copied(button, voice);
   if (EVENTS[does]) trigger(EVENTS[does], { voice, kind: does === 'play-r' ? 'reference' : 'preview' });
@@ -295,8 +359,13 @@ element.addEventListener('click', (event) => {
 element.addEventListener('submit', (event) => {
   event.preventDefault();
   const form = event.target, row = form.closest('[data-voice]'), what = form.dataset.edit;
-  const old = row.querySelector(what === 'name' ? 'strong' : '.tb-noted p')?.textContent || '';
   const value = form.querySelector('input').value;
+  if (!row) {
+    tagged = Boolean(value.trim());
+    if (tagged) trigger('edit', { voices: chosen().map(({ id }) => id), [event.submitter?.value || 'add']: value });
+    return;
+  }
+  const old = written(row, what);
   const voice = voices.find((each) => each.row === row);
   if (voice) voice.doing = what;
   edit(row, what, false);
@@ -304,9 +373,12 @@ element.addEventListener('submit', (event) => {
 });
 element.addEventListener('keydown', (event) => {
   const form = event.target.closest('.tb-edit');
-  if (event.key === 'Escape' && form) edit(form.closest('[data-voice]'), form.dataset.edit, false);
+  if (event.key !== 'Escape' || !form) return;
+  if (form === tagging) tag_all(false);
+  else edit(form.closest('[data-voice]'), form.dataset.edit, false);
 });
 element.addEventListener('change', ({ target }) => {
+  if (target === all) pick(fitting, all.checked);
   const voice = target.matches('.tb-pick') && voices.find((each) => each.row.contains(target));
   if (!voice) return;
   voice.picked = target.checked;
@@ -316,6 +388,7 @@ const anew = () => { shown = AT_ONCE; draw(); };
 search.addEventListener('input', anew);
 sort.addEventListener('change', anew);
 show.addEventListener('change', anew);
+tag.addEventListener('change', anew);
 new IntersectionObserver(([seen]) => {
   if (!seen.isIntersecting || more.hidden) return;
   shown += AT_ONCE;
