@@ -119,18 +119,18 @@ def test_check_on_the_command_line_says_all(home: Path, long: Path, capsys: pyte
     assert json.loads(capsys.readouterr().out)["voice_id"]
 
 
-def of_two(examples: list[Path], path: Path, turns_s: list[float]) -> Path:
-    """Write a recording in which Ada and Ben take turns, so long each, at one loudness."""
+def of_two(examples: list[Path], path: Path, turns_s: list[float], n_people: int = 2) -> Path:
+    """Write a recording in which Ada and Ben, and Cleo where it is of three, take turns, so long each, equally loud."""
     people = []
-    for example in examples[:2]:
+    for example in examples[:n_people]:
         recording = read(example)
         samples = resample(recording.samples, recording.sample_rate, 24_000)
         people.append(samples * np.float32(0.05 / np.sqrt(np.mean(samples**2))))
-    said, at = [], [0, 0]
+    said, at = [], [0] * n_people
     for i, turn_s in enumerate(turns_s):
-        n = int(turn_s * 24_000)
-        said += [people[i % 2][at[i % 2] : at[i % 2] + n], np.zeros(24_000 // 3, np.float32)]
-        at[i % 2] += n
+        n, whose = int(turn_s * 24_000), i % n_people
+        said += [people[whose][at[whose] : at[whose] + n], np.zeros(24_000 // 3, np.float32)]
+        at[whose] += n
     path.write_bytes(wav_bytes(np.concatenate(said), 24_000))
     return path
 
@@ -150,6 +150,45 @@ def test_of_two_people_one_is_chosen_alone(
     said = next(each for each in whole.report.findings if each.code == "speakers")
     assert said.severity == "warn"
     assert f"from {cloning.clock(found.start_s)} to {cloning.clock(found.end_s)}" in said.advice
+
+
+def turn_of(part: tuple[float, float], turns_s: list[float]) -> int:
+    """Return in which turn a part lies; it lies in one alone, but for the pause at its end."""
+    ends_s = np.cumsum([turn_s + 1 / 3 for turn_s in turns_s])
+    first, last = np.searchsorted(ends_s, part[0] + 0.2), np.searchsorted(ends_s - 1 / 3, part[1] - 0.35)
+    assert first == last, (part, turns_s)
+    return int(first)
+
+
+@pytest.mark.parametrize(
+    ("turns_s", "n_people", "clonable"),
+    [
+        ([20.0, 18.0], 2, [True, True]),
+        ([14.0, 13.0, 14.0], 3, [True, True, True]),
+        ([3.5, 12.5, 3.5, 12.0, 3.5], 2, [True, False]),  # who speaks most comes first
+        ([6.0] * 6, 2, [False, False]),
+        ([13.0, 3.0, 10.0, 3.0], 2, [True, False]),
+    ],
+)
+def test_of_each_person_the_part_that_can_be_cloned_holds_nobody_else(
+    studio: Studio,
+    examples: list[Path],
+    tmp_path: Path,
+    turns_s: list[float],
+    n_people: int,
+    clonable: list[bool],
+) -> None:
+    whole = list(studio.examine(of_two(examples, tmp_path / "several.wav", turns_s, n_people)))[-1]
+    assert [each.part is not None for each in whole.people] == clonable
+    whose = [turn_of(each.part or each.longest, turns_s) % n_people for each in whole.people]
+    assert sorted(whose) == list(range(n_people))
+    for each in whole.people:
+        if each.part is not None:
+            assert each.part[1] - each.part[0] >= cloning.REFERENCE_MIN_S
+        else:
+            assert 2.0 < each.longest[1] - each.longest[0] < cloning.REFERENCE_MIN_S
+    if whole.segment is not None:
+        assert (whole.segment.start_s, whole.segment.end_s) in [each.part for each in whole.people]
 
 
 def test_where_nobody_is_alone_for_long_enough_it_is_asked_who_is_wanted(
@@ -173,7 +212,9 @@ def test_two_people_cloned_as_one_have_no_likeness_that_could_be_told(
 
 @pytest.mark.parametrize("i", [0, 1, 2])
 def test_one_person_is_one_person(studio: Studio, examples: list[Path], i: int) -> None:
-    assert not list(studio.examine(examples[i]))[-1].is_of_several
+    whole = list(studio.examine(examples[i]))[-1]
+    assert not whole.is_of_several
+    assert whole.people == ()
 
 
 def test_a_half_distorted_recording_of_one_person_is_of_one_person(

@@ -46,7 +46,7 @@ def code_panel(name: str, *drafts: Draft) -> CodePanel:
     with gr.Accordion(strings.CODE, open=False, elem_id=f"{name}-drawer", elem_classes="tb-drawer") as drawer:
         written = [_titled(each, draft_code(each, "http://127.0.0.1", OWN_KEY)) for each in drafts]
         shown = gr.HTML(parts.code(name, written), js_on_load=static("code.js"), elem_id=name)
-    now = gr.Button(visible="hidden", elem_id=f"{name}-now")  # pressed by page.js
+    now = gr.Button(elem_id=f"{name}-now", elem_classes="tb-unseen")  # pressed by page.js
     return CodePanel(name, drawer, shown, now, gr.State(None))
 
 

@@ -75,7 +75,7 @@ def result_panel(form: gr.Column) -> ResultPanel:
         with gr.Column(elem_id="trying") as trying:
             with gr.Row(elem_classes="tb-try"):
                 text = gr.Textbox(label=strings.TRY, info=strings.TRY_HINT, max_lines=4, elem_id="try-text")
-                speak = gr.Button(strings.SPEAK_BUTTON, elem_id="try")
+                speak = gr.Button(strings.SPEAK_BUTTON, variant="primary", elem_id="try")
                 cancel = _cancel("try-cancel")
             with gr.Column(elem_classes="tb-tried"):
                 progress = fields.slot("try-progress")
@@ -180,11 +180,13 @@ class Comparing:
             voice = self._desk.studio.voice(voice_id or "", self._desk.owner(token, request))
         except TimbreError:  # it was forgotten meanwhile
             return {p.other: gr.update(visible=False)}
-        return {p.other: self._offered(voice, _of(heard, voice)), p.stays: parts.stays(voice)}
+        others = _of(heard, voice)
+        both = {} if self._missing(voice, others) or not others else {p.other_note: parts.line(strings.BOTH_HEARD)}
+        return {p.other: self._offered(voice, others), p.stays: parts.stays(voice)} | both
 
     def resting(self) -> list[Any]:
         """Return what ``rest`` changes."""
-        return [self.panel.other, self.panel.stays]
+        return [self.panel.other, self.panel.other_note, self.panel.stays]
 
     def _offered(self, voice: Voice, others: tuple[tuple[str, str], ...]) -> Any:
         tier = self._missing(voice, others)

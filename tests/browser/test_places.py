@@ -209,29 +209,77 @@ def test_a_button_that_is_back_begins_at_once(visit: Visit, result: Page) -> Non
     expect(page.locator("#takes li").filter(has_text="The first of three.")).to_have_count(2)
 
 
-def test_the_request_as_code_runs_as_it_stands(app: App, visit: Visit, example_m4a: Path, tmp_path: Path) -> None:
+def ran(program: str, app: App) -> str:
+    """Run a Python program of the page with the key of its API; return what it prints."""
+    key = {"TIMBRE_API_KEY": (app.home / "api_key").read_text().strip()}
+    done = subprocess.run([sys.executable, "-c", program], env=key, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_request_as_code_is_there_at_once_and_follows(app: App, visit: Visit, example_m4a: Path) -> None:
     page = visit()
     open_drawer(page, "#advanced")
     open_drawer(page, "#code-drawer")
-    page.click("#code-show")
-    expect(page.locator("#voice-note [role=alert]")).to_contain_text("no recording yet")
+    code, programs = page.locator("#code"), page.locator("#code pre:visible")
+    expect(programs).to_contain_text(["<LINK TO THE RECORDING>", "<VOICE_ID>"])
+    expect(programs).to_contain_text([f"{app.url}/v3/minimax-voice-cloning", "Hello! This is my new voice."])
+    expect(programs).to_contain_text(["--fail-with-body"] * 2)
+    code.get_by_role("tab", name="Python").first.click()
+    choose_source(page, "Paste a link")
+    page.fill("#link input, #link textarea", "https://a.example/b.mp3")
+    page.fill("#text textarea", "今天天气很好。")
+    page.click("#language input")
+    page.get_by_role("option", name="Chinese").click()
+    expect(programs).to_contain_text(['"audio_url": "https://a.example/b.mp3"', '"language_boost": "Chinese"'])
+    expect(code.locator("[role=tab][aria-selected=true]")).to_have_text(["Python"] * 2)
+    expect(code.get_by_role("button", name="Lend it")).to_have_count(0)  # the link is there
+
+    choose_source(page, "Upload")
     upload(page, example_m4a)
+    page.click("#language input")
+    page.get_by_role("option", name="English").click()
     page.fill("#text textarea", "It's said by a “program” & runs.")
     choose_turbo(page)
+    expect(programs).to_contain_text(["<LINK TO THE RECORDING>", "turbo"])
+    code.get_by_role("button", name="Lend it my recording").click()
+    expect(code.locator("[role=alert]")).to_contain_text("not confirmed")
     page.check("#consent input")
-    page.click("#code-show")
-    page.get_by_role("tab", name="Python").click()
-    program = page.locator("#code [role=tabpanel]:not([hidden]) pre").text_content() or ""
-    expect(page.locator("#code")).to_contain_text("A link lends the recording to this code until")
-    key = (app.home / "api_key").read_text().strip()
-    assert key not in page.content()
-    run = subprocess.run(
-        [sys.executable, "-c", program], env={"TIMBRE_API_KEY": key}, capture_output=True, text=True, timeout=120
-    )
-    assert "voice_" in run.stdout, run.stderr
+    code.get_by_role("button", name="Lend it my recording").click()
+    expect(code).to_contain_text("A link lends the recording to this code until")
+    page.check("#volume input")  # what is filled in goes on being followed, by the same link
+    expect(programs.first).to_contain_text('"need_volume_normalization": True')
+    cloning, speaking = (each or "" for each in programs.all_text_contents())
+    assert f"{app.url}/lent/links/" in cloning
+    assert (app.home / "api_key").read_text().strip() not in page.content()
+    voice_id = ran(cloning, app).split()[0]
+    assert voice_id.startswith("voice_")
+    assert ran(speaking.replace("<VOICE_ID>", voice_id), app).startswith(app.url)
+    code.get_by_role("tab", name="Python").first.focus()
     page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("tab", name="JavaScript")).to_have_attribute("aria-selected", "true")
+    expect(code.get_by_role("tab", name="JavaScript").first).to_have_attribute("aria-selected", "true")
     assert_accessible(page)
+
+
+def test_speaking_as_code_follows_what_is_chosen(visit: Visit, result: Page) -> None:
+    page = visit(beside=result)
+    go(page, "Write")
+    expect(page.locator("#speak-voice input")).not_to_have_value("")
+    open_drawer(page, "#speak-code-drawer")
+    program = page.locator("#speak-code pre:visible")
+    page.fill("#speak-text textarea", "")
+    expect(program).to_contain_text("<TEXT TO SPEAK>")
+    page.locator("#speak-code").get_by_role("tab", name="Python").click()
+    page.fill("#speak-text textarea", "A program says this.")
+    choose_turbo(page, "#speak-model")
+    page.click("#speak-how button")
+    page.get_by_role("radio", name="wav").check()
+    expect(program).to_contain_text('"format": "wav"')
+    expect(program).to_contain_text("A program says this.")
+    expect(program).to_contain_text(voice_of(result))
+    expect(program).to_contain_text("This voice belongs to one browser alone.")  # no key speaks for a visitor
+    assert_accessible(page)
+    assert_fits(page)
 
 
 SIZES = pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)], ids=["wide-light", "narrow-dark"])

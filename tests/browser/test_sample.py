@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from playwright.sync_api import Page, expect
 from clone.audio.reader import read, resample
 from clone.audio.writer import mp3_bytes, wav_bytes
 from tests.browser.driving import choose_novita, choose_turbo, open_drawer, upload
+from tests.browser.test_page import assert_accessible_by_day_and_night
 
 ADA = Path(__file__).parents[2] / "assets" / "examples" / "ada.m4a"
 
@@ -108,33 +110,101 @@ def test_the_part_is_dragged(visit: Callable[..., Page], ada: tuple[np.ndarray, 
     page.wait_for_function("Math.abs(document.querySelector('#part-length input[type=number]').value - 12) < 0.5")
 
 
-def test_of_two_people_the_part_of_one_is_chosen(visit: Callable[..., Page], tmp_path: Path) -> None:
+def in_turns(path: Path, *turns_s: float) -> Path:
+    """Write a recording in which Ada and Ben take turns, so long each."""
     people = [read(ADA.with_name(name)) for name in ("ada.m4a", "ben.mp3")]
-    said = [resample(each.samples, each.sample_rate, 24_000)[: 20 * 24_000] for each in people]
-    path = tmp_path / "two.wav"
-    path.write_bytes(wav_bytes(np.concatenate(said), 24_000))
+    said = [resample(each.samples, each.sample_rate, 24_000) for each in people]
+    at, parts = [0, 0], []
+    for i, turn_s in enumerate(turns_s):
+        n = int(turn_s * 24_000)
+        parts.append(said[i % 2][at[i % 2] : at[i % 2] + n])
+        at[i % 2] += n
+    path.write_bytes(wav_bytes(np.concatenate(parts), 24_000))
+    return path
+
+
+def part_of(page: Page) -> tuple[float, float]:
+    start, length = (page.locator(f"#part-{name} input[type=number]") for name in ("start", "length"))
+    return float(start.input_value()), float(start.input_value()) + float(length.input_value())
+
+
+def test_of_two_people_it_is_asked_whose_voice(visit: Callable[..., Page], tmp_path: Path) -> None:
     page = visit()
-    upload(page, path)
+    upload(page, in_turns(tmp_path / "two.wav", 20, 18))
     looked_at(page)
-    note = page.locator("#voice-note")
+    note, people = page.locator("#voice-note"), page.locator(".tb-people")
+    expect(note.locator(".tb-verdict")).to_have_text("Two people")
     expect(note.locator(".tb-warn")).to_contain_text("More than one voice is heard")
     expect(note.locator(".tb-ok")).to_contain_text("Ready to clone from the part that is marked.")
     expect(note).to_contain_text("Other voices are left out.")
     expect(page.locator("#part-use input")).to_be_checked()
     expect(page.locator(".tb-key-stretch")).to_be_visible()
-    start, length = (
-        float(page.locator(f"#part-{name} input[type=number]").input_value()) for name in ("start", "length")
-    )
-    assert start + length <= 20.1 or start >= 19.9
-    turns = tmp_path / "turns.wav"
-    mixed = [each[i * 6 * 24_000 : (i + 1) * 6 * 24_000] for i in range(3) for each in said]
-    turns.write_bytes(wav_bytes(np.concatenate(mixed), 24_000))
+    one, other = people.get_by_role("radio").all()
+    expect(one).to_be_checked()
+    first = part_of(page)
+    people.get_by_role("button", name="Play Voice B").click()
+    page.wait_for_function("document.querySelectorAll('.tb-people audio')[1].currentTime > 0.05")
+    one.focus()
+    page.keyboard.press("ArrowDown")
+    expect(other).to_be_checked()
+    page.wait_for_function(f"Number(document.querySelector('#part-start input[type=number]').value) !== {first[0]}")
+    second = part_of(page)
+    assert sorted((first, second))[0][1] <= 20.05
+    assert sorted((first, second))[1][0] >= 19.95
+    page.uncheck("#part-use input")
+    expect(other).not_to_be_checked()  # all of it is nobody's
+    other.check()
+    expect(page.locator("#part-use input")).to_be_checked()
+    assert_accessible_by_day_and_night(page)
+    page.wait_for_timeout(500)  # what is marked has come to the server
+    page.reload()
+    expect(other).to_be_checked()
+    assert part_of(page) == second
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert fits(page)
+
+
+def test_who_speaks_too_little_is_told_so(visit: Callable[..., Page], tmp_path: Path) -> None:
+    page = visit(width=390, dark=True)
+    upload(page, in_turns(tmp_path / "some.wav", 20, 6))
+    looked_at(page)
+    people = page.locator(".tb-people")
+    expect(people.get_by_role("radio").first).to_be_checked()
+    expect(people.get_by_role("radio").last).to_be_disabled()
+    expect(people).to_contain_text(re.compile(r"B is heard alone for [56]\.\d s; at least 10 s are needed\."))
+    people.get_by_role("button", name="Play Voice B").click()  # to hear who that is
+    page.wait_for_function("document.querySelectorAll('.tb-people audio')[1].currentTime > 0.05")
+    assert fits(page)
     page.locator("#uploaded button[aria-label=Clear]").click()
     expect(page.locator("#part")).to_be_hidden()
-    upload(page, turns)
+    upload(page, in_turns(tmp_path / "turns.wav", *[6] * 6))
     looked_at(page)
-    expect(note.locator(".tb-warn")).to_contain_text("Whose is wanted?")
-    expect(note).not_to_contain_text("Ready to clone")
+    expect(page.locator("#voice-note .tb-warn")).to_contain_text("Whose is wanted?")
+    expect(page.locator("#voice-note")).not_to_contain_text("Ready to clone")
+    expect(people.get_by_role("radio", disabled=True)).to_have_count(2)
+
+
+def test_the_one_who_is_chosen_is_cloned_and_consent_is_of_one_person(
+    visit: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = visit()
+    upload(page, in_turns(tmp_path / "two.wav", 14, 13))
+    looked_at(page)
+    choose_turbo(page)
+    page.fill("#text textarea", "")
+    page.locator(".tb-people input").last.check()
+    start_s, end_s = part_of(page)
+    page.check("#consent input")
+    page.click("#clone")
+    expect(page.locator("#result")).to_be_visible()
+    length = page.locator("#compare .tb-player[data-name=Original]").get_attribute("data-duration")
+    assert float(length or 0) == pytest.approx(end_s - start_s, abs=0.1)
+    page.click("#change")
+    expect(page.locator("#consent input")).to_be_checked()
+    expect(page.locator(".tb-people input").last).to_be_checked()
+    assert part_of(page) == (start_s, end_s)
+    page.locator(".tb-people input").first.check()
+    expect(page.locator("#consent input")).not_to_be_checked()
 
 
 def test_what_the_hosted_service_would_say_is_said_to_who_chose_it(

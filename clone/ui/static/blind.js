@@ -3,11 +3,18 @@
 (() => {
   const LETTERS = "ABCDEF";
   const tries = new WeakMap();  // of a comparison: how often it was told right, and how often it was tried
+  const truths = new WeakMap();  // and what each of its players is
   const fill = (phrase, ...values) => values.reduce((said, value) => said.replace("{}", value), phrase);
   const all = (box, what) => [...box.querySelectorAll(what)];
   const radios = (box) => all(box, ".tb-switch [role=radio]");
   const playerOf = (box, radio) => box.querySelector(`.tb-player[data-of="${radio.dataset.of}"]`);
-  const seconds = (player) => Number(player.dataset.seconds ?? player.dataset.duration);
+  const truth = (player) => {
+    if (!truths.has(player)) {
+      const wave = player.querySelector(".tb-track").style.getPropertyValue("--wave");
+      truths.set(player, { name: player.dataset.name, duration: Number(player.dataset.duration), wave });
+    }
+    return truths.get(player);
+  };
 
   // What a player says of itself: to eyes, and to whoever listens to the page.
   const call = (player, name, long, wave) => {
@@ -26,16 +33,12 @@
 
   const shuffle = (box) => {
     const all_of_them = radios(box);
-    const shortest = Math.min(...all(box, ".tb-player").map(seconds));
+    const shortest = Math.min(...all(box, ".tb-player").map((player) => truth(player).duration));
     const mixed = all_of_them.map((radio) => [Math.random(), radio]).sort(([a], [b]) => a - b).map(([, radio]) => radio);
     box.querySelector(".tb-switch").append(...mixed);
     mixed.forEach((radio, i) => {
-      const player = playerOf(box, radio);
-      radio.dataset.real ??= radio.textContent;
-      player.dataset.seconds ??= player.dataset.duration;
-      player.dataset.wave ??= player.querySelector(".tb-track").style.getPropertyValue("--wave");
       radio.textContent = LETTERS[i];
-      call(player, LETTERS[i], shortest, "none");
+      call(playerOf(box, radio), LETTERS[i], shortest, "none");
     });
     box.querySelector(".tb-guess").replaceChildren(...mixed.map((radio) => {
       const button = Object.assign(document.createElement("button"), { type: "button", className: "tb-button" });
@@ -54,8 +57,10 @@
     box.querySelector(".tb-switch").append(...before);
     for (const radio of before) {
       const player = playerOf(box, radio);
-      radio.textContent = radio.dataset.real;
-      call(player, radio.dataset.real, player.dataset.seconds, player.dataset.wave);
+      const { name, duration, wave } = truth(player);
+      radio.textContent = name;
+      call(player, name, duration, wave);
+      truths.delete(player);
     }
   };
 
@@ -91,7 +96,12 @@
     const button = target.closest?.(".tb-compare [data-do]");
     const box = button?.closest(".tb-compare");
     const does = button?.dataset.do;
-    if (does === "blind") { tries.delete(box); shuffle(box); hide(box, true); }
+    if (does === "blind") {
+      tries.delete(box);
+      for (const player of all(box, ".tb-player")) truths.delete(player);
+      shuffle(box);
+      hide(box, true);
+    }
     if (does === "shuffle") { shuffle(box); box.querySelector(".tb-switch [tabindex='0']").focus({ preventScroll: true }); }
     if (does === "names") { show(box); hide(box, false); }
     if (does === "guess") guess(box, button);

@@ -17,7 +17,8 @@ const choose = (tab) => {
   language = tabs(tab.closest('.tb-code')).indexOf(tab);
   show();
 };
-new MutationObserver(show).observe(element, { childList: true, subtree: true });
+// The framework changes what is there rather than to put something new in its place.
+new MutationObserver(show).observe(element, { childList: true, subtree: true, attributeFilter: ['aria-selected', 'hidden'] });
 element.addEventListener('click', async (event) => {
   const tab = event.target.closest('[role=tab]');
   if (tab) choose(tab);

@@ -74,11 +74,21 @@
     return update({ value: false });
   };
 
+  // A picture that is drawn, or drawn anew, shows which part is chosen by then.
+  const drawnBefore = new WeakSet();
+  const markDrawn = () => {
+    const picture = document.querySelector(".tb-picture");
+    const [use, from, long] = ["use input", "start input[type=number]", "length input[type=number]"].map((each) =>
+      document.querySelector(`#part-${each}`));
+    if (!picture || !use || !from || !long || drawnBefore.has(picture)) return;
+    drawnBefore.add(picture);
+    window.tbMark(use.checked, Number(from.value), Number(long.value));
+  };
   let waiting = false;
   const later = () => {
     if (waiting) return;
     waiting = true;
-    requestAnimationFrame(() => { waiting = false; name(document.body); });
+    requestAnimationFrame(() => { waiting = false; name(document.body); markDrawn(); });
   };
   const start = () => {
     document.documentElement.lang = "en";
