@@ -13,7 +13,7 @@ import pytest
 from clone.audio.preflight import Finding, Report
 from clone.audio.waveform import draw
 from clone.contract import cloning
-from clone.core.errors import TimbreError
+from clone.core.errors import TextError, TimbreError
 from clone.core.jobs import Stage, Waiting
 from clone.core.likeness import Likeness
 from clone.core.settings import Settings
@@ -23,6 +23,7 @@ from clone.ui import fields, parts, strings
 from clone.ui.files import VisitFiles, make_temporary_folder, temporary_folder
 from clone.ui.form import Form, examples
 from clone.ui.running import Progress, explain
+from clone.ui.speak_tab import _readings
 from clone.ui.takes import Sound, Take
 from clone.ui.visitors import COOKIE_LIFETIME, LOCAL_OWNER, Headers, Owners, is_loopback, is_token, new_token
 from tests.voices import make_voice
@@ -401,3 +402,15 @@ def test_a_language_that_is_set_goes_into_the_order(tmp_path: Path) -> None:
 def test_a_takes_length_is_the_one_that_the_browsers_player_beside_it_shows() -> None:
     take = Take("a", "b", "c", "d", "timbre.mp3", 3.62, "")  # Chromium cuts the seconds off
     assert "0:03" in parts.take_done(take)
+
+
+def test_how_words_are_said_is_a_word_a_line_and_a_voices_own_goes_first() -> None:
+    assert _readings("Nguyen = win\n\n Siobhan=shi vawn \nNguyen = nwin\nGdańsk = g'dine sk") == (
+        ("Nguyen", "win"),
+        ("Siobhan", "shi vawn"),
+        ("Gdańsk", "g'dine sk"),
+    )
+    assert _readings(None) == _readings("\n") == ()
+    for wrong in ("Nguyen", "= win", "Nguyen =", f"{'a' * 101} = b"):
+        with pytest.raises(TextError, match="pronunciation"):
+            _readings(wrong)

@@ -126,7 +126,7 @@ def _order(owner: str, table: str | None, *said: Any) -> BatchOrder:
     if not table:
         message, advice = strings.NO_TABLE
         raise Refused(message, code="no_file", field="file", advice=advice)
-    voice_id, _, model, speed, pitch, volume, kind, language = said
+    voice_id, _, model, speed, pitch, volume, kind, language, *_ = said
     how = speech.SpeechSettings(float(speed), float(volume), int(pitch), speech.check_language(language))
     kind = kind if kind in strings.FORMATS else strings.FORMATS[0]
     voice = str(voice_id or "")

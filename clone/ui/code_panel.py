@@ -82,7 +82,7 @@ class Coding:
 
     def speak(self, request: gr.Request, token: str, voice_id: str | None, *said: Any) -> str:
         """Return the speaking of a text, as ``SpeakPanel.said`` asks for it."""
-        text, model, speed, pitch, volume, kind, language, _ = said
+        text, model, speed, pitch, volume, kind, language, *_ = said
         how = float(speed or 1.0), int(pitch or 0), float(volume or 1.0), str(kind)
         return self._speech(request, token, "speak-code", SpeakDraft(voice_id or "", text or "", model, *how, language))
 

@@ -70,7 +70,9 @@ _FINISH_TAKE_JS = "() => { window.tbFinish('#take .tb-player', '#take-done a[dow
 _SILENT_JS = "() => { window.tbSilence('#take'); }"
 _FINISH_TRIED_JS = "() => { window.tbFinish('#tried .tb-player', '#tried-done a[download]'); }"
 _SILENT_TRIED_JS = "() => { window.tbSilence('#tried'); }"
-_TO_THE_TEXT_JS = "() => { window.tbFocus('#speak-text textarea'); }"
+_TO_THE_TEXT_JS = "() => { window.tbToTheText(); }"
+_READINGS_JS = "(voice) => window.tbReadings(voice)"
+_KEEP_READINGS_JS = "(voice, own, all) => window.tbKeepReadings(voice, own, all)"
 _TIERS = {name: cloning.tier(name) for name in reversed(cloning.MODELS)}
 _FIRST = {tier: next(name for name, its in _TIERS.items() if its == tier) for tier in strings.QUALITIES.values()}
 _MODEL_JS = f"(quality) => ({json.dumps(_FIRST)})[quality]"
@@ -285,7 +287,7 @@ def _wire_result(desk: Desk, result: ResultPanel, speaking: Speaking, who: tuple
         document=replace(spoken.document, which=gr.State("")),  # what is open in the Speak place stays open
     )
     trying = Speaking(desk, panel, "try")
-    plain = [gr.State(each) for each in (1.0, 0, 1.0, strings.FORMATS[0], AUTO, False)]
+    plain = [gr.State(each) for each in (1.0, 0, 1.0, strings.FORMATS[0], AUTO, False, "")]
     said = [token, key, spoken.takes, result.voice_id, result.text, result.model, *plain]
     tried = gr.on([result.speak.click, result.text.submit], trying.speak, said, trying.outputs(), **_SPEAKS)
     _wire_end(tried, trying.stop, result.cancel, result.speak)
@@ -418,6 +420,10 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
     place.select(speaking.offer, [token, p.voice], p.voice, **_QUICK)
     p.hear.click(speaking.hear, [token, p.voice], p.heard, **_QUICK)
     p.voice.change(lambda: "", None, p.heard, **_QUICK)
+    recalled = [p.voice.change, p.how.expand]
+    gr.on(recalled, js=_READINGS_JS, inputs=p.voice, outputs=[*p.readings, p.read_as], **_IN_BROWSER)
+    edited = [each.change for each in p.readings]
+    gr.on(edited, js=_KEEP_READINGS_JS, inputs=[p.voice, *p.readings], outputs=p.read_as, **_IN_BROWSER)
     p.text.change(js=_COUNT_LONG_JS, inputs=p.text, outputs=p.counter, **_IN_BROWSER)
     running = p.speak.click(
         speaking.speak,

@@ -64,6 +64,9 @@ class SpeakPanel:
     hear: gr.Button
     heard: gr.HTML
     dialogue: gr.Checkbox
+    how: gr.Accordion
+    readings: tuple[gr.Textbox, gr.Textbox]
+    read_as: gr.Textbox
     joined: gr.Textbox
     document: DocumentPanel
     batch: BatchPanel
@@ -71,7 +74,7 @@ class SpeakPanel:
     def said(self) -> list[Any]:
         """Return what is asked for, in the order ``speak`` takes it."""
         settings = [self.speed, self.pitch, self.volume, self.format]
-        return [self.voice, self.text, self.model, *settings, self.language.choice, self.dialogue]
+        return [self.voice, self.text, self.model, *settings, self.language.choice, self.dialogue, self.read_as]
 
 
 def speak_panel() -> SpeakPanel:
@@ -99,7 +102,7 @@ def speak_panel() -> SpeakPanel:
             dialogue = gr.Checkbox(label=strings.DIALOGUE, visible=False, elem_id="dialogue")
             language = language_panel("speak-language", line)
             model = fields.model_choice("speak-model")
-            with gr.Accordion(strings.SPEAK_HOW, open=False, elem_id="speak-how", elem_classes="tb-drawer"):
+            with gr.Accordion(strings.SPEAK_HOW, open=False, elem_id="speak-how", elem_classes="tb-drawer") as how:
                 with gr.Row():
                     speed = gr.Slider(
                         speech.SPEED_MIN, speech.SPEED_MAX, 1.0, step=0.05, label=strings.SPEED, elem_id="speak-speed"
@@ -112,6 +115,13 @@ def speak_panel() -> SpeakPanel:
                         0.1, speech.VOLUME_MAX, 1.0, step=0.1, label=strings.GAIN, elem_id="speak-volume"
                     )
                     kind = gr.Radio(list(strings.FORMATS), value="mp3", label=strings.FORMAT, elem_id="speak-format")
+                with gr.Row():
+                    own, of_all = (
+                        gr.Textbox(label=label, info=strings.READINGS_HINT, lines=2, max_lines=8, elem_id=name)
+                        for label, name in zip(strings.READINGS, ("readings-own", "readings-all"), strict=True)
+                    )
+            # What is in a drawer that was never opened is not drawn, and takes in nothing.
+            read_as = gr.Textbox(visible="hidden", elem_id="read-as")
             cost = fields.slot("speak-cost")
             speak = gr.Button(strings.SPEAK_BUTTON, variant="primary", size="lg", elem_id="speak")
             with gr.Column(elem_classes="tb-playbar"):
@@ -130,7 +140,9 @@ def speak_panel() -> SpeakPanel:
             earlier = gr.HTML(parts.takes(()), js_on_load=static("takes.js"), elem_id="takes")
     inputs = (voice, text, counter, model, speed, pitch, volume, kind, language)
     outputs = (cost, speak, cancel, progress, latest, done, takes, earlier)
-    return SpeakPanel(*inputs, *outputs, file, pause, hear, heard, dialogue, joined, document, batch)
+    return SpeakPanel(
+        *inputs, *outputs, file, pause, hear, heard, dialogue, how, (own, of_all), read_as, joined, document, batch
+    )
 
 
 class Speaking:
@@ -366,7 +378,7 @@ class Speaking:
         return parts.line(cost)
 
     def _order(self, owner: str, key: str | None, *said: Any) -> tuple[SpeakOrder, str]:
-        voice_id, text, model, speed, pitch, volume, kind, language, dialogue = said
+        voice_id, text, model, speed, pitch, volume, kind, language, dialogue, read_as = said
         if not voice_id:
             raise _no_voice()
         setting = cloning.parse(
@@ -375,7 +387,7 @@ class Speaking:
         )
         text = cloning.check_text(text or "", cloning.SPEECH_TASK_MAX_CHARS)
         model = cloning.check_model(model or "")
-        how = replace(setting.settings, language=speech.check_language(language))
+        how = replace(setting.settings, language=speech.check_language(language), readings=_readings(read_as))
         found = self._desk.studio.dialogue(text, owner) if dialogue is True else []
         speakers = tuple((each.name, each.voice_id) for each in found)
         order = SpeakOrder(owner, str(voice_id), text, model, how, (key or "").strip() or None, speakers=speakers)
@@ -449,6 +461,20 @@ class Speaking:
 
     def _hosted(self, chosen: str | None, owner: str) -> bool:
         return any(each.voice_id == chosen and each.backend == NOVITA for each in self._desk.studio.voices(owner))
+
+
+def _readings(written: str | None) -> tuple[tuple[str, str], ...]:
+    """Return words with their readings; each is a line “word = reading”, and of one word the first one counts."""
+    found: dict[str, str] = {}
+    for line in (written or "").splitlines():
+        word, _, reading = (each.strip() for each in line.partition("="))
+        if not line.strip():
+            continue
+        if not (word and reading) or max(len(word), len(reading)) > speech.READING_MAX_CHARS:
+            message = strings.READING_WRONG.format(line.strip()[:40], speech.READING_MAX_CHARS)
+            raise TextError(message, code="reading", field="text", advice=strings.READING_ADVICE)
+        found.setdefault(word, reading)
+    return tuple(found.items())[: speech.READINGS_MAX]
 
 
 def _no_voice() -> VoiceError:

@@ -418,6 +418,12 @@ SPEAK_VOICE, SPEAK_VOICE_HINT = "Voice", "Speaking with a voice keeps it for goo
 SPEAK_NO_VOICES = f"There is no voice yet. [{CLONE_ONE}](#clone)"
 SPEAK_TEXT, SPEAK_HEAR = "Text to speak", "▶ Hear it"
 SPEAK_HOW = "Speed, pitch, volume and format"
+READINGS = "Pronunciations, of this voice", "Pronunciations, of all voices"
+READINGS_HINT = "A word a line: Nguyen = win"
+READING_WRONG, READING_ADVICE = (
+    "“{}” is no pronunciation: a word, = and how it is said, each up to {} characters.",
+    "Write it as Nguyen = win.",
+)
 SPEED, PITCH, GAIN, FORMAT = "Speed", "Pitch, in semitones", "Volume", "File format"
 FORMATS = ("mp3", "wav", "flac")
 TAKES, TAKES_EMPTY = (

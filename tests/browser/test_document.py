@@ -218,3 +218,34 @@ def test_a_chapter_is_spoken_through_a_reload_mended_and_bound(visit: Visit, res
     with av.open(str(book)) as file:
         assert [each["metadata"]["title"] for each in file.chapters()] == ["The harbour"]
         assert float(file.duration or 0) / 1e6 > starts[-1][1] > len(lines)
+
+
+def test_how_a_word_is_said_is_set_kept_and_offered_for_a_word_that_was_not_heard(visit: Visit, result: Page) -> None:
+    page = visit(beside=result)
+    go(page, "Write")
+    expect(page.locator("#speak-voice input")).not_to_have_value("")
+    choose_turbo(page, "#speak-model")
+    page.click("#speak-how button")
+    page.fill("#readings-own textarea", "boats")
+    page.fill("#speak-text textarea", "Two boats.")
+    page.click("#speak")
+    expect(page.locator("#speak-progress .tb-refuse")).to_contain_text("“boats” is no pronunciation")
+    page.fill("#readings-own textarea", "boats = ships")
+    page.fill("#readings-all textarea", "Nguyen = win")
+    page.click("#speak")
+    expect(page.locator("#take-done a")).to_be_visible()
+    page.reload()
+    go(page, "Write")
+    expect(page.locator("#speak-voice input")).not_to_have_value("")
+    page.click("#speak-how button")
+    expect(page.locator("#readings-own textarea")).to_have_value("boats = ships")
+    expect(page.locator("#readings-all textarea")).to_have_value("Nguyen = win")
+
+    go(result, "Clone")
+    expect(result.locator("#result")).to_be_visible()
+    result.evaluate(
+        "document.querySelector('#result').insertAdjacentHTML('beforeend', '<button data-mend=Aoife>It</button>')"
+    )
+    result.click("[data-mend=Aoife]")
+    expect(result.locator("#readings-own textarea")).to_have_value(re.compile("Aoife = $"))
+    expect(result.locator("#readings-own textarea")).to_be_focused()

@@ -289,6 +289,42 @@
     target?.scrollIntoView({ block, behavior: calm ? "auto" : "smooth" });
   }, 100);
 
+  // How words are said is kept in this browser: for a voice, and for all.
+  const READINGS = "timbre-readings";
+  const readings = () => {
+    try { return JSON.parse(localStorage.getItem(READINGS)) || {}; } catch { return {}; }
+  };
+  window.tbReadings = (voice) => {
+    const [own, all] = [readings()[voice] || "", readings()["*"] || ""];
+    return [own, all, `${own}\n${all}`];
+  };
+  window.tbKeepReadings = (voice, own, all) => {
+    const kept = { ...readings(), ...(voice ? { [voice]: own } : {}), "*": all };
+    for (const each of Object.keys(kept)) if (!kept[each]) delete kept[each];
+    try { localStorage.setItem(READINGS, JSON.stringify(kept)); } catch { /* the browser keeps nothing */ }
+    return `${own}\n${all}`;
+  };
+  // A word that was not heard is given a pronunciation where somebody goes on writing with the voice.
+  let mending = "";
+  document.addEventListener("click", ({ target }) => {
+    const word = target.closest?.("[data-mend]")?.dataset.mend;
+    if (!word) return;
+    mending = word;
+    document.querySelector("#again")?.click();
+  });
+  const mend = (tries = 60) => {
+    const box = document.querySelector("#readings-own textarea");
+    const bar = document.querySelector("#speak-how > button.label-wrap");
+    if (bar && bar.getAttribute("aria-expanded") !== "true" && tries % 20 === 0) bar.click();
+    if (!box?.getClientRects().length) return tries && setTimeout(mend, 50, tries - 1);
+    box.value += `${box.value && !box.value.endsWith("\n") ? "\n" : ""}${mending} = `;
+    mending = "";
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+    box.focus();
+    window.tbShow(box, "center");
+  };
+  window.tbToTheText = () => { if (mending) mend(); else window.tbFocus("#speak-text textarea"); };
+
   // When a run ends, that is the first refusal, or the new voice; after a cancel nothing moves.
   window.tbShowOutcome = () => setTimeout(() => {
     const refusal = [...document.querySelectorAll(".tb-refuse")].find((each) => each.getClientRects().length);
