@@ -15,7 +15,6 @@ from clone.studio.facade import Studio
 from clone.ui import parts, strings
 from clone.ui.theme import wave
 
-
 DROP_PX = 140
 """How tall the place is where a file is dropped."""
 
