@@ -98,7 +98,7 @@ def keep(home: Path, named: list[dict[str, Any]], sound: bytes) -> None:
             ends = None if voice.permanent else voice.created_at + RETENTION
             voice = replace(voice, expires_at=ends, files=(*files,), n_bytes=2 * len(sound))
             folder = home / "audio" / ROOT / voice.voice_id
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             for name, data in (files | {RECORD: to_record(voice)}).items():
                 (folder / name).write_bytes(data)
             library._shelf.insert(db, voice)

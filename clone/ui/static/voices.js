@@ -68,7 +68,6 @@ function countdown({ row, until }) {
 }
 
 function finish(voice) {
-  if (voice.dressed) return;
   voice.dressed = true;
   const { row, id, name, until } = voice;
   const [strong, note, facts] = ['strong', 'p', 'span'].map((each) => row.querySelector(each));
@@ -170,7 +169,7 @@ function draw() {
   fitting = fits.filter((voice) => !voice.until);
   const n = fitting.length;
   const seen = fits.slice(0, shown);
-  seen.forEach((voice) => { finish(voice); stays(voice); });
+  seen.filter((voice) => !voice.dressed).forEach((voice) => { finish(voice); stays(voice); });
   const ul = list.querySelector('ul');
   if (!ul) return;
   // Only what changes is moved, or an open editor would lose its focus.
