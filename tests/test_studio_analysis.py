@@ -168,6 +168,7 @@ def turn_of(part: tuple[float, float], turns_s: list[float]) -> int:
         ([3.5, 12.5, 3.5, 12.0, 3.5], 2, [True, False]),  # who speaks most comes first
         ([6.0] * 6, 2, [False, False]),
         ([13.0, 3.0, 10.0, 3.0], 2, [True, False]),
+        ([10.9, 1.0, 10.9, 14.0], 2, [True, True]),  # a word that is put in
     ],
 )
 def test_of_each_person_the_part_that_can_be_cloned_holds_nobody_else(

@@ -266,7 +266,7 @@ class _Variety:
 
 def _pieces(samples: np.ndarray, sample_rate: int, speech: Spans, clipped: Spans, who: Turns) -> list[_Piece]:
     power = frame_power(samples, sample_rate)
-    unsure = who.changes_s()
+    unsure = [*who.changes_s(), *who.doubts_s()]
     pieces = []
     for start_s, end_s in (part for span in speech for part in _split(span, unsure)):
         nobodys = any(a <= start_s and end_s <= b for a, b in unsure)

@@ -211,3 +211,37 @@ def test_a_voice_without_a_preview_says_what_is_typed(visit: Visit) -> None:
     expect(page.locator("#compare [role=radio]")).to_have_text(["Original", "Fast"])
     expect(page.locator("#other-note")).to_be_hidden()
     expect(page.locator("#other")).to_have_text("Hear it in Best")
+
+
+def test_a_demo_before_an_audience(visit: Visit, tmp_path: Path) -> None:
+    """From an example to what it says next, on a projector of 1024 by 768, with both qualities and blind listening."""
+    page = visit()
+    page.set_viewport_size({"width": 1024, "height": 768})
+    choose_source(page, "Example")
+    page.locator("#examples label").nth(1).click()
+    expect(page.locator("#voice-note .tb-ok")).to_be_visible()
+    page.fill("#text textarea", "Good evening, everybody.")
+    page.check("#consent input")
+    assert page.evaluate(COVERED, "#form") == []
+    page.click("#clone")
+    expect(page.locator("#result h2")).to_have_text("Ben")
+    expect(page.locator("#compare")).to_be_in_viewport()
+    page.click("#other")
+    page.locator("#compare").get_by_role("button", name="Play").click()  # it is listened to meanwhile
+    expect(page.locator("#compare [role=radio]")).to_have_text(["Original", "Best", "Fast"])
+    for name in ("Original", "Best", "Fast"):
+        page.get_by_role("radio", name=name, exact=True).click()
+        expect(page.locator("#compare .tb-player:visible")).to_have_attribute("data-name", name)
+    page.get_by_role("button", name="Listen blind").click()
+    expect(page.locator("#compare .tb-blind")).to_be_in_viewport(ratio=1)
+    page.get_by_role("button", name="B is the recording").click()
+    expect(page.locator("#compare .tb-outcome")).to_contain_text("of 1 times you told the recording from the clone.")
+    page.get_by_role("button", name="Show the names").click()
+    page.fill("#try-text textarea", "And now for something else.")
+    page.click("#try")
+    expect(page.locator("#tried .tb-player")).to_be_in_viewport(ratio=1)
+    assert_speech(heard(page, "#tried-done a[download]", tmp_path))
+    assert page.evaluate(COVERED, "#result") == []
+    assert_fits(page)
+    page.click("#again")
+    expect(page.locator("#speak-text textarea")).to_have_value("And now for something else.")
