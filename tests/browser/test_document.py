@@ -139,6 +139,7 @@ def test_what_is_stopped_after_a_reload_is_stopped(app: App, visit: Visit, resul
     try:
         page.click("#speak")
         page.wait_for_selector("#speak-progress [role=progressbar]")
+        expect(page.locator("#document .tb-sentences li")).to_have_count(2)
         page.reload()
         page.click("#speak-cancel")
         expect(page.locator("#speak-progress")).to_contain_text("Stopped")
