@@ -326,6 +326,7 @@ def test_what_a_lost_database_leaves_is_swept(kept: Documents, home: Path) -> No
 
 
 BEFORE_TAKES = """
+ALTER TABLE voices DROP COLUMN tags;
 DROP TABLE sentence_takes; DROP TABLE sentences; DROP TABLE documents;
 CREATE TABLE documents (
     document_id VARCHAR(200) NOT NULL PRIMARY KEY, owner VARCHAR(200) NOT NULL, voice_id VARCHAR(200) NOT NULL,
