@@ -330,7 +330,7 @@ def waiting(position: int) -> str:
 # 6 Result
 RESULT = "The new voice"
 ORIGINAL, CLONED = "Original", "Clone"
-COMPARE, COMPARE_NOTE = "Hear the original or the clone", "Both at the same loudness; switch while it plays."
+COMPARE, COMPARE_NOTE = "Hear the original or the clone", "All at the same loudness; switch while it plays."
 CHANGE = "Change recording"
 WORDS_TITLE = "Words"
 AGAIN, SHARE_CARD = "Go on in Write", "Share card"
