@@ -134,9 +134,9 @@ def test_what_a_page_says_before_it_is_drawn_takes_no_recording_away(cloning: Cl
     assert [each[voice.note] for each in told] == ["what was found"]
     assert desk.tabs.arrive("two", secret) is tab
     anew = gr.Request(session_hash="two", headers={"host": "timbre.example"})
-    assert list(sampling.check(anew, strings.UPLOAD, None, None, "", None)) == [{voice.note: gr.skip()}]
+    assert list(sampling.look(anew, strings.UPLOAD, None, None, "", None)) == [{voice.note: gr.skip()}]
     assert tab.given is not None
-    told = list(sampling.check(anew, strings.UPLOAD, None, str(clip), "", None))
+    told = list(sampling.look(anew, strings.UPLOAD, None, str(clip), "", None))
     assert [each[voice.note] for each in told] == ["what was found"]
     assert list(sampling.check(anew, strings.RECORD, None, None, "", None))[-1][voice.note] == ""
     assert sampling.forget(anew)[voice.note] == ""

@@ -70,11 +70,6 @@ class Given:
         path = self.recorded if self.source == strings.RECORD else self.uploaded
         return Path(path) if path else None
 
-    def is_late(self, known: Given | None) -> bool:
-        """Tell whether there is no file only because the page was just drawn, and has not got the known one yet."""
-        by_file = self.source in (strings.RECORD, strings.UPLOAD)
-        return by_file and self.audio() is None and known is not None and known.source == self.source
-
     def check(self) -> Path | str:
         """Return the recording.
 

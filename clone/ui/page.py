@@ -175,7 +175,8 @@ def _wire_voice(clone_tab: Cloning, desk: Desk) -> dict[str, Any]:
         "concurrency_limit": _CHECKS_AT_ONCE,
     }
     files = [voice.recorded.change, voice.uploaded.change, voice.example.change]
-    gr.on(files, trigger_mode="always_last", **looked_at)
+    given = looked_at | {"fn": sampling.look}
+    gr.on(files, trigger_mode="always_last", **given)
     fetched: dict[str, Any] = {
         "inputs": clone_tab.given(),
         "outputs": sampling.outputs(),
@@ -225,7 +226,7 @@ def _wire_voice(clone_tab: Cloning, desk: Desk) -> dict[str, Any]:
         trigger_mode="always_last",
         **_SLOW,
     )
-    return looked_at
+    return given
 
 
 def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:

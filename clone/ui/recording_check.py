@@ -104,14 +104,18 @@ class Sampling:
         else:
             yield from self.fetch(request, *values)
 
+    def look(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
+        """Check what was given; a player that is drawn tells of a change with nothing in it, which says nothing."""
+        if Given(*values).audio() is None:
+            yield {self._note: gr.skip()}
+        else:
+            yield from self.check(request, *values)
+
     def check(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
         """Say what is to be said about a recording as soon as it is there, and more as it becomes known."""
         given, visit, tab = Given(*values), self._desk.visit(request), self._desk.tabs.of(request.session_hash)
         self._desk.files.remember(visit, given.recorded, given.uploaded)
         link = given.audio()
-        if tab is not None and given.is_late(tab.given):
-            yield {self._note: gr.skip()}
-            return
         if tab is not None:
             tab.keep(given)
         if isinstance(link, str) and self._desk.files.known(visit, link) is None:
