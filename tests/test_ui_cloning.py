@@ -135,9 +135,13 @@ def test_what_a_page_says_before_it_is_drawn_takes_no_recording_away(cloning: Cl
     assert desk.tabs.arrive("two", secret) is tab
     anew = gr.Request(session_hash="two", headers={"host": "timbre.example"})
     assert list(sampling.look(anew, strings.UPLOAD, None, None, "", None)) == [{voice.note: gr.skip()}]
+    told = list(sampling.look_again(anew, strings.UPLOAD, None, str(clip), "", None))
+    assert [each[voice.note] for each in told] == ["what was found"]
     assert tab.given is not None
     told = list(sampling.look(anew, strings.UPLOAD, None, str(clip), "", None))
     assert [each[voice.note] for each in told] == ["what was found"]
     assert list(sampling.check(anew, strings.RECORD, None, None, "", None))[-1][voice.note] == ""
     assert sampling.forget(anew)[voice.note] == ""
     assert (tab.given, tab.checked) == (None, None)
+    told = list(sampling.look_again(anew, strings.UPLOAD, None, str(clip), "", None))
+    assert told == [{voice.note: gr.skip()}]  # what is given first is checked when it is given

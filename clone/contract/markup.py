@@ -57,8 +57,8 @@ def parts(text: str) -> list[Part]:
 
 
 def plain(text: str) -> str:
-    """Return a text without its pauses, sounds and tags, for what only counts or knows words."""
-    return without_unknown(_without_sounds(_PAUSE.sub(" ", text)))
+    """Return a text without its pauses and sounds, for what only counts or knows words."""
+    return _without_sounds(_PAUSE.sub(" ", text))
 
 
 def without_unknown(text: str) -> str:

@@ -293,9 +293,13 @@ class Authoring:
             with self._lock:
                 self._runs = {key: each for key, each in self._runs.items() if not each.over.is_set()}
                 run = self._runs.get(document.document_id)
+                begun = run is not None
                 if run is None:
                     run = self._runs[document.document_id] = self._begun(document)
-                if (news := run.join()) is not None:
+                news = run.join()
+                if not begun:  # only now, so that nothing is told before somebody follows
+                    run.begin()
+                if news is not None:
                     return run, news
             run.over.wait(ENDS_WITHIN_S)  # it is about to end
 
@@ -390,7 +394,11 @@ class _Run:
         self._parts: list[Passage] = []
         self._followers: list[SimpleQueue[object]] = []
         self._until_s = math.inf
-        threading.Thread(target=self._work, args=(events,), name="timbre-document", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, args=(events,), name="timbre-document", daemon=True)
+
+    def begin(self) -> None:
+        """Start speaking."""
+        self._thread.start()
 
     def join(self) -> SimpleQueue[object] | None:
         """Return where all is told from now on, None last; first the numbers of the sentences that are there.

@@ -159,7 +159,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
 
 
 def _wire_voice(clone_tab: Cloning, desk: Desk) -> dict[str, Any]:
-    """Return the event that looks at the recording which is given."""
+    """Return the event that looks at the recording which a page's tab has."""
     voice, preview, closer = clone_tab.voice, clone_tab.preview, clone_tab.closer
     sample = voice.sample
     sampling = Sampling(desk, sample, voice.note)
@@ -175,8 +175,7 @@ def _wire_voice(clone_tab: Cloning, desk: Desk) -> dict[str, Any]:
         "concurrency_limit": _CHECKS_AT_ONCE,
     }
     files = [voice.recorded.change, voice.uploaded.change, voice.example.change]
-    given = looked_at | {"fn": sampling.look}
-    gr.on(files, trigger_mode="always_last", **given)
+    gr.on(files, trigger_mode="always_last", **looked_at | {"fn": sampling.look})
     fetched: dict[str, Any] = {
         "inputs": clone_tab.given(),
         "outputs": sampling.outputs(),
@@ -226,7 +225,7 @@ def _wire_voice(clone_tab: Cloning, desk: Desk) -> dict[str, Any]:
         trigger_mode="always_last",
         **_SLOW,
     )
-    return given
+    return looked_at | {"fn": sampling.look_again}
 
 
 def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:

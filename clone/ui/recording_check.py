@@ -104,6 +104,14 @@ class Sampling:
         else:
             yield from self.fetch(request, *values)
 
+    def look_again(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
+        """Check what a page's tab had before it was loaded anew; what was given since has been checked."""
+        tab = self._desk.tabs.of(request.session_hash)
+        if tab is None or tab.given is None:
+            yield {self._note: gr.skip()}
+        else:
+            yield from self.look(request, *values)
+
     def look(self, request: gr.Request, *values: Any) -> Iterator[Updates]:
         """Check what was given; a player that is drawn tells of a change with nothing in it, which says nothing."""
         if Given(*values).audio() is None:
