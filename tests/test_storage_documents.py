@@ -264,6 +264,24 @@ def test_a_document_that_goes_while_a_take_is_written_leaves_no_file(
     assert folders(home) == []
 
 
+def test_a_take_that_is_kept_while_its_document_goes_leaves_no_file(
+    kept: Documents, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = say(kept, begin(kept), 0)
+    delete, said = kept._store.delete, list[str]()
+
+    def deleting(key: str) -> None:
+        delete(key)
+        if not said:  # between files and rows
+            said.append(key)
+            say(kept, document, 1)
+
+    monkeypatch.setattr(kept._store, "delete", deleting)
+    kept.forget(document.document_id, "ada")
+    assert said
+    assert not (home / "audio" / "documents" / document.document_id).exists()
+
+
 def test_what_a_forgotten_voice_said_in_a_dialogue_goes(kept: Documents, library: Library, home: Path) -> None:
     library.add(make_voice("voice-2"), FILES)
     two = [Sentence("Hello."), Sentence("Good day.", voice_id="voice-2"), Sentence("Bye.", voice_id="voice-2")]

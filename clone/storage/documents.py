@@ -360,6 +360,8 @@ class Documents(Kept):
         with self._writing.begin() as db:
             for document_id in document_ids:  # its sentences go with it
                 db.execute(delete(DOCUMENTS).filter_by(document_id=document_id))
+        for document_id in document_ids:  # what was put there between the two; whatever comes later finds no row
+            self._store.delete(f"{_ROOT}/{document_id}")
         if document_ids:
             truncate_log(self._reading)  # where deleted rows would still stand
 
