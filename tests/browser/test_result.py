@@ -173,7 +173,7 @@ def test_the_code_for_speaking_with_it_runs(app: App, result: Page) -> None:
 def test_the_other_quality_comes_under_the_same_switch(result: Page, tmp_path: Path) -> None:
     page = result
     before = place(page, "#facts")
-    expect(page.locator("#other")).to_have_text("Hear it in Best")
+    expect(page.locator("#other")).to_have_text("Hear it in Best, and keep it")
     page.click("#other")
     expect(page.locator("#compare [role=radio]")).to_have_text(["Original", "Fast", "Best"])
     expect(page.locator("#other")).to_be_hidden()
@@ -203,14 +203,14 @@ def test_a_voice_without_a_preview_says_what_is_typed(visit: Visit) -> None:
     page.fill("#text textarea", "")
     page.check("#consent input")
     page.click("#clone")
-    expect(page.locator("#other")).to_have_text("Hear it in Fast")
+    expect(page.locator("#other")).to_have_text("Hear it in Fast, and keep it")
     page.click("#other")
     expect(page.locator("#other-note [role=alert]")).to_contain_text("nothing to say")
     page.fill("#try-text textarea", "It was typed.")
     page.click("#other")
     expect(page.locator("#compare [role=radio]")).to_have_text(["Original", "Fast"])
     expect(page.locator("#other-note")).to_be_hidden()
-    expect(page.locator("#other")).to_have_text("Hear it in Best")
+    expect(page.locator("#other")).to_have_text("Hear it in Best, and keep it")
 
 
 def test_a_demo_before_an_audience(visit: Visit, tmp_path: Path) -> None:
