@@ -266,8 +266,15 @@ class Speaking:
 
     def _started(self, takes: Takings) -> Updates:
         p = self.panel
-        buttons = {p.speak: gr.update(visible=False), p.cancel: gr.update(visible=True)}
-        return buttons | {p.progress: Progress().shown(), p.latest: "", p.done: "", p.earlier: parts.takes(takes)}
+        return self._running() | {
+            p.progress: Progress().shown(),
+            p.latest: "",
+            p.done: "",
+            p.earlier: parts.takes(takes),
+        }
+
+    def _running(self) -> Updates:
+        return {self.panel.speak: gr.update(visible=False), self.panel.cancel: gr.update(visible=True)}
 
     def _told(
         self,
@@ -301,7 +308,8 @@ class Speaking:
                         take = replace(take, key=self._desk.takes.begin(recorder, request.session_hash))
                     if event.sentence_id is not None and event.sentence_id not in dict(times):
                         times.append((event.sentence_id, recorder.duration_s))
-                        yield {p.document.times: parts.times(times)}
+                        if self._kind == _KIND:
+                            yield {p.document.times: parts.times(times)}
                     recorder.add(event.samples, event.sample_rate)
                     if not take.duration_s:
                         take = replace(take, duration_s=len(event.samples) / event.sample_rate)
@@ -338,7 +346,7 @@ class Speaking:
             return {d.which: document.document_id}
         said = self._desk.studio.sentences(document.document_id, document.owner)
         shown = {d.card: gr.update(visible=True), d.listed: parts.sentences(document, said, spoken=False)}
-        return shown | {d.which: document.document_id, d.times: parts.times([])}
+        return self._running() | shown | {d.which: document.document_id}
 
     def _check(self, stop: Stop, request: gr.Request, document: Document | None) -> None:
         """End what is spoken where somebody asked for that; a page that is loaded anew comes back for it."""

@@ -175,7 +175,7 @@ def test_a_clone_is_paid_once_however_often_the_page_is_reloaded(
     slow.send("Emulation.setCPUThrottlingRate", {"rate": 1})
     going.set()
     expect(page.locator("#result")).to_be_visible()
-    assert page.input_value("#voice-id textarea, #voice-id input") == voice_id
+    expect(page.locator("#voice-id textarea, #voice-id input")).to_have_value(voice_id)
     page.reload()
     expect(page.locator("#result")).to_be_visible()
     assert [head.split()[1] for head in service.asked if head.startswith("POST")] == [CLONE]
