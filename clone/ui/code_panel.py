@@ -20,8 +20,16 @@ from clone.ui.theme import static
 from clone.ui.visitors import LOCAL_OWNER
 
 Updates = dict[Any, Any]
-Lent = tuple[object, RequestCode] | None
-"""Of which recordings there are links for an hour, and what has them."""
+
+
+@dataclass(frozen=True)
+class Lent:
+    """What became of lending: links for an hour, of the recordings they are of; or why there are none, of a form."""
+
+    recordings: object = None
+    code: RequestCode | None = None
+    form: Form | None = None
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ def code_panel(name: str, *drafts: Draft) -> CodePanel:
         written = [_titled(each, draft_code(each, "http://127.0.0.1", OWN_KEY)) for each in drafts]
         shown = gr.HTML(parts.code(name, written), js_on_load=static("code.js"), elem_id=name)
     now = gr.Button(elem_id=f"{name}-now", elem_classes="tb-unseen")  # pressed by page.js
-    return CodePanel(name, drawer, shown, now, gr.State(None))
+    return CodePanel(name, drawer, shown, now, gr.State(Lent()))
 
 
 class Coding:
@@ -75,9 +83,9 @@ class Coding:
             given, visit = form.given.check(), self._desk.visit(request)
             recording = self._desk.recording(visit, given) if form.part else given
             order = form.order(self._desk.owner(token, request), recording)
-            lent = _recordings(form), self._desk.studio.request_code(order, address(request))
+            lent = Lent(_recordings(form), self._desk.studio.request_code(order, address(request)))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            return self._form(request, form, lent, parts.refusal(explain(error))), lent
+            lent = replace(lent, form=form, refusal=parts.refusal(explain(error)))
         return self._form(request, form, lent), lent
 
     def speak(self, request: gr.Request, token: str, voice_id: str | None, *said: Any) -> str:
@@ -90,7 +98,7 @@ class Coding:
         """Return the speaking of a text with a new voice."""
         return self._speech(request, token, "voice-code", SpeakDraft(voice_id or "", text or "", model))
 
-    def _form(self, request: gr.Request, form: Form, lent: Lent, refusal: str = "") -> str:
+    def _form(self, request: gr.Request, form: Form, lent: Lent) -> str:
         draft, studio = _clone_draft(form, lent), self._desk.studio
         said = SpeakDraft(text=form.text or "", model=form.model or strings.MODEL_START, language=form.language)
         at = form.backend, address(request)
@@ -98,7 +106,7 @@ class Coding:
         wanted = form.given.audio() is not None and not (
             draft.audio_url and (draft.prompt_url or not form.prompt_audio)
         )
-        return parts.code("code", written, is_lent=wanted) + refusal
+        return parts.code("code", written, is_lent=wanted) + _refusal(form, lent)
 
     def _speech(self, request: gr.Request, token: str, name: str, draft: SpeakDraft) -> str:
         backend, is_foreign = LOCAL, False
@@ -117,6 +125,14 @@ def _titled(draft: Draft, written: RequestCode) -> tuple[str, RequestCode]:
     return strings.CODE_TITLES[isinstance(draft, SpeakDraft)], written
 
 
+def _refusal(form: Form, lent: Lent) -> str:
+    """Return why lending was refused, for as long as it would be: the page writes programs anew as it likes."""
+    if form == lent.form or not lent.refusal:
+        return lent.refusal
+    faults = form.faults()
+    return parts.refusal(faults[0]) if faults else ""
+
+
 def _recordings(form: Form) -> object:
     """Return what links are good for: the recording, the part of it, the clip."""
     return form.given, form.part and (form.part_start_s, form.part_length_s), form.prompt_audio
@@ -125,10 +141,10 @@ def _recordings(form: Form) -> object:
 def _clone_draft(form: Form, lent: Lent) -> CloneDraft:
     audio = form.given.audio()
     links, ends = [audio if isinstance(audio, str) and not form.part else "", ""], None
-    if lent is not None and lent[0] == _recordings(form):
-        ends = lent[1].expires_at
+    if lent.code is not None and lent.recordings == _recordings(form):
+        ends = lent.code.expires_at
         if ends is None or ends > datetime.now(UTC):
-            links = [*lent[1].links, ""]
+            links = [*lent.code.links, ""]
     return CloneDraft(
         *(links[0], form.text or "", form.model or "", form.accuracy, form.noise, form.volume),
         prompt_url=links[1],

@@ -31,7 +31,7 @@ from clone.ui.recording_check import Prompting, Sampling
 from clone.ui.result import Comparing, ResultPanel
 from clone.ui.running import Desk
 from clone.ui.sessions import QUEUE_LIMIT
-from clone.ui.speak_tab import Speaking, speak_panel
+from clone.ui.speak_tab import SpeakPanel, Speaking, speak_panel
 from clone.ui.takes import Takes
 from clone.ui.visitors import STORAGE_KEY, Owners, header_pairs
 from clone.ui.voices_tab import Pending, Voices, pending_panel, voices_panel
@@ -73,6 +73,7 @@ _SILENT_TRIED_JS = "() => { window.tbSilence('#tried'); }"
 _TO_THE_TEXT_JS = "() => { window.tbToTheText(); }"
 _READINGS_JS = "(voice) => window.tbReadings(voice)"
 _KEEP_READINGS_JS = "(voice, own, all) => window.tbKeepReadings(voice, own, all)"
+_SAID_JS = "(...said) => window.tbSaid(said, %d)"  # the voice comes first in what is asked for, counted from its end
 _TIERS = {name: cloning.tier(name) for name in reversed(cloning.MODELS)}
 _FIRST = {tier: next(name for name, its in _TIERS.items() if its == tier) for tier in strings.QUALITIES.values()}
 _MODEL_JS = f"(quality) => ({json.dumps(_FIRST)})[quality]"
@@ -134,9 +135,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         again = result.again.click(speaking.carry, carried, [spoken.voice, spoken.text], **_QUICK)
         opened = again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
-        _wire_drawers(
-            Importing(desk, listed.coming, listed.listed), BatchDesk(desk, spoken.batch), token, spoken.said()
-        )
+        _wire_drawers(Importing(desk, listed.coming, listed.listed), BatchDesk(desk, spoken.batch), token, spoken)
         _wire_speaking(speaking, (token, run.backend_choice.key), speak_place, desk)
         arrived.then(speaking.under_way, token, [spoken.joined, places], **_QUICK)
         _wire_result(desk, result, speaking, (token, run.backend_choice.key))
@@ -380,7 +379,7 @@ def _wire_voices(voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places
     return keeping
 
 
-def _wire_drawers(importing: Importing, batch: BatchDesk, token: gr.BrowserState, said: list[Any]) -> None:
+def _wire_drawers(importing: Importing, batch: BatchDesk, token: gr.BrowserState, p: SpeakPanel) -> None:
     """Wire what takes a file in: voices, whose consent goes when another file is chosen; and a table of texts."""
     i, b = importing.panel, batch.panel
     gr.on([i.file.upload, i.file.clear], js="() => [false, '']", outputs=[i.consent, i.file_note], **_IN_BROWSER)
@@ -388,7 +387,7 @@ def _wire_drawers(importing: Importing, batch: BatchDesk, token: gr.BrowserState
     coming = i.run.click(importing.take_in, [token, i.file, i.consent], importing.outputs(), **_RUN)
     _wire_end(coming, importing.stop, i.cancel, i.run)
     gr.on([b.file.upload, b.file.clear], js=_UNSAID_JS % "#batch-note", outputs=b.note, **_IN_BROWSER)
-    speaking = b.run.click(batch.speak, [token, b.file, *said], batch.outputs(), **_SPEAKS)
+    speaking = b.run.click(batch.speak, [token, b.file, *p.said()], batch.outputs(), js=_SAID_JS % -len(p.said()), **_SPEAKS)
     _wire_end(speaking, batch.stop, b.cancel, b.run)
 
 
@@ -421,14 +420,15 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
     p.hear.click(speaking.hear, [token, p.voice], p.heard, **_QUICK)
     p.voice.change(lambda: "", None, p.heard, **_QUICK)
     recalled = [p.voice.change, p.how.expand]
-    gr.on(recalled, js=_READINGS_JS, inputs=p.voice, outputs=[*p.readings, p.read_as], **_IN_BROWSER)
+    gr.on(recalled, js=_READINGS_JS, inputs=p.voice, outputs=list(p.readings), **_IN_BROWSER)
     edited = [each.change for each in p.readings]
-    gr.on(edited, js=_KEEP_READINGS_JS, inputs=[p.voice, *p.readings], outputs=p.read_as, **_IN_BROWSER)
+    gr.on(edited, js=_KEEP_READINGS_JS, inputs=[p.voice, *p.readings], **_IN_BROWSER)
     p.text.change(js=_COUNT_LONG_JS, inputs=p.text, outputs=p.counter, **_IN_BROWSER)
     running = p.speak.click(
         speaking.speak,
         [token, key, p.takes, *p.said()],
         speaking.outputs(),
+        js=_SAID_JS % -len(p.said()),
         **_SPEAKS,
     )
     gr.on(

@@ -244,7 +244,11 @@ def test_the_request_as_code_is_there_at_once_and_follows(app: App, visit: Visit
     expect(programs).to_contain_text(["<LINK TO THE RECORDING>", "turbo"])
     code.get_by_role("button", name="Lend it my recording").click()
     expect(code.locator("[role=alert]")).to_contain_text("not confirmed")
+    page.check("#noise input")  # a program that is written anew still has it, until it is mended
+    expect(programs.first).to_contain_text('"need_noise_reduction": True')
+    expect(code.locator("[role=alert]")).to_contain_text("not confirmed")
     page.check("#consent input")
+    expect(code.locator("[role=alert]")).to_have_count(0)
     code.get_by_role("button", name="Lend it my recording").click()
     expect(code).to_contain_text("A link lends the recording to this code until")
     page.check("#volume input")  # what is filled in goes on being followed, by the same link

@@ -294,15 +294,25 @@
   const readings = () => {
     try { return JSON.parse(localStorage.getItem(READINGS)) || {}; } catch { return {}; }
   };
-  window.tbReadings = (voice) => {
-    const [own, all] = [readings()[voice] || "", readings()["*"] || ""];
-    return [own, all, `${own}\n${all}`];
-  };
-  window.tbKeepReadings = (voice, own, all) => {
+  const boxes = () => ["own", "all"].map((each) => document.querySelector(`#readings-${each} textarea`));
+  const keep = (voice, own, all) => {
     const kept = { ...readings(), ...(voice ? { [voice]: own } : {}), "*": all };
     for (const each of Object.keys(kept)) if (!kept[each]) delete kept[each];
     try { localStorage.setItem(READINGS, JSON.stringify(kept)); } catch { /* the browser keeps nothing */ }
-    return `${own}\n${all}`;
+  };
+  // What somebody has begun to write is not taken away by what comes late; another voice has words of its own.
+  let recalled = null;
+  window.tbReadings = (voice) => {
+    const written = recalled && recalled !== voice ? [] : boxes().map((each) => each?.value);
+    if (voice) recalled = voice;
+    return [written[0] || readings()[voice] || "", written[1] || readings()["*"] || ""];
+  };
+  window.tbKeepReadings = (voice, own, all) => { keep(voice, own, all); };
+  // What is sent is what stands in the boxes when it is sent, whatever news of them is under way; closed, they are not there.
+  window.tbSaid = (said, voice) => {
+    const [own, all] = boxes();
+    if (own && all) keep(said.at(voice), own.value, all.value);
+    return [...said.slice(0, -1), `${readings()[said.at(voice)] || ""}\n${readings()["*"] || ""}`];
   };
   // A word that was not heard is given a pronunciation where somebody goes on writing with the voice.
   let mending = "";
