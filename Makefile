@@ -1,4 +1,4 @@
-# Timbre. `make run` starts the app, `make test` runs every test; both set up what they need first.
+# Timbre. `make run` starts the app, `make test-all` runs every test; both set up what they need first.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -8,12 +8,17 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BENCH_VENV := .venv-bench
 CLIENTS_VENV := .venv-clients
+SCALE_VENV := .venv-scale
 BIN := $(VENV)/bin
 # virtualenv, where Python can't make environments itself; PYTHONPATH lets it be found
 TOOL := .venv-tool
 # what installs, current: Python brings versions of its own age. Nothing that runs here needs pkg_resources.
 PIP := pip==26.3 setuptools==84.2.1
 SPEAKERS ?=
+# Those that start the whole app, in a browser or to attack it, have a target of their own, as have those of scaling.
+APP_TESTS := tests/browser tests/attacks
+SCALE_TESTS := tests/scale
+TESTS ?= $(addprefix --ignore=,$(APP_TESTS) $(SCALE_TESTS))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -26,18 +31,25 @@ PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13; do \
 endif
 
 # Debian's python3 has neither pip nor ensurepip: then venv comes from apt, or virtualenv stands in for it.
-# $(call install,FOLDER,REQUIREMENTS) makes the environment if it is missing or broken, and fills it.
-define install
+# $(call environment,FOLDER) makes it if it is missing or broken; $(call fill,FOLDER,REQUIREMENTS) installs into it.
+define environment
 [ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed, and none was found. On Debian: apt-get install python3" >&2; exit 1; }; \
 if ! $(1)/bin/python -m pip --version >/dev/null 2>&1; then \
 	$(MAKE) -s python-venv; \
 	echo "Making $(1) with $$($(PYTHON) --version)"; \
 	if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv --clear $(1); \
 	else PYTHONPATH=$(TOOL) $(PYTHON) -m virtualenv -q --clear $(1); fi; \
-fi; \
+fi
+endef
+
+define fill
 echo "Installing $(2) into $(1): once, this takes some minutes"; \
 $(1)/bin/python -m pip install -q $(PIP); \
 $(1)/bin/python -m pip install -q $(foreach file,$(2),-r $(file))
+endef
+
+define install
+$(call environment,$(1)); $(call fill,$(1),$(2))
 endef
 
 # $(call apt,PACKAGE) installs a Debian package if we may; fails quietly if not.
@@ -46,6 +58,8 @@ command -v apt-get >/dev/null && { \
 	if [ "$$(id -u)" = 0 ]; then asroot=; else asroot="sudo -n"; $$asroot true 2>/dev/null; fi && \
 	$$asroot apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$asroot apt-get -qq install -y $(1) >/dev/null; }
 endef
+
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help:  ## list what can be made
@@ -56,8 +70,19 @@ run: $(VENV)/.run  ## set up, start the app at http://127.0.0.1:7860 (GRADIO_SER
 	@exec $(BIN)/python app.py --open
 
 .PHONY: test
-test: $(VENV)/.dev $(CLIENTS_VENV)/.few chromium curl  ## set up and run all tests, the browser's too (TESTS="tests/test_cli.py -x" chooses)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+test: $(VENV)/.dev $(CLIENTS_VENV)/.few chromium curl  ## set up and run the tests of every part (TESTS="tests/test_cli.py -x" chooses)
+	@$(PYTEST) $(TESTS)
+
+.PHONY: test-app
+test-app: $(VENV)/.dev chromium curl  ## run the tests of the whole: the page in a browser, and attacks on the app
+	@$(PYTEST) $(APP_TESTS)
+
+.PHONY: test-scale
+test-scale: $(SCALE_VENV)/.scale postgres  ## run the tests of several hosts: PostgreSQL, S3, and engines on Ray
+	@$(SCALE_VENV)/bin/python -m pytest $(SCALE_TESTS)
+
+.PHONY: test-all
+test-all: test test-app test-scale  ## run every test
 
 .PHONY: clients
 clients: $(VENV)/.dev $(CLIENTS_VENV)/.all  ## let clients of other makers ask the API, all that there are
@@ -87,7 +112,7 @@ screenshots: $(VENV)/.dev chromium  ## take the pictures in assets/screenshots/ 
 
 .PHONY: clean
 clean:  ## remove environments and caches (voices kept in TIMBRE_HOME stay)
-	@rm -rf $(VENV) $(BENCH_VENV) $(CLIENTS_VENV) $(TOOL) .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(BENCH_VENV) $(CLIENTS_VENV) $(SCALE_VENV) $(TOOL) .mypy_cache .ruff_cache .pytest_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than the requirements they were installed from.
@@ -111,6 +136,14 @@ $(CLIENTS_VENV)/.all: requirements-clients.txt requirements-clients-more.txt
 	@$(call install,$(CLIENTS_VENV),requirements-clients-more.txt)
 	@touch $(CLIENTS_VENV)/.few $@
 
+# It sees what is in the other one, and has only what comes on top.
+$(SCALE_VENV)/.scale: $(VENV)/.dev requirements-scale.txt
+	@$(call environment,$(SCALE_VENV)); \
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(SCALE_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/timbre.pth"; \
+	$(call fill,$(SCALE_VENV),requirements-scale.txt)
+	@touch $@
+
 .PHONY: python-venv
 python-venv:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null && exit 0; \
@@ -127,6 +160,13 @@ chromium:
 	echo "Installing chromium for the browser's tests"; \
 	{ $(call apt,chromium); } && exit 0; \
 	echo "The browser's tests need /usr/bin/chromium. On Debian, as root: apt-get install chromium" >&2; exit 1
+
+.PHONY: postgres
+postgres:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && exit 0; \
+	echo "Installing postgresql for the tests of several hosts"; \
+	{ $(call apt,--no-install-recommends postgresql); } && exit 0; \
+	echo "These tests need PostgreSQL. On Debian, as root: apt-get install postgresql" >&2; exit 1
 
 .PHONY: curl
 curl:

@@ -33,6 +33,7 @@ from gradio import routes
 from clone.api import app as api_app
 from clone.api import connections
 from clone.api.auth import Keys, Limits, load_keys
+from clone.api.watched import Watched, log_to_stderr
 from clone.api.worker import Background
 from clone.hosted.lending import MOUNT
 from clone.studio.facade import ModelStatus, Studio
@@ -109,7 +110,7 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(page: routes.App) -> AsyncIterator[None]:
         assert page.middleware_stack is not None
-        page.middleware_stack = Door(page.middleware_stack, owners, link or Link(owners), api_app.is_ours)
+        page.middleware_stack = Watched(Door(page.middleware_stack, owners, link or Link(owners), api_app.is_ours))
         async with inner(page):
             yield
 
@@ -160,7 +161,7 @@ def get_models(studio: Studio, settings: Settings) -> None:
 def main() -> None:
     """Serve until stopped; what goes on then ends or is cancelled, and what is paid for is kept."""
     stop = stopping()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    log_to_stderr(as_json=SETTINGS.log_json)
     for library in ("httpx", "mcp", "faster_whisper"):  # they have a line for every request
         logging.getLogger(library).setLevel(logging.WARNING)
     make_temporary_folder(SETTINGS.home)

@@ -84,3 +84,22 @@ def models_of(settings, _judge):
 facade.models_of = models_of
 facade.Studio._warm_up = lambda studio: None
 """
+
+
+def standing_in_for_pocket(folder: Path) -> str:
+    """Return what, run first in a process, lets it get Pocket TTS from a folder, whatever lies there, and use it."""
+    return f"""
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from clone.engine.models import POCKET, File, Models
+from clone.studio import facade
+
+def models_of(settings, _judge):
+    found = sorted(Path({str(folder)!r}, "pocket").iterdir())
+    files = tuple(File(p.name, p.stat().st_size, sha256(p.read_bytes()).hexdigest(), "") for p in found)
+    return Models(settings.home / "models", (replace(POCKET, files=files),), {str(folder)!r}, lambda _: "")
+
+facade.models_of = models_of
+facade.Studio._warm_up = lambda studio: None
+"""

@@ -69,6 +69,7 @@ ONLY = {
     "fsspec": {"files"},
     "filelock": {"journal", "models", "shelf", "workspace"},
     "platformdirs": {"settings"},
+    "prometheus_client": {"watch"},
     "av": {"audio"},
     "noisereduce": {"audio"},
     "pyloudnorm": {"audio"},

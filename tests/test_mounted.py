@@ -20,7 +20,7 @@ from tests.serving import files
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """As on a Space: server-side rendering is asked for by the environment."""
     home = tmp_path_factory.mktemp("mounted") / "home"
-    running = App(home, TIMBRE_ALLOW_PRIVATE_URLS="1", GRADIO_SSR_MODE="True")
+    running = App(home, TIMBRE_ALLOW_PRIVATE_URLS="1", GRADIO_SSR_MODE="True", TIMBRE_LOG="json")
     running.start()
     yield running
     running.stop()
@@ -46,7 +46,7 @@ def test_the_api_answers_beside_the_page(app: App, key: str, examples: list[Path
         answer = requests.post(
             f"{app.url}/v3/minimax-voice-cloning",
             json={"audio_url": f"{url}/{examples[0].name}", "text": "Good morning.", "model": "speech-02-turbo"},
-            headers={"Authorization": f"Bearer {key}"},
+            headers={"Authorization": f"Bearer {key}", "X-Request-Id": "asked-by-a-test"},
             timeout=120,
         )
     assert answer.status_code == 200, answer.text
@@ -55,6 +55,36 @@ def test_the_api_answers_beside_the_page(app: App, key: str, examples: list[Path
     assert requests.get(link, timeout=10).headers["content-type"] == "audio/mpeg"
     assert requests.post(f"{app.url}/v3/nothing", timeout=10).json()["reason"] == "API_NOT_FOUND"
     assert requests.get(f"{app.url}/healthz", timeout=10).json()["status"] == "ok"
+    assert answer.headers["x-request-id"] == "asked-by-a-test"
+    counted = requests.get(f"{app.url}/metrics", headers={"Authorization": f"Bearer {key}"}, timeout=10).text
+    assert re.search(r'^timbre_clones_total\{engine="\w[^"]*"\} 1.0$', counted, re.MULTILINE)
+    assert re.search(r'^timbre_characters_total\{engine="\w[^"]*"\} 13.0$', counted, re.MULTILINE)
+    lines = [json.loads(line) for line in app.log.read_text().splitlines() if line.startswith("{")]
+    (job,) = [line for line in lines if line["request"] == "asked-by-a-test" and line.get("queue") == "speech"]
+    assert (job["end"], job["level"]) == ("done", "INFO")
+    said = app.log.read_text() + counted
+    assert "Good morning" not in said
+    assert answer.json()["voice_id"] not in said
+
+
+def test_what_is_counted_is_told_to_who_has_a_key(app: App, key: str) -> None:
+    for given, status in (({}, 400), ({"Authorization": "Bearer another-key"}, 403)):
+        assert requests.get(f"{app.url}/metrics", headers=given, timeout=10).status_code == status
+    made = [requests.get(app.url + path, timeout=10).headers["x-request-id"] for path in ("/", "/healthz", "/nothing")]
+    assert len({*made}) == 3
+    assert all(re.fullmatch("[0-9a-f]{32}", each) for each in made)
+    forged = requests.get(f"{app.url}/healthz", headers={"X-Request-Id": "x" * 200}, timeout=10)
+    assert re.fullmatch("[0-9a-f]{32}", forged.headers["x-request-id"])
+
+
+def test_ready_is_told_from_alive_by_the_status(app: App) -> None:
+    until = time.monotonic() + STARTS_WITHIN_S
+    while (ready := requests.get(f"{app.url}/healthz/ready", timeout=10)).status_code == 503:
+        assert ready.json() == {"status": "ok", "ready": False}
+        assert requests.get(f"{app.url}/healthz", timeout=10).status_code == 200
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok", "ready": True})
 
 
 def test_the_document_has_none_of_the_pages_routes(app: App) -> None:

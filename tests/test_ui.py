@@ -133,6 +133,23 @@ def test_progress_is_said_once_per_step() -> None:
     assert progress.shown(Stage("Speaking", 2, 4)) != first
 
 
+def test_how_much_longer_is_told_once_even_steps_tell_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    progress = Progress()
+
+    def after(seconds: float, step: Stage) -> str:
+        clock[0] += seconds
+        return progress.shown(step)
+
+    assert " left" not in after(9.0, Stage("Recalling the voice", 2, 8))  # it is not spoken yet
+    assert " left" not in after(1.0, Stage("Speaking", 2, 8, even=True))
+    assert " left" not in after(5.0, Stage("Speaking", 3, 8, even=True))
+    assert "about 0:16 left" in after(3.0, Stage("Speaking", 4, 8, even=True))
+    assert "about 0:04 left" in after(12.0, Stage("Speaking", 7, 8, even=True))
+    assert " left" not in after(1.0, Stage("Speaking", 1, 3, even=True))  # something else
+
+
 def reported(*findings: Finding) -> str:
     picture = draw(np.ones(16_000, np.float32), 16_000, (), ())
     return parts.report(Examination(Report(findings), picture), Sound("/takes/x/y.wav", "It"))

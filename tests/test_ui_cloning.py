@@ -99,7 +99,7 @@ def test_a_transcript_that_is_known_to_fail_is_refused_at_its_field_at_once(clon
     assert updates[cloning.run.progress] == ""
     given[cloning.closer.text] = PROMPT
     news = run(cloning, given)
-    assert strings.STARTING in next(news)[cloning.run.progress]
+    assert "tb-progress" in next(news)[cloning.run.progress]
     news.close()
 
 

@@ -50,12 +50,13 @@ def contexts(text: str) -> dict[str, dict[str, Any]]:
     rows = {"rows": [(voice, text, text, 0.5, True)]}
     return {
         "header": {},
+        "new_voice": {"voice": voice, "told": text, "until": text, "is_free": True, "name_max_chars": 60},
         "hello": {},
         "footer": {"version": text},
         "line": {"said": text, "style": text},
         "heading": {"title": text, "advice": text},
         "notes": notes,
-        "progress": {"stage": text, "percent": 1, "elapsed_s": 1.0},
+        "progress": {"stage": text, "percent": 1, "elapsed_s": 1.0, "left": text},
         "file_link": {"link": text, "name": text, "label": text},
         "report": picture | notes | report | whose,
         "people": whose | {"segment": (0.0, 12.0)},

@@ -56,11 +56,11 @@ def tags(desk: Desk) -> list[tuple[str, ...]]:
 
 def test_tags_go_to_those_that_are_still_there(voices: Voices, desk: Desk) -> None:
     desk.studio.forget("voice-4", desk.owner(TOKEN, VISIT))
-    told = voices.edit(VISIT, TOKEN, sent(voices=["voice-0", "voice-4", "voice-2", 7, None, {}], add="a, B"))
+    told = voices.edit(VISIT, TOKEN, "", sent(voices=["voice-0", "voice-4", "voice-2", 7, None, {}], add="a, B"))
     changed = told[voices.panel.listed]["changed"]
     assert [f"voice-{number}" in changed for number in range(N_VOICES)] == [True, False, True, False, False]
     assert tags(desk) == [("a", "B"), (), ("a", "B"), ()]
-    voices.edit(VISIT, TOKEN, sent(voices=["voice-0", "voice-1"], add="c", remove="b"))
+    voices.edit(VISIT, TOKEN, "", sent(voices=["voice-0", "voice-1"], add="c", remove="b"))
     assert tags(desk) == [("a", "c"), ("c",), ("a", "B"), ()]
 
 
@@ -78,17 +78,17 @@ def test_tags_go_to_those_that_are_still_there(voices: Voices, desk: Desk) -> No
     ],
 )
 def test_what_is_refused_changes_nothing(voices: Voices, desk: Desk, data: dict[str, Any]) -> None:
-    told = voices.edit(VISIT, TOKEN, sent(**data))
+    told = voices.edit(VISIT, TOKEN, "", sent(**data))
     assert "tb-refuse" in told[voices.panel.note]
     assert tags(desk) == [()] * N_VOICES
 
 
 def test_nobody_tags_forgets_or_takes_away_what_is_anothers(voices: Voices, desk: Desk) -> None:
     other, asked = new_token(), sent(voices=["voice-0"], add="mine")
-    assert "tb-refuse" in voices.edit(VISIT, other, asked)[voices.panel.note]
+    assert "tb-refuse" in voices.edit(VISIT, other, "", asked)[voices.panel.note]
     assert "tb-refuse" in voices.export(VISIT, other, asked)
     assert "tb-refuse" in voices.forget(VISIT, asked, other, None, None, None)[voices.panel.note]
-    assert "tb-refuse" in voices.restore(VISIT, other, asked)[voices.panel.note]
+    assert "tb-refuse" in voices.restore(VISIT, other, "", asked)[voices.panel.note]
     assert tags(desk) == [()] * N_VOICES
 
 
@@ -96,7 +96,7 @@ def test_of_several_those_come_back_for_which_it_is_not_too_late(voices: Voices,
     owner = desk.owner(TOKEN, VISIT)
     voices.forget(VISIT, sent(voices=["voice-0", "voice-1"]), TOKEN, None, None, None)
     desk.studio.forget("voice-2", owner)
-    told = voices.restore(VISIT, TOKEN, sent(voices=["voice-0", "voice-2", "voice-1"]))
+    told = voices.restore(VISIT, TOKEN, "", sent(voices=["voice-0", "voice-2", "voice-1"]))
     assert "tb-refuse" in told[voices.panel.note]
     assert len(desk.studio.voices(owner)) == 4
 

@@ -24,6 +24,7 @@ from clone.api.openapi import document
 from clone.api.requests import Health
 from clone.api.service import Service
 from clone.api.worker import Background
+from clone.core import watch
 from clone.core.settings import Settings
 from clone.core.signed_urls import ROUTE, App, Scope, link_route
 from clone.studio.facade import Studio
@@ -31,7 +32,7 @@ from clone.studio.facade import Studio
 DIALECTS = (openai.DIALECT, minimax.DIALECT, elevenlabs.DIALECT)
 """Beside the hosted service's own. Paths below /v1 that are nobody's are OpenAI's."""
 
-OURS = ("/v1", "/v2", "/v3", "/healthz", "/docs", "/openapi.json", ROUTE.rstrip("/"))
+OURS = ("/v1", "/v2", "/v3", "/healthz", "/metrics", "/docs", "/openapi.json", ROUTE.rstrip("/"))
 """Paths that are the API's; everything else is the page's."""
 
 HEALTHY_WITHIN_S = 3.0
@@ -93,6 +94,8 @@ class _Common:
     def add_to(self, app: FastAPI) -> None:
         """Add the routes to an application."""
         app.add_api_route("/healthz", self.health, methods=["GET"])
+        app.add_api_route("/healthz/ready", self.is_ready, methods=["GET"])
+        app.add_api_route("/metrics", self.metrics, methods=["GET"])
         app.add_api_route("/openapi.json", self.openapi, methods=["GET"])
         app.add_api_route("/docs", self.docs, methods=["GET"])
         app.mount(ROUTE.rstrip("/"), link_route(self._service.signer, self._service.linked))
@@ -101,6 +104,17 @@ class _Common:
         """Say that the server answers and its library can be had, and whether its models are loaded."""
         await self._health.check()
         return JSONResponse({"status": "ok", "ready": self._service.studio.ready})
+
+    async def is_ready(self) -> Response:
+        """Say the same by the status, for balancers: 503 while models are loaded, and once it is being stopped."""
+        await self._health.check()
+        ready = self._service.studio.ready
+        return JSONResponse({"status": "ok", "ready": ready}, 200 if ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        """Return what is counted, to who has a key."""
+        self._service.owner(request)
+        return Response(watch.metrics(), media_type=watch.CONTENT_TYPE)
 
     async def openapi(self, request: Request) -> Response:
         """Return the API's document."""

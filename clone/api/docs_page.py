@@ -11,12 +11,17 @@ Json = dict[str, Any]
 _JSON = "application/json"
 _STYLE = """
 :root{color-scheme:light dark;--line:light-dark(#d4d4d8,#3f3f46);--soft:light-dark(#f4f4f5,#27272a)}
+html{background:light-dark(#fff,#18181b);color:light-dark(#18181b,#f4f4f5)}
 body{font:16px/1.55 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
-section{border-top:1px solid var(--line);margin-top:2rem}
+a{color:light-dark(#0b5d57,#5eead4)} section{border-top:1px solid var(--line);margin-top:2rem}
 code,pre{font:14px/1.5 ui-monospace,monospace;background:var(--soft);border-radius:4px}
 code{padding:.1em .3em} pre{padding:.8em;overflow-x:auto}
 table{border-collapse:collapse;width:100%} th,td{border-bottom:1px solid var(--line);padding:.4em;text-align:left;
 vertical-align:top}
+td,code{overflow-wrap:anywhere} td:first-child{overflow-wrap:normal}
+@media(max-width:640px){body{margin:1rem auto} thead{display:none} tr,td{display:block}
+tr{border-bottom:1px solid var(--line);padding:.5em 0} td{border:0;padding:.1em 0} td:empty{display:none}
+td:first-child{font-weight:600;overflow-wrap:anywhere}}
 """
 
 
@@ -65,11 +70,11 @@ def _operation(document: Json, method: str, path: str, operation: Json) -> str:
         for part in schema.get("allOf", [schema]):
             rows += _fields(document, part, "")
     if rows:
-        parts.append(_table(("Field", "Where", "What", ""), rows))
+        parts.append(_table(("Field", "Where", "What", "Needed"), rows))
     if content:
         example = next(iter(content["examples"].values()))["value"]
-        parts.append(f"<h4>For example</h4><pre>{escape(_curl(document, method, path, example))}</pre>")
-    parts.append("<h4>Answers</h4>" + _table(("Status", "", ""), _answers(operation["responses"])))
+        parts.append(f'<h4>For example</h4><pre tabindex="0">{escape(_curl(document, method, path, example))}</pre>')
+    parts.append("<h4>Answers</h4>" + _table(("Status", "What", "For example"), _answers(operation["responses"])))
     return "".join(parts) + "</section>"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from clone.api.requests import retry_after_s
 from clone.api.service import Speech
 from clone.contract.cloning import NEWEST
 from clone.contract.speech import SpeechRequest
+from clone.core import watch
 from clone.core.errors import BusyError, TimbreError, VoiceError, disk_full
 
 log = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ def answer_errors(app: FastAPI, dialects: Sequence[Dialect]) -> None:
     """Let an application answer every error in the words of the path's dialect; in the hosted service's elsewhere."""
 
     def answered(request: Request, error: TimbreError, **headers: str) -> Response:
+        watch.ERRORS.labels(error.code or "unforeseen").inc()
         path = request.url.path
         nearest = max(dialects, key=lambda each: each.share(path))
         answer = (nearest.refusal if nearest.share(path) else error_answer)(error)
@@ -112,7 +113,7 @@ def answer_errors(app: FastAPI, dialects: Sequence[Dialect]) -> None:
 def unforeseen(error: BaseException) -> TimbreError:
     """Return what is said of what nobody foresaw, without a word of it; the log has the rest under the same id."""
     told = TimbreError("Something went wrong on this side.", advice="Ask again, and name the trace id if it goes on.")
-    told.trace_id = uuid.uuid4().hex
+    told.trace_id = watch.request_id()
     log.error("Request %s failed", told.trace_id, exc_info=error)
     return told
 
@@ -134,7 +135,7 @@ def speech_answer(model: str, audio: str, subtitles: dict[str, str], extra: dict
 def whole(data: dict[str, Any], extra: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the longer shape, which is MiniMax's own too."""
     body: dict[str, Any] = {"data": data} | ({} if extra is None else {"extra_info": extra})
-    return body | {"trace_id": uuid.uuid4().hex, "base_resp": SUCCESS}
+    return body | {"trace_id": watch.request_id(), "base_resp": SUCCESS}
 
 
 def extra_of(speech: Speech, asked: SpeechRequest) -> dict[str, Any]:

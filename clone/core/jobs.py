@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+from clone.core import watch
 from clone.core.errors import BusyError, CancelledError, StoppingError, TimbreError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a job as it begins; ``done`` of ``total`` steps lie behind it."""
+    """One step of a job as it begins; ``done`` of ``total`` steps lie behind it.
+
+    ``even`` steps take about as long as each other, so that what is left can be told from what is done.
+    """
 
     name: str
     done: int
     total: int
+    even: bool = False
 
 
 class Stop:
@@ -102,21 +111,32 @@ class _Job:
         """What is said instead of “stopped” when it was not its owner who asked to stop."""
         self.news: SimpleQueue[object] = SimpleQueue()
         """Everything announced, then None at the end."""
+        self.request_id = watch.request_id()
+        self.entered_s = self.stage_s = time.monotonic()
 
     def run(self) -> None:
         try:
             self.stop.check()
+            self.stage_s = time.monotonic()
             self.result = self.work(self._tell, self.stop)
         except CancelledError as e:
             self.error = self.stopping or e
         except BaseException as e:  # noqa: BLE001  whatever it is belongs to the caller, not to the worker
             self.error = e
         finally:
+            self._end_stage()
             self.news.put(None)
+
+    def _end_stage(self) -> None:
+        now_s = time.monotonic()
+        if self.stage is not None:
+            watch.STAGES.labels(watch.stage(self.stage.name)).observe(now_s - self.stage_s)
+        self.stage_s = now_s
 
     def _tell(self, news: object) -> None:
         self.stop.check()
         if isinstance(news, Stage):
+            self._end_stage()
             self.stage = news
         self.news.put(news)
 
@@ -128,6 +148,7 @@ class Queue:
         max_waiting: jobs in line.
         max_waiting_per_owner: of them, jobs of one owner.
         max_running_per_owner: jobs of one owner at work at once; more than that wait, even for a free worker.
+        name: what it is counted under.
         n_workers: more than one only for work that waits for others.
         rest: done by a worker that has had nothing to do for ``REST_AFTER_S``, or ``REST_AFTER_JOBS`` without a rest:
             not between any two jobs, or the second would pay for it.
@@ -139,9 +160,11 @@ class Queue:
         max_waiting_per_owner: int = MAX_WAITING_PER_OWNER,
         max_running_per_owner: int = MAX_RUNNING_PER_OWNER,
         *,
+        name: str = "speech",
         n_workers: int = 1,
         rest: Callable[[], None] | None = None,
     ) -> None:
+        self._name = name
         self._rest = rest
         self._n_workers = n_workers
         self._max_waiting = max_waiting
@@ -200,6 +223,7 @@ class Queue:
             self.closed = True
             waiting, running = list(self._waiting), list(self._running)
             self._waiting.clear()
+            watch.WAITING.labels(self._name).dec(len(waiting))
             for job in (*waiting, *running):
                 job.stopping = _stopping()
         for job in waiting:
@@ -248,6 +272,7 @@ class Queue:
                 )
             job.turn = max([self._turn, *(1 + mine.turn for mine in owned)])
             self._waiting.append(job)
+            watch.WAITING.labels(self._name).inc()
             self._followed.append(job)
             if len(self._workers) < self._n_workers:
                 self._workers.append(threading.Thread(target=self._work, name="timbre-worker", daemon=True))
@@ -261,6 +286,7 @@ class Queue:
             self._followed.remove(job)
             if job in self._waiting:
                 self._waiting.remove(job)
+                watch.WAITING.labels(self._name).dec()
             self._changed.notify_all()
 
     def _position(self, job: _Job) -> int:
@@ -281,15 +307,26 @@ class Queue:
         while True:
             job = self._next(REST_AFTER_S if n_jobs else None)
             if job is not None:
-                job.run()
+                with watch.request(job.request_id):
+                    self._do(job)
                 n_jobs += 1
                 with self._changed:
                     self._running.remove(job)
+                    watch.RUNNING.labels(self._name).dec()
                     self._changed.notify_all()
             if job is None or n_jobs == REST_AFTER_JOBS:
                 n_jobs = 0
                 if self._rest:
                     self._rest()
+
+    def _do(self, job: _Job) -> None:
+        begun_s = time.monotonic()
+        watch.WAITED.labels(self._name).observe(begun_s - job.entered_s)
+        job.run()
+        seconds = {"waited_s": round(begun_s - job.entered_s, 2), "took_s": round(time.monotonic() - begun_s, 2)}
+        end = "done" if job.error is None else getattr(job.error, "code", type(job.error).__name__)
+        told = {"queue": self._name, "end": end, **seconds}
+        log.info("A job ended: %s", " ".join(f"{name}={value}" for name, value in told.items()), extra=told)
 
     def _next(self, within_s: float | None) -> _Job | None:
         with self._changed:
@@ -298,6 +335,8 @@ class Queue:
                 return None
             self._waiting.remove(job)
             self._running.append(job)
+            watch.WAITING.labels(self._name).dec()
+            watch.RUNNING.labels(self._name).inc()
             self._turn = max(self._turn, job.turn)
             return job
 

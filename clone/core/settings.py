@@ -45,6 +45,7 @@ class Settings:
         models_not_agreed: those of TIMBRE_MODELS whose terms nobody accepted; they are not got.
         default_voice: id or name of the voice that speaks where a program asks for one that there is not, as “alloy”
             (TIMBRE_DEFAULT_VOICE).
+        log_json: write the log as JSON, a record a line (TIMBRE_LOG=json).
         on_space: whether this is a Space, so the page stands in a frame of Hugging Face's (SPACE_ID).
     """
 
@@ -59,6 +60,7 @@ class Settings:
     server_name: str = "127.0.0.1"
     server_port: int = 7860
     on_space: bool = False
+    log_json: bool = False
     default_voice: str = ""
     models_source: str = ""
     models: tuple[str, ...] = ()
@@ -91,6 +93,7 @@ class Settings:
             "novita_base_url": (given.get("NOVITA_BASE_URL") or cls.novita_base_url).strip().rstrip("/"),
             "server_name": given.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else cls.server_name),
             "on_space": on_space,
+            "log_json": given.get("TIMBRE_LOG", "").strip().lower() == "json",
             "default_voice": given.get("TIMBRE_DEFAULT_VOICE", "").strip(),
             "server_port": _port(given["GRADIO_SERVER_PORT"]) if "GRADIO_SERVER_PORT" in given else cls.server_port,
         }

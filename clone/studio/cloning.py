@@ -16,6 +16,7 @@ from clone.audio.writer import accepted, mp3_bytes
 from clone.contract.cloning import ACCURACY_DEFAULT, check_format, check_size
 from clone.contract.orders import CloneOrder
 from clone.contract.speech import AS_IT_IS
+from clone.core import watch
 from clone.core.errors import VoiceError
 from clone.core.jobs import Stop, Tell, steps
 from clone.core.settings import LOCAL, NOVITA
@@ -147,7 +148,9 @@ class Cloning:
             kept["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
         stop.check()
         self.check_room(order.owner, kept)
-        return Cloned(self._library.add(voice, kept), False)
+        added = self._library.add(voice, kept)
+        watch.CLONES.labels(added.engine or "none").inc()
+        return Cloned(added, False)
 
     def _hosted(self, order: CloneOrder, files: Mapping[str, Path], key: str, tell: Tell, stop: Stop) -> Cloned:
         step = steps(tell, N_STEPS)

@@ -341,7 +341,7 @@ class Authoring:
                     tell(Passage(*sound, sentence_id=sentence.sentence_id))
                 if sound is not None or not chosen.n_bytes:
                     continue
-            tell(Stage(_stage(sentence.position, total), sentence.position, total))
+            tell(Stage(_stage(sentence.position, total), sentence.position, total, even=True))
             voice = self._library.get(sentence.voice_id or document.voice_id, document.owner)
             if voice.voice_id not in profiles:
                 profiles[voice.voice_id] = self._synthesis.profile(voice, stop)

@@ -34,7 +34,7 @@ class Downloads:
     def __init__(self, own: Copy, allow_private: bool) -> None:
         self._own = own
         self._allow_private = allow_private
-        self._queue = Queue(n_workers=MAX_DOWNLOADS)
+        self._queue = Queue(name="downloads", n_workers=MAX_DOWNLOADS)
 
     def close(self) -> None:
         """End what is under way, and take no more."""

@@ -132,8 +132,8 @@ class Studio:
 
     @property
     def ready(self) -> bool:
-        """Whether every model is loaded and warm."""
-        return self._warm.is_set()
+        """Whether every model is loaded and warm, and work is taken."""
+        return self._warm.is_set() and not self._queue.closed
 
     def start(self, *, warm: bool = True) -> None:
         """Tidy up after what was killed, enforce retention from now on, and warm the models, all beside the caller.

@@ -25,7 +25,7 @@ class Getting:
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self._queue = Queue(n_workers=_GETS_AT_ONCE)
+        self._queue = Queue(name="models", n_workers=_GETS_AT_ONCE)
 
     def close(self) -> None:
         """End what is under way, and take no more."""

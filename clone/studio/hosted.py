@@ -85,7 +85,7 @@ class Calls:
         self._own_url = settings.public_url
         self._library = library
         self._workspace = workspace
-        self._queue = Queue(n_workers=MAX_CALLS)
+        self._queue = Queue(name="hosted", n_workers=MAX_CALLS)
         self.settlement = Settlement(settings, store, library, workspace, lambda: self._queue.closed)
         self._journal = self.settlement.journal
 

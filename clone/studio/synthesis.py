@@ -16,6 +16,7 @@ from clone.contract import cloning
 from clone.contract.cloning import CloneOptions
 from clone.contract.orders import SpeakOrder
 from clone.contract.speech import SpeechSettings, respelled
+from clone.core import watch
 from clone.core.errors import BusyError, VoiceError
 from clone.core.jobs import HEARTBEAT_S, MAX_WAITING, Stage, Stop, Tell, Waiting, Work, steps
 from clone.engine.backend import SAMPLE_RATE, Line, LocalBackend
@@ -120,8 +121,13 @@ class Synthesis:
         pieces = []
         for i, line in enumerate(script, 1):
             step(f"Speaking sentence {i} of {len(script)}" if len(script) > 1 else "Speaking")
+            self._count(line, *how, profile)
             pieces.append(self._backend.speak(profile, line, how[0], stop, how[1]))
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+    def _count(self, line: Line, model: str, how: SpeechSettings, profile: Profile) -> None:
+        engine = self._backend.engine(model, line.language, how, profile=profile)
+        watch.CHARACTERS.labels(engine.title).inc(len(line.text))
 
     def _speaker(self, order: SpeakOrder, stop: Stop) -> Profile:
         """Return the voice of an order, or what is between the voices of its mix."""
@@ -211,6 +217,7 @@ class Synthesis:
         if not (line.phonemes or line.silence_s):
             keep(np.zeros(0, np.float32))
             return
+        self._count(line, manner.model, how, manner.profile)
         if early:
             for samples in self._backend.stream(manner.profile, line, manner.model, stop, how):
                 hand_over(samples)
@@ -239,7 +246,7 @@ class Synthesis:
                 begins = ""
 
             for i, sentence in enumerate(some, before):
-                tell(Stage(f"Speaking sentence {i + 1} of {total}" if total > 1 else "Speaking", i, total))
+                tell(Stage(f"Speaking sentence {i + 1} of {total}" if total > 1 else "Speaking", i, total, even=True))
                 begins = sentence.text
                 self.utter(sentence, manner, stop, hand_over, early=i == 0)  # there is nothing to hear yet
                 if (i + 1) % LINES_A_REST == 0:

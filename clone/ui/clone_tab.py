@@ -88,7 +88,7 @@ class Cloning:
         """Return everything ``clone`` may change."""
         slots = list(dict.fromkeys(self._slots.values()))
         result = self.result
-        shown = [result.card, result.form, result.named, *self._comparing.showing(), result.voice_id, result.facts]
+        shown = [result.card, result.form, *self._comparing.showing(), result.voice_id, result.facts]
         shown += [result.said, result.shared, self.voices.listed]
         notes = [*slots, self.preview.language.said, self.closer.drawer, self.preview.drawer, self.run.progress]
         return [*notes, *self.buttons(), *shown]
@@ -254,7 +254,6 @@ class Cloning:
         return {
             self.result.card: gr.update(visible=True),
             self.result.form: gr.update(visible=False),
-            self.result.named: parts.heading(voice.name or strings.UNNAMED),
             self.result.voice_id: voice.voice_id,
             self.result.said: "",
             self.result.shared: "",

@@ -29,9 +29,9 @@ from clone.ui.import_panel import Importing
 from clone.ui.panels import BACKEND_KEY, BackendChoice
 from clone.ui.recording_check import Prompting, Sampling
 from clone.ui.result import Comparing, ResultPanel
-from clone.ui.running import Desk
+from clone.ui.running import Desk, ending_quietly
 from clone.ui.sessions import QUEUE_LIMIT
-from clone.ui.speak_tab import SpeakPanel, Speaking, speak_panel
+from clone.ui.speak_tab import Speaking, SpeakPanel, speak_panel
 from clone.ui.takes import Takes
 from clone.ui.visitors import STORAGE_KEY, Owners, header_pairs
 from clone.ui.voices_tab import Pending, Voices, pending_panel, voices_panel
@@ -68,6 +68,7 @@ _SAVE_JS = "() => { window.tbSave('#shared'); }"
 _SHOW_TAKE_JS = "() => { window.tbShow('#take .tb-player'); }"
 _FINISH_TAKE_JS = "() => { window.tbFinish('#take .tb-player', '#take-done a[download]'); }"
 _SILENT_JS = "() => { window.tbSilence('#take'); }"
+_SHOW_TRIED_JS = "() => { window.tbShow('#tried .tb-player'); }"
 _FINISH_TRIED_JS = "() => { window.tbFinish('#tried .tb-player', '#tried-done a[download]'); }"
 _SILENT_TRIED_JS = "() => { window.tbSilence('#tried'); }"
 _TO_THE_TEXT_JS = "() => { window.tbToTheText(); }"
@@ -231,14 +232,14 @@ def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:
     run = clone_tab.run
     run.clone.click(js=_AGREE_JS, inputs=clone_tab.given(), **_IN_BROWSER)
     running = run.clone.click(
-        clone_tab.clone,
+        ending_quietly(clone_tab.clone, run.progress),
         [token, *clone_tab.filled()],
         clone_tab.outputs(),
         **_CLONES,
     )
     result = clone_tab.result
     joined = run.joined.change(
-        clone_tab.rejoin,
+        ending_quietly(clone_tab.rejoin, run.progress),
         token,
         clone_tab.outputs(),
         **_CLONES,
@@ -292,6 +293,7 @@ def _wire_result(desk: Desk, result: ResultPanel, speaking: Speaking, who: tuple
     _wire_end(tried, trying.stop, result.cancel, result.speak)
     tried.then(*rest, **_QUICK)
     tried.then(parts.takes, spoken.takes, spoken.earlier, **_QUICK)
+    result.latest.change(js=_SHOW_TRIED_JS, **_IN_BROWSER)
     result.done.change(js=_FINISH_TRIED_JS, **_IN_BROWSER)
     result.cancel.click(js=_SILENT_TRIED_JS, **_IN_BROWSER)
 
@@ -354,14 +356,18 @@ def _wire_getting(page: gr.Blocks, getting: Getting) -> None:
 
 def _wire_voices(voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places: gr.Tabs) -> Any:
     """Return the event that keeps a voice and costs money."""
-    p, (token, key) = voices.panel, who
+    p, (token, key), new = voices.panel, who, voices.result
+    known = [token, new.voice_id]
+    new.named.edit(voices.rename_new, known, voices.changeable(), **_QUICK)
+    new.named.like(voices.keep_new, known, voices.changeable(), **_QUICK)
+    new.named.select(lambda: gr.Tabs(selected="voices"), None, places, **_QUICK)
     p.listed.play(voices.play, token, voices.playable(), **_QUICK)
     picked = p.listed.select(voices.select, token, voices.selectable(), **_QUICK)
     opened = picked.then(lambda refusal: gr.skip() if refusal else gr.Tabs(selected="speak"), p.note, places, **_QUICK)
     opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
-    p.listed.edit(voices.edit, token, voices.changeable(), **_QUICK)
-    p.listed.like(voices.keep_free, token, voices.changeable(), **_QUICK)
-    p.listed.undo(voices.restore, token, voices.changeable(), **_QUICK)
+    p.listed.edit(voices.edit, known, voices.changeable(), **_QUICK)
+    p.listed.like(voices.keep_free, known, voices.changeable(), **_QUICK)
+    p.listed.undo(voices.restore, known, voices.changeable(), **_QUICK)
     for made in (
         p.listed.download(voices.share, token, p.note, **_SLOW),
         p.listed.copy(voices.export, token, p.note, **_SLOW),
@@ -371,7 +377,7 @@ def _wire_voices(voices: Voices, who: tuple[gr.BrowserState, gr.Textbox], places
     p.listed.delete(voices.forget, [token, *shown], voices.forgettable(), **_QUICK)
     keeping = p.listed.apply(
         voices.keep,
-        [token, key],
+        [token, key, new.voice_id],
         voices.keepable(),
         **_SPEAKS,
     )
@@ -387,7 +393,9 @@ def _wire_drawers(importing: Importing, batch: BatchDesk, token: gr.BrowserState
     coming = i.run.click(importing.take_in, [token, i.file, i.consent], importing.outputs(), **_RUN)
     _wire_end(coming, importing.stop, i.cancel, i.run)
     gr.on([b.file.upload, b.file.clear], js=_UNSAID_JS % "#batch-note", outputs=b.note, **_IN_BROWSER)
-    speaking = b.run.click(batch.speak, [token, b.file, *p.said()], batch.outputs(), js=_SAID_JS % -len(p.said()), **_SPEAKS)
+    speaking = b.run.click(
+        batch.speak, [token, b.file, *p.said()], batch.outputs(), js=_SAID_JS % -len(p.said()), **_SPEAKS
+    )
     _wire_end(speaking, batch.stop, b.cancel, b.run)
 
 

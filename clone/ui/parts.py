@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -21,7 +22,7 @@ from clone.audio.waveform import Picture
 from clone.contract import cloning
 from clone.core.errors import TimbreError
 from clone.core.likeness import Likeness
-from clone.core.settings import NOVITA
+from clone.core.settings import LOCAL, NOVITA
 from clone.storage.journal import Entry
 from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, TAGS_MAX_CHARS, Voice
 from clone.studio.facade import Document, Examination, Match, ModelStatus, RequestCode, Sentence
@@ -78,10 +79,11 @@ def refusal(error: TimbreError) -> str:
     return note("refuse", error.message, error.advice)
 
 
-def progress(stage: str, done: int = 0, total: int = 0, elapsed_s: float = 0.0) -> str:
-    """Return the progress of a job: its stage, a bar, and the seconds that went by, which page.js counts on."""
+def progress(stage: str, done: int = 0, total: int = 0, elapsed_s: float = 0.0, left_s: float | None = None) -> str:
+    """Return the progress of a job: stage, bar, the seconds that went by, which page.js counts on, and those left."""
     percent = round(100 * min(done, total) / total) if total > 0 else 0
-    return render("progress", stage=stage, percent=percent, elapsed_s=elapsed_s)
+    left = "" if left_s is None else f"about {strings.clock(math.ceil(left_s))} left"
+    return render("progress", stage=stage, percent=percent, elapsed_s=elapsed_s, left=left)
 
 
 def file_link(link: str, name: str, label: str) -> str:
@@ -201,10 +203,12 @@ def result(voice: Voice, replayed: bool, more: str = "") -> str:
     return render("result", replayed=replayed, more=more, alike=voice.alike, has_preview=has_preview)
 
 
-def stays(voice: Voice) -> str:
-    """Return the name of a voice, what made it, and how long it stays."""
+def new_voice(voice: Voice) -> str:
+    """Return the name of a voice, what made it, and how long it stays; it is renamed and kept there."""
     until = expiry(voice) + ("" if voice.permanent else strings.UNLESS_SPOKEN)
-    return line(" · ".join(filter(None, [voice.name or strings.UNNAMED, voice.model, voice.engine, until])))
+    told, is_free = " · ".join(filter(None, [voice.model, voice.engine])), voice.backend == LOCAL
+    limits = {"is_free": is_free, "name_max_chars": NAME_MAX_CHARS}
+    return render("new_voice", voice=voice, told=told, until=until, **limits)
 
 
 def gauge(alike: Likeness) -> str:

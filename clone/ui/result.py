@@ -19,6 +19,7 @@ from clone.ui import fields, parts, strings
 from clone.ui.code_panel import CodePanel, code_panel
 from clone.ui.running import Desk, Progress, explain
 from clone.ui.takes import Sound, file_name
+from clone.ui.theme import static
 
 Updates = dict[Any, Any]
 Heard = tuple[str, tuple[tuple[str, str], ...]]
@@ -38,7 +39,6 @@ class ResultPanel:
     compare: gr.HTML
     voice_id: gr.Textbox
     facts: gr.HTML
-    stays: gr.HTML
     said: gr.HTML
     again: gr.Button
     share: gr.Button
@@ -64,7 +64,7 @@ def result_panel(form: gr.Column) -> ResultPanel:
     """Build: one player for original and clone, likeness, another text, voice_id, words; unseen until then."""
     with fields.card(visible=False, elem_id="result") as card:
         with gr.Row(elem_classes="tb-between"):
-            named = gr.HTML(parts.heading(strings.RESULT), elem_id="new-voice")
+            named = gr.HTML(parts.heading(strings.RESULT), js_on_load=static("new_voice.js"), elem_id="new-voice")
             change = gr.Button(strings.CHANGE, size="sm", elem_id="change", elem_classes="tb-calm")
         compare = gr.HTML(elem_id="compare", elem_classes="tb-slot")
         with gr.Row(elem_classes="tb-other"):
@@ -89,9 +89,8 @@ def result_panel(form: gr.Column) -> ResultPanel:
             label=strings.VOICE_ID, max_lines=2, interactive=False, buttons=["copy"], elem_id="voice-id"
         )
         code = code_panel("voice-code", SpeakDraft(model=strings.MODEL_START))
-        stays = fields.slot("stays")
         said = fields.slot("said")  # comes last, and so beneath everything
-    shown = (card, form, named, compare, voice_id, facts, stays, said, again, share, change, shared)
+    shown = (card, form, named, compare, voice_id, facts, said, again, share, change, shared)
     heard, model = gr.State(("", ())), gr.State(strings.MODEL_START)
     tried = (trying, text, speak, cancel, progress, latest, done)
     return ResultPanel(*shown, other, other_cancel, other_note, heard, model, *tried, code)
@@ -122,7 +121,7 @@ class Comparing:
             p.model: voice.model or strings.MODEL_START,
             p.other: self._offered(voice, ()),
             p.trying: gr.update(visible=voice.backend == LOCAL),  # of what costs money, Write says how much
-            p.stays: parts.stays(voice),
+            p.named: parts.new_voice(voice),
             p.text: "",
             p.progress: "",
             p.latest: "",
@@ -134,7 +133,7 @@ class Comparing:
         """Return what ``shown`` changes."""
         p = self.panel
         tried = [p.trying, p.text, p.progress, p.latest, p.done]
-        return [p.compare, p.heard, p.model, p.other, p.other_note, p.stays, *tried]
+        return [p.compare, p.heard, p.model, p.other, p.other_note, p.named, *tried]
 
     def speak(
         self, request: gr.Request, token: str, voice_id: str, heard: Heard, typed: str | None
@@ -182,11 +181,11 @@ class Comparing:
             return {p.other: gr.update(visible=False)}
         others = _of(heard, voice)
         both = {} if self._missing(voice, others) or not others else {p.other_note: parts.line(strings.BOTH_HEARD)}
-        return {p.other: self._offered(voice, others), p.stays: parts.stays(voice)} | both
+        return {p.other: self._offered(voice, others), p.named: parts.new_voice(voice)} | both
 
     def resting(self) -> list[Any]:
         """Return what ``rest`` changes."""
-        return [self.panel.other, self.panel.other_note, self.panel.stays]
+        return [self.panel.other, self.panel.other_note, self.panel.named]
 
     def _offered(self, voice: Voice, others: tuple[tuple[str, str], ...]) -> Any:
         tier = self._missing(voice, others)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 import gradio as gr
 
+from clone.core import watch
 from clone.core.errors import AudioError, TimbreError, disk_full
 from clone.core.jobs import Stage, Stop
 from clone.studio.facade import Studio, Voice, Waiting
@@ -38,7 +41,8 @@ class Desk:
     """By visit and kind, how to stop what runs; each is held by its run, and gone with it."""
 
     def owner(self, token: object, request: gr.Request) -> str:
-        """Return whom a request speaks for."""
+        """Return whom a request speaks for; what is done for it goes by its id."""
+        watch.follow(request.headers.get(watch.HEADER))
         return self.owners.of(token, header_pairs(request.headers))
 
     def visit(self, request: gr.Request) -> str | None:
@@ -126,6 +130,10 @@ class Desk:
         return found
 
 
+_TELLING = 2
+"""How many steps must be done to tell from them how long the rest takes."""
+
+
 class Progress:
     """The progress of one run, worded once per step: what stays the same is not shown, or read aloud, again."""
 
@@ -133,6 +141,7 @@ class Progress:
         self._started_s = time.monotonic()
         self._step: Stage | Waiting | None = None
         self._shown = parts.progress(strings.STARTING)
+        self._first: tuple[Stage, float] | None = None
 
     def shown(self, step: Stage | Waiting | None = None) -> str:
         """Return a step as the progress to show; without one, that the run starts."""
@@ -142,8 +151,33 @@ class Progress:
             if isinstance(step, Waiting):
                 self._shown = parts.progress(strings.waiting(step.position), elapsed_s=elapsed_s)
             else:
-                self._shown = parts.progress(step.name, step.done, step.total, elapsed_s)
+                self._shown = parts.progress(step.name, step.done, step.total, elapsed_s, self._left_s(step, elapsed_s))
         return self._shown
+
+    def _left_s(self, step: Stage, elapsed_s: float) -> float | None:
+        """Return about how much longer it takes, by how long it took; None where that can't be told yet."""
+        if not step.even:
+            return None
+        if self._first is None or self._first[0].total != step.total:
+            self._first = step, elapsed_s
+        first, began_s = self._first
+        n_done = step.done - first.done
+        return (elapsed_s - began_s) / n_done * (step.total - step.done) if n_done >= _TELLING else None
+
+
+def ending_quietly(handler: Callable[..., Iterator[Any]], output: Any) -> Callable[..., Iterator[Any]]:
+    """Return a handler whose last word changes nothing.
+
+    The framework says the last word of a run once more when the run is over; whoever has gone on meanwhile, from what
+    came of it back to the form, would be taken back by it.
+    """
+
+    @wraps(handler)
+    def quietly(*args: Any) -> Iterator[Any]:
+        yield from handler(*args)
+        yield {output: gr.skip()}
+
+    return quietly
 
 
 def address(request: gr.Request) -> str:
@@ -159,6 +193,7 @@ def explain(error: Exception) -> TimbreError:
     The message of an unexpected exception may hold a path or what somebody typed: only its kind and place are kept.
     """
     known = disk_full(error) or error
+    watch.ERRORS.labels(getattr(known, "code", "") or "unexpected").inc()
     if isinstance(known, TimbreError):
         return known
     places = "".join(traceback.format_tb(error.__traceback__))

@@ -379,7 +379,7 @@ IMPORT_CONSENT = "Everybody recorded in this file is me, or has agreed to have t
 IMPORT_NO_CONSENT_ADVICE = "Tick this box if everybody recorded is you or has agreed."
 NO_IMPORT = ("There is no file yet.", "Choose one, or drop it here.")
 IMPORT_STOPPED = "Stopped. What came in before stays."
-KEEP, KEEP_FREE = "Keep", "Keep"
+KEEP, KEEP_FREE, KEEP_FOR_GOOD = "Keep", "Keep", "Keep for good"
 KEEP_ASK = "Keep this voice for good? Novita keeps it once it has said something, so it says “Hi.”"
 KEEP_YES, KEEP_NO = "Yes, keep it", "Not now"
 KEEP_PAID, KEEP_PAID_ADVICE = "Keeping this voice costs money.", "Press Keep, and say whether you want that."
@@ -404,7 +404,7 @@ LISTED = {
     "fits": "No voice is like that.",
     "picked": "{} chosen",
 }
-UNLESS_SPOKEN = ", unless you keep it or speak with it"
+UNLESS_SPOKEN = " unless you speak with it"
 UNNAMED = "Voice"
 PENDING, PENDING_ADVICE = "May have been paid", "Look at voices and balance in Novita's console, then say how it was."
 PENDING_OF = {"clone": "The clone of {}", "keep": "Keeping {} for good", "speech": "Speech with {}"}

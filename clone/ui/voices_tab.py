@@ -5,7 +5,7 @@ Above them stands what may have been paid for without coming back: whether it we
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +95,7 @@ class Voices:
 
     def changeable(self) -> list[Any]:
         """Return what ``edit``, ``keep_free`` and ``restore`` change."""
-        return [self.panel.note, self.panel.listed]
+        return [self.panel.note, self.panel.listed, self.result.named]
 
     def forgettable(self) -> list[Any]:
         """Return what may show a voice that is forgotten."""
@@ -132,27 +132,27 @@ class Voices:
             return self._refused(error)
         return {self.panel.note: ""} | self.speaking.choose(voice)
 
-    def edit(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+    def edit(self, request: gr.Request, token: str, new: str, event: gr.EventData) -> Updates:
         """Give a voice another name, note or tags; or tags to several, or take some away."""
         words = {what: _sent(event, what) for what in ("name", "note", "tags")}
         add, remove, studio = _sent(event, "add") or "", _sent(event, "remove") or "", self._desk.studio
         try:
             owner, voice_id = self._desk.owner(token, request), _sent(event, "voice")
             if voice_id is not None:
-                return self._changed(studio.describe(voice_id, owner, **words))
+                return self._changed(studio.describe(voice_id, owner, **words), new=new)
             chosen = [voice.voice_id for voice in self._voices(event, owner)]
-            return self._changed(*studio.tag(chosen, owner, add=add, remove=remove))
+            return self._changed(*studio.tag(chosen, owner, add=add, remove=remove), new=new)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
 
-    def keep_free(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+    def keep_free(self, request: gr.Request, token: str, new: str, event: gr.EventData) -> Updates:
         """Keep voices of this machine, which costs nothing."""
         try:
             owner = self._desk.owner(token, request)
             voices = self._voices(event, owner)
             if any(voice.backend == NOVITA for voice in voices):
                 raise VoiceError(strings.KEEP_PAID, code="keep_paid", field="voice_id", advice=strings.KEEP_PAID_ADVICE)
-            return self._changed(*(self._desk.studio.keep(voice.voice_id, owner) for voice in voices))
+            return self._changed(*(self._desk.studio.keep(voice.voice_id, owner) for voice in voices), new=new)
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
 
@@ -172,7 +172,7 @@ class Voices:
             updates |= self._refused(error)
         return updates | ({self.panel.listed: gr.update(changed="".join(rows))} if rows else {})
 
-    def restore(self, request: gr.Request, token: str, event: gr.EventData) -> Updates:
+    def restore(self, request: gr.Request, token: str, new: str, event: gr.EventData) -> Updates:
         """Bring back what was forgotten a moment ago: a voice, or of several those for which it is not too late."""
         back, late = list[Voice](), None
         try:
@@ -182,7 +182,7 @@ class Voices:
                     back.append(self._desk.studio.restore(voice_id, owner))
                 except VoiceError as error:
                     late = error
-            return self._changed(*back) | (self._refused(late) if late else {})
+            return self._changed(*back, new=new) | (self._refused(late) if late else {})
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
 
@@ -205,7 +205,9 @@ class Voices:
         """Make the card of a voice, and return the link to it."""
         return share(self._desk, request, token, _sent(event, "voice") or "")
 
-    def keep(self, request: gr.Request, token: str, key: str | None, event: gr.EventData) -> Iterator[Updates]:
+    def keep(
+        self, request: gr.Request, token: str, key: str | None, new: str, event: gr.EventData
+    ) -> Iterator[Updates]:
         """Keep a hosted voice by the shortest speech that counts, until somebody asks this to stop.
 
         Closing this closes the studio's work too.
@@ -219,7 +221,7 @@ class Voices:
             with closing(keeping) as steps:  # type: ignore[type-var]
                 for step in steps:
                     if isinstance(step, Voice):  # what is paid for is shown, even to who asked to stop
-                        yield self._changed(step) | {p.note: parts.note("info", strings.KEPT_NOW)}
+                        yield self._changed(step, new=new) | {p.note: parts.note("info", strings.KEPT_NOW)}
                     else:
                         stop.check()
                         yield {p.note: progress.shown(step)}
@@ -234,13 +236,35 @@ class Voices:
 
     def keepable(self) -> list[Any]:
         """Return what ``keep`` changes."""
-        return [self.panel.listed, self.panel.keep_cancel, self.panel.note]
+        return [self.panel.listed, self.panel.keep_cancel, self.panel.note, self.result.named]
+
+    def rename_new(self, request: gr.Request, token: str, new: str, event: gr.EventData) -> Updates:
+        """Give the new voice another name, where it appears."""
+        return self._new(
+            request, token, new, lambda owner: self._desk.studio.describe(new, owner, name=_sent(event, "name"))
+        )
+
+    def keep_new(self, request: gr.Request, token: str, new: str) -> Updates:
+        """Keep the new voice, one of this machine, where it appears."""
+        return self._new(request, token, new, lambda owner: self._desk.studio.keep(new, owner))
+
+    def _new(self, request: gr.Request, token: str, new: str, change: Callable[[str], Voice]) -> Updates:
+        studio, shown = self._desk.studio, ""
+        try:
+            owner = self._desk.owner(token, request)
+            shown = parts.new_voice(studio.voice(new, owner))
+            return self._changed(change(owner), new=new)
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return {self.result.named: (shown or parts.heading(strings.RESULT)) + refused(error)}
 
     def _listed(self, owner: str) -> str:
         return parts.voices(self._desk.studio.voices(owner), self._desk.studio.keep_cost())
 
-    def _changed(self, *voices: Voice) -> Updates:
-        return {self.panel.note: "", self.panel.listed: gr.update(changed="".join(map(parts.voice, voices)))}
+    def _changed(self, *voices: Voice, new: str | None = None) -> Updates:
+        """Show voices as they are now, in the list and where one of them is the new one."""
+        shown = [voice for voice in voices if voice.voice_id == new]
+        named = {self.result.named: parts.new_voice(shown[0])} if shown else {}
+        return {self.panel.note: "", self.panel.listed: gr.update(changed="".join(map(parts.voice, voices)))} | named
 
     def _refused(self, error: Exception) -> Updates:
         return {self.panel.note: refused(error)}

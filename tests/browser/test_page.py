@@ -251,3 +251,13 @@ def test_who_clones_can_be_chosen_beside_what_stays_in_view(visit: Visit) -> Non
     expect(page.locator("#api-key")).to_be_visible()
     page.locator("#api-key input").click()
     expect(page.locator("#api-key input")).to_be_focused()
+
+
+def test_the_document_of_the_api_fits_a_phone(visit: Visit, app: App) -> None:
+    page = visit()
+    for width, dark in ((390, True), (1440, False)):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        page.goto(f"{app.url}/docs")
+        assert_fits(page)
+        assert_accessible(page)

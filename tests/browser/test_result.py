@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.driving import HOLD, App, Visit, choose_source, choose_turbo, go, heard, open_drawer
+from tests.browser.driving import HOLD, App, Visit, choose_source, choose_turbo, go, heard, more, open_drawer
 from tests.browser.test_page import assert_accessible, assert_accessible_by_day_and_night, assert_fits
-from tests.browser.test_places import ran
+from tests.browser.test_places import playing, ran
 from tests.browser.test_walk import assert_speech
 
 COVERED = """(box) => [...document.querySelectorAll(`${box} :is(button, input, textarea, a[href], .tb-track)`)]
@@ -119,7 +119,7 @@ def test_it_says_something_else_right_there(result: Page, tmp_path: Path) -> Non
     assert_speech(heard(page, "#tried-done a[download]", tmp_path))
     assert place(page, "#try-text") == before
     expect(page.locator("#try")).to_be_visible()
-    expect(page.locator("#stays")).to_contain_text("Kept for good")
+    expect(page.locator("#new-voice")).to_contain_text("Kept for good")
     assert_accessible(page)
     assert page.evaluate(COVERED, "#result") == []
     page.fill("#try-text textarea", "…")
@@ -211,6 +211,51 @@ def test_a_voice_without_a_preview_says_what_is_typed(visit: Visit) -> None:
     expect(page.locator("#compare [role=radio]")).to_have_text(["Original", "Fast"])
     expect(page.locator("#other-note")).to_be_hidden()
     expect(page.locator("#other")).to_have_text("Hear it in Best, and keep it")
+
+
+def test_on_a_phone(visit: Visit, microphone: Browser, tmp_path: Path) -> None:
+    """From the microphone to a voice with a name of its own, kept for good, and found among the others."""
+    page = visit(within=microphone, width=390, dark=True)
+    choose_source(page, "Record")
+    page.click("#recorded button.record-button")
+    expect(page.locator(".tb-meter")).to_contain_text("enough; ")
+    expect(page.get_by_role("button", name="Stop recording")).to_be_in_viewport(ratio=1)
+    page.get_by_role("button", name="Stop recording").click()
+    expect(page.locator("#voice-note .tb-ok")).to_be_visible()
+    page.fill("#text textarea", "Hello from a phone.")
+    choose_turbo(page)
+    page.check("#consent input")
+    page.click("#clone")
+    heading, box = page.locator("#result h2"), page.locator("#new-voice")
+    expect(heading).to_have_text("Recording")
+    expect(box).to_contain_text("Expires in 7 days")
+    box.get_by_role("button", name="Rename").click()
+    expect(box.get_by_label("Name")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(box.get_by_role("button", name="Rename")).to_be_focused()
+    box.get_by_role("button", name="Rename").click()
+    box.get_by_label("Name").fill("Me, <b>aloud</b>")
+    page.keyboard.press("Enter")
+    expect(heading).to_have_text("Me, <b>aloud</b>")
+    box.get_by_role("button", name="Keep for good").click()
+    expect(box).to_contain_text("Kept for good")
+    expect(box.get_by_role("button", name="Keep for good")).to_have_count(0)
+    assert page.evaluate(COVERED, "#result") == []
+    assert_fits(page)
+    assert_accessible(page)
+    go(page, "Voices")
+    row = page.locator("#voices li").first
+    expect(row).to_contain_text("Me, <b>aloud</b>")
+    expect(row).to_contain_text("Kept")
+    more(row).get_by_role("button", name="Rename").click()
+    row.get_by_label("Name").fill("Mine")
+    page.keyboard.press("Enter")
+    expect(row).to_contain_text("Mine")
+    assert_fits(page)
+    go(page, "Clone")
+    expect(heading).to_have_text("Mine")
+    page.locator("#compare").get_by_role("button", name="Play").click()
+    playing(page, "#compare [data-name=Clone] audio")
 
 
 def test_a_demo_before_an_audience(visit: Visit, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_from_an_uploaded_m4a_to_a_voice_that_outlives_the_app(
     assert_speech(heard(page, CLONED, tmp_path))
     assert heard(page, ORIGINAL, tmp_path).duration_s > 10
     expect(page.locator("#facts")).to_contain_text("% of the way")
-    expect(page.locator("#stays")).to_contain_text("Expires in 7 days")
+    expect(page.locator("#new-voice")).to_contain_text("Expires in 7 days")
     page.click("#change")
     expect(page.locator("#consent input")).to_be_checked()
     page.locator("#uploaded button[aria-label=Clear]").click()
