@@ -155,3 +155,22 @@ def test_only_old_partial_copies_are_swept(tmp_path: Path) -> None:
     assert store.sweep() == 1
     assert young.exists()
     assert not old.exists()
+
+
+def test_a_folder_that_is_removed_in_the_middle_is_made_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, removed = os.replace, list[str]()
+
+    def late(source: str, target: str) -> None:
+        if not removed:
+            removed.append("documents/a")
+            store.delete("documents/a")
+        replace(source, target)
+
+    store.put("documents/a/0.flac", b"said before")
+    monkeypatch.setattr(os, "replace", late)
+    store.put("documents/a/1.flac", b"said meanwhile")
+    assert store.keys("documents") in (["documents/a/1.flac"], ["documents/a/0.flac", "documents/a/1.flac"])
+    assert store.get("documents/a/1.flac") == b"said meanwhile"
+    assert list((tmp_path / "audio" / PARTIAL).glob("*")) == []

@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -193,11 +194,16 @@ def _write_atomically(root: Path, key: str, data: bytes) -> Path:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, target)
+        try:
+            os.replace(name, target)
+        except FileNotFoundError:  # somebody has removed the folder just now, with what was in it
+            make_private_folder(target.parent)
+            os.replace(name, target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    sync_folder(target.parent)
+    with suppress(FileNotFoundError):  # what is gone again needs no sync
+        sync_folder(target.parent)
     return target
 
 
