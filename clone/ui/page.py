@@ -14,7 +14,7 @@ from clone.contract import cloning
 from clone.contract.speech import AUTO
 from clone.core import __version__
 from clone.core.settings import Settings
-from clone.core.workspace import kept_secret
+from clone.core.workspace import secret_for
 from clone.studio.facade import Studio
 from clone.studio.snippets import SpeakDraft
 from clone.ui import api, fields, gradio_patches, panels, parts, strings, tabs
@@ -31,7 +31,7 @@ from clone.ui.recording_check import Prompting, Sampling
 from clone.ui.result import Comparing, ResultPanel
 from clone.ui.running import Desk
 from clone.ui.sessions import QUEUE_LIMIT
-from clone.ui.speak_tab import SpeakPanel, Speaking, speak_panel
+from clone.ui.speak_tab import Speaking, SpeakPanel, speak_panel
 from clone.ui.takes import Takes
 from clone.ui.visitors import STORAGE_KEY, Owners, header_pairs
 from clone.ui.voices_tab import Pending, Voices, pending_panel, voices_panel
@@ -101,7 +101,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
     desk = Desk(studio, Owners(settings), VisitFiles(temporary_folder(settings.home)), takes)
     with gr.Blocks(title=strings.TITLE, analytics_enabled=False) as page:
         api.wire(desk, authorize)  # first, while check, clone and speak are nobody's names
-        secret = kept_secret(settings.home / "page_secret")  # the same after every restart
+        secret = secret_for(settings, "page_secret")  # the same after every restart
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=secret)
         backend = gr.BrowserState("", storage_key=BACKEND_KEY, secret=secret)
         gr.HTML(parts.render("header"))
@@ -387,7 +387,9 @@ def _wire_drawers(importing: Importing, batch: BatchDesk, token: gr.BrowserState
     coming = i.run.click(importing.take_in, [token, i.file, i.consent], importing.outputs(), **_RUN)
     _wire_end(coming, importing.stop, i.cancel, i.run)
     gr.on([b.file.upload, b.file.clear], js=_UNSAID_JS % "#batch-note", outputs=b.note, **_IN_BROWSER)
-    speaking = b.run.click(batch.speak, [token, b.file, *p.said()], batch.outputs(), js=_SAID_JS % -len(p.said()), **_SPEAKS)
+    speaking = b.run.click(
+        batch.speak, [token, b.file, *p.said()], batch.outputs(), js=_SAID_JS % -len(p.said()), **_SPEAKS
+    )
     _wire_end(speaking, batch.stop, b.cancel, b.run)
 
 
