@@ -32,7 +32,7 @@ from gradio import routes
 
 from clone.api import app as api_app
 from clone.api import connections
-from clone.api.auth import Keys, Limits, load_keys
+from clone.api.auth import Keys, Limits, limits_of, load_keys
 from clone.api.watched import Watched, log_to_stderr
 from clone.api.worker import Background
 from clone.hosted.lending import MOUNT
@@ -167,7 +167,7 @@ def main() -> None:
     make_temporary_folder(SETTINGS.home)
     studio = Studio(SETTINGS)
     keys, key_file = load_keys(SETTINGS)
-    limits = Limits()
+    limits = limits_of(studio.counts())
     takes = Takes()
     demo = build(studio, SETTINGS, doorman(keys, limits), takes)
     background = Background(studio, studio.tasks(), keys.house)

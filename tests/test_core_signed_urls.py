@@ -24,7 +24,7 @@ def signer(clock: list[float]) -> Signer:
 def client(signer: Signer, tmp_path: Path) -> TestClient:
     (tmp_path / "a.mp3").write_bytes(bytes(range(100)))
     (tmp_path / "b.mp3").write_bytes(b"other")
-    return TestClient(link_route(signer, lambda key: tmp_path / key if "/" not in key else None))
+    return TestClient(link_route(signer, lambda key, _: tmp_path / key if "/" not in key else None))
 
 
 def test_a_link_serves_its_file_with_head_and_range(client: TestClient, signer: Signer) -> None:

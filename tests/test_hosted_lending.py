@@ -276,7 +276,7 @@ def test_a_bucket_that_refuses_is_told(bucket: Settings, tmp_path: Path, caplog:
 
 
 def test_what_is_not_installed_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_: str) -> None:
+    def missing(_: str, **__: object) -> None:
         raise ImportError
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from clone.core.settings import Settings
 from clone.storage import database, doctor
-from tests.voices import FILES, Clock, make_voice, open_library
+from tests.voices import BEFORE_LEASES, FILES, Clock, make_voice, open_library
 
 
 def test_migrations_run_once_in_order(home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +34,7 @@ def test_a_library_from_before_tags_goes_on_with_none(home: Path, clock: Clock) 
     voice = library.add(make_voice(), FILES)
     library.close()
     with sqlite3.connect(home / "library.db") as db:
-        db.execute("ALTER TABLE voices DROP COLUMN tags")
+        db.executescript(f"{BEFORE_LEASES} ALTER TABLE voices DROP COLUMN tags")
         db.execute("UPDATE schema_version SET version = 101")
     record = home / "audio" / "voices" / "voice-1" / "voice.json"
     told = json.loads(record.read_bytes())

@@ -22,7 +22,7 @@ from clone.storage.voices import Library
 from tests.sounds import tone
 from tests.studios import TURBO
 from tests.test_storage_crash import everything_in
-from tests.voices import FILES, MOMENT, Clock, make_voice, open_library
+from tests.voices import BEFORE_LEASES, FILES, MOMENT, Clock, make_voice, open_library
 
 RATE = 24_000
 ORDER = SpeakOrder("ada", "voice-1", "One. Two. Three.", TURBO, SpeechSettings(speed=1.2))
@@ -368,7 +368,7 @@ def test_documents_of_before_there_were_takes_are_taken_over(home: Path, clock: 
     library.add(make_voice(), FILES)
     library.close()
     with closing(sqlite3.connect(home / "library.db")) as db:
-        db.executescript(BEFORE_TAKES)
+        db.executescript(BEFORE_LEASES + BEFORE_TAKES)
     library = open_library(home, clock)
     kept = Documents(library.database, library.store, clock)
     (document,) = kept.of("ada")

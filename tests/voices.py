@@ -110,6 +110,17 @@ def lose_database(settings: Settings) -> None:
         path.unlink()
 
 
+BEFORE_LEASES = """
+ALTER TABLE tasks DROP COLUMN holder;
+ALTER TABLE tasks DROP COLUMN leased_until;
+ALTER TABLE tasks DROP COLUMN done_percent;
+ALTER TABLE unsettled DROP COLUMN holder;
+ALTER TABLE unsettled DROP COLUMN leased_until;
+ALTER TABLE paid_requests DROP COLUMN files;
+DROP TABLE calls;
+"""
+"""Takes from a database what came when hosts could share a library."""
+
 OLD_SCHEMA = """
 CREATE TABLE schema_version (version INTEGER NOT NULL);
 CREATE TABLE voices (

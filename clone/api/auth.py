@@ -14,9 +14,11 @@ from pathlib import Path
 
 from clone.core.errors import ApiKeyError, BusyError
 from clone.core.settings import Settings
-from clone.core.workspace import kept_secret
+from clone.core.workspace import keep_secret, kept_secret, secret_for
+from clone.storage.counts import Counts
 
 KEY_FILE = "api_key"
+_KEY_PREFIX = "timbre_"
 _OWNER_DIGITS = 40
 
 
@@ -72,7 +74,11 @@ def load_keys(settings: Settings) -> tuple[Keys, Path | None]:
     if settings.api_keys:
         return Keys(settings.api_keys), None
     path = settings.home / KEY_FILE
-    return Keys([kept_secret(path, "timbre_")], is_house=True), path
+    if not settings.secret:
+        return Keys([kept_secret(path, _KEY_PREFIX)], is_house=True), path
+    key = _KEY_PREFIX + secret_for(settings, KEY_FILE)
+    keep_secret(path, key)
+    return Keys([key], is_house=True), path
 
 
 def _same(ours: bytes, given: bytes) -> bool:
@@ -90,9 +96,16 @@ class RateLimit:
     Args:
         n_calls: how many are let through in any minute.
         now: the clock, in seconds.
+        counted: counts a call of an owner for all hosts that share a library, as ``Counts.take``; None counts here.
     """
 
-    def __init__(self, n_calls: int = CALLS_PER_MINUTE, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        n_calls: int = CALLS_PER_MINUTE,
+        now: Callable[[], float] = time.monotonic,
+        counted: Callable[[str, int, float], float | None] | None = None,
+    ) -> None:
+        self.counted = counted
         self._n_calls = n_calls
         self._now = now
         self._lock = threading.Lock()
@@ -104,15 +117,10 @@ class RateLimit:
         Raises:
             BusyError: ``rate_limit``; it is not counted, and ``retry_after_s`` says when the next one will be.
         """
-        now = self._now()
-        with self._lock:
-            calls = self._calls.setdefault(owner, deque())
-            while calls and calls[0] <= now - _WINDOW_S:
-                calls.popleft()
-            if len(calls) < self._n_calls:
-                calls.append(now)
-                return
-            wait_s = max(1, math.ceil(calls[0] + _WINDOW_S - now))
+        wait_s = self.counted(owner, self._n_calls, _WINDOW_S) if self.counted else self._counted(owner)
+        if wait_s is None:
+            return
+        wait_s = max(1, math.ceil(wait_s))
         raise BusyError(
             f"This key has made {self._n_calls} calls in the last minute; at most {self._n_calls} are taken.",
             code="rate_limit",
@@ -122,6 +130,17 @@ class RateLimit:
             retry_after_s=wait_s,
         )
 
+    def _counted(self, owner: str) -> float | None:
+        now = self._now()
+        with self._lock:
+            calls = self._calls.setdefault(owner, deque())
+            while calls and calls[0] <= now - _WINDOW_S:
+                calls.popleft()
+            if len(calls) < self._n_calls:
+                calls.append(now)
+                return None
+            return calls[0] + _WINDOW_S - now
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -130,3 +149,14 @@ class Limits:
     check: RateLimit = field(default_factory=RateLimit)
     clone: RateLimit = field(default_factory=RateLimit)
     speak: RateLimit = field(default_factory=RateLimit)
+
+
+def limits_of(counts: Counts) -> Limits:
+    """Return the limits of a process, counted together with all that share its library."""
+    if not counts.are_shared:
+        return Limits()
+
+    def limit(work: str) -> RateLimit:
+        return RateLimit(counted=lambda owner, *most: counts.take(f"{work} {owner}", *most))
+
+    return Limits(*map(limit, ("check", "clone", "speak")))

@@ -327,7 +327,7 @@ class ElevenLabs:
         """Clone a voice from a file that comes along; its consent is attested by the key's holder."""
         owner = self._service.owner(request, KEY)
         async with read_form(request, AddBody, ("files", "files[]", "file")) as (asked, sent):
-            self._service.limits.clone.take(owner)
+            await self._service.count("clone", owner)
             with self._service.studio.folder() as folder:
                 path = await to_thread.run_sync(_written, sent, folder)
                 order = CloneOrder(
@@ -345,7 +345,7 @@ class ElevenLabs:
         owner = self._service.owner(request, KEY)
         sound, media = _format(request.query_params.get("output_format", FORMAT))
         asked = await read_body(request, TextToSpeechBody)
-        self._service.limits.speak.take(owner)
+        await self._service.count("speak", owner)
         order = await self._service.order(owner, voice_id, (asked.text, asked.spoken_by), settings=asked.settings)
         return await self._service.speech(request, order, sound, open_ended=open_ended), media
 

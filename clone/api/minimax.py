@@ -337,7 +337,7 @@ class MiniMax:
         owner = self._service.owner(request)
         asked = await read_body(request, CloneBody)
         order = self._clone_order(owner, asked)
-        self._service.limits.clone.take(owner)
+        await self._service.count("clone", owner)
         if asked.text_validation is not None:
             what = (cast(Path, order.audio), asked.text_validation, asked.accuracy)
             await to_thread.run_sync(self._service.studio.check_said, *what)
@@ -349,7 +349,7 @@ class MiniMax:
         owner = self._service.owner(request)
         asked = await read_body(request, T2aBody)
         asked.check_stream()
-        self._service.limits.speak.take(owner)
+        await self._service.count("speak", owner)
         order = await order_of(self._service, owner, asked)
         speech = await self._service.speech(request, order, asked.audio_setting)
         headers = {"Cache-Control": "no-store", "Trace-Id": uuid.uuid4().hex}

@@ -171,7 +171,7 @@ class _Task:
             await self._client.tell("task_continued", data={"audio": ""}, is_final=True)  # of a lone mark
             return
         asked = self._asked(start, text)
-        self._service.limits.speak.take(self._owner)
+        await self._service.count("speak", self._owner)
         order = await order_of(self._service, self._owner, asked)
         speech = await self._service.speech(self._client, order, asked.audio_setting)
         async with aclosing(cast(Any, speech.pieces())) as pieces:

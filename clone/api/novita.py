@@ -43,7 +43,7 @@ class Novita:
         """Clone a voice; its consent is attested by the key's holder, who is noted with it."""
         owner = self._service.owner(request)
         asked = await read_body(request, CloneRequest)
-        self._service.limits.clone.take(owner)
+        await self._service.count("clone", owner)
         prompt = asked.clone_prompt
         order = CloneOrder(
             owner=owner,
@@ -66,7 +66,7 @@ class Novita:
         owner = self._service.owner(request)
         asked = await read_body(request, SpeechRequest)
         asked.check_stream()
-        self._service.limits.speak.take(owner)
+        await self._service.count("speak", owner)
         order = await self._order(owner, model, asked)
         speech = await self._service.speech(request, order, asked.audio_setting)
         if asked.stream:
@@ -83,7 +83,7 @@ class Novita:
         _check_path(model)
         owner = self._service.owner(request)
         asked = await read_body(request, AsyncSpeechRequest)
-        self._service.limits.speak.take(owner)
+        await self._service.count("speak", owner)
         order = await self._order(owner, model, asked)
         await to_thread.run_sync(self._service.studio.check_order, order)
         task = await to_thread.run_sync(self._service.tasks.add, owner, model, asked.model_dump_json())
@@ -97,7 +97,8 @@ class Novita:
         if not task_id:
             raise Refused("task_id is missing.", code="missing", field="task_id", advice="Add ?task_id=… to the path.")
         task = await to_thread.run_sync(self._service.tasks.get, task_id, owner)
-        done = {SUCCEED: 100, FAILED: 100, QUEUED: 0}.get(task.status, self._background.progress_percent(task_id))
+        here = self._background.progress_percent(task_id) or task.done_percent
+        done = {SUCCEED: 100, FAILED: 100, QUEUED: 0}.get(task.status, here)
         state = {
             "task_id": task.task_id,
             "task_type": TASK_TYPE,

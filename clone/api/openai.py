@@ -249,7 +249,7 @@ class OpenAI:
         """Say a text; what is answered is sent while it is spoken."""
         owner = self._service.owner(request)
         asked = await read_body(request, SpeechBody)
-        self._service.limits.speak.take(owner)
+        await self._service.count("speak", owner)
         voice = await self._service.voice(asked.voice, owner, or_default=True)
         what = (asked.input, asked.spoken_by)
         order = await self._service.order(owner, voice.voice_id, what, settings=SpeechSettings(speed=asked.speed))
@@ -282,7 +282,7 @@ class OpenAI:
         """Write down what is said in a recording."""
         owner = self._service.owner(request)
         async with read_form(request, TranscriptionBody, ("file",)) as (asked, sent):
-            self._service.limits.check.take(owner)
+            await self._service.count("check", owner)
             heard = await to_thread.run_sync(self._transcribed, sent, asked)
         if asked.response_format == "text":
             return PlainTextResponse(heard.text + "\n")

@@ -13,15 +13,15 @@ from anyio import to_thread
 from fastapi import Request
 from starlette.requests import HTTPConnection
 
-from clone.api.auth import Keys, Limits
+from clone.api.auth import Keys, Limits, RateLimit
 from clone.api.requests import Asker, Follower
 from clone.audio.encoder import Encoder
 from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder
 from clone.contract.speech import LINK_LIFETIME, AudioSetting, Sound
 from clone.core.errors import VoiceError
 from clone.core.settings import Settings
-from clone.core.signed_urls import Signer
-from clone.core.workspace import kept_secret
+from clone.core.signed_urls import MEDIA, OTHER_MEDIA, Signer
+from clone.core.workspace import secret_for
 from clone.storage.tasks import Task
 from clone.storage.voice import Voice
 from clone.studio.facade import Cloned, Passage, Studio
@@ -43,10 +43,10 @@ class Service:
 
     def __init__(self, studio: Studio, settings: Settings, keys: Keys, limits: Limits) -> None:
         self.studio = studio
-        self.limits = limits
+        self._limits = limits
         self.tasks = studio.tasks()
         self.uploads = studio.uploads
-        self.signer = Signer(kept_secret(settings.home / "link_secret").encode())
+        self.signer = Signer(secret_for(settings, "link_secret").encode())
         self._settings = settings
         self._keys = keys
         self._follower = Follower()
@@ -61,6 +61,14 @@ class Service:
         given = request.headers.get(header)
         bare = given is not None and header != "authorization"
         return self._keys.owner(f"Bearer {given}" if bare else request.headers.get("authorization"))
+
+    async def count(self, work: str, owner: str) -> None:
+        """Count a call of one kind: ``check``, ``clone`` or ``speak``; raises BusyError ``rate_limit``."""
+        limit: RateLimit = getattr(self._limits, work)
+        if limit.counted:  # a database is asked, which others' answers don't wait for
+            await to_thread.run_sync(limit.take, owner)
+        else:
+            limit.take(owner)
 
     async def voice(self, word: str, owner: str, *, or_default: bool = False) -> Voice:
         """Return an owner's voice by its id or name.
@@ -127,10 +135,15 @@ class Service:
         key = f"speech/{task.task_id}/{task.file}"
         return self.signer.link(self.base(request), key, LINK_LIFETIME.total_seconds())
 
-    def linked(self, key: str) -> Path | None:
-        """Return the file that a link leads to."""
+    def linked(self, key: str, method: str) -> Path | str | None:
+        """Return the file that a link leads to, or where a bucket answers such a request for it."""
         parts = key.split("/")
-        return self.tasks.path(parts[1]) if len(parts) == 3 and parts[0] == "speech" else None
+        if len(parts) != 3 or parts[0] != "speech":
+            return None
+        if not self.tasks.are_in_bucket:
+            return self.tasks.path(parts[1])
+        media = MEDIA.get(Path(parts[2]).suffix)
+        return self.tasks.link(parts[1], media or OTHER_MEDIA, saved=media is None, head=method == "HEAD")
 
     def _preview(self, voice: Voice) -> Task:
         data = self.studio.audio(voice.voice_id, voice.owner, "preview").read_bytes()

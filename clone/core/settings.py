@@ -19,6 +19,8 @@ BACKENDS = (LOCAL, NOVITA)
 ENGINES = ("pocket",)
 """Engines that can be got; their files, sizes and terms are in engine/models.py."""
 
+SECRET_MIN_CHARS = 32
+
 SPACE_DATA = Path("/data")
 MAX_PORT = 65535
 
@@ -31,6 +33,8 @@ class Settings:
         home: folder of Timbre's own data (TIMBRE_HOME).
         database_url: SQLAlchemy URL of the library (TIMBRE_DATABASE_URL).
         store_url: where audio lies: a folder or any fsspec URL (TIMBRE_STORE_URL).
+        secret: what links, owners and pages are signed by, the same on every host that shares a library; never shown
+            (TIMBRE_SECRET; in the home where it is not set).
         public_url: base of links given out, no slash at the end; "" when there is none (TIMBRE_PUBLIC_URL, SPACE_HOST).
         allow_private_urls: let a URL to fetch point at loopback or private addresses (TIMBRE_ALLOW_PRIVATE_URLS).
         novita_api_key: key of the hosted service, the owner's; never shown (NOVITA_API_KEY).
@@ -50,8 +54,9 @@ class Settings:
     """
 
     home: Path
-    database_url: str
+    database_url: str = field(repr=False)  # it may have a password in it
     store_url: str
+    secret: str = field(default="", repr=False)
     public_url: str = ""
     allow_private_urls: bool = False
     novita_api_key: str = field(default="", repr=False)
@@ -65,6 +70,29 @@ class Settings:
     models_source: str = ""
     models: tuple[str, ...] = ()
     models_not_agreed: tuple[str, ...] = ()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether processes of other hosts may have the same library: its database is a server's, no file."""
+        return not self.database_url.startswith("sqlite")
+
+    def check_secret(self) -> None:
+        """Raise unless there is a secret where one is needed, and it is long enough.
+
+        Raises:
+            TimbreError: ``bad_setting``.
+        """
+        if not self.secret and not self.is_shared:
+            return
+        if len(self.secret) < SECRET_MIN_CHARS:
+            what = f"has {len(self.secret)} characters" if self.secret else "is not set, and the library is shared"
+            raise TimbreError(
+                f"TIMBRE_SECRET {what}; it must have {SECRET_MIN_CHARS} at least.",
+                code="bad_setting",
+                measured=len(self.secret),
+                limit=SECRET_MIN_CHARS,
+                advice="Make one, the same for every host: openssl rand -hex 32",
+            )
 
     @classmethod
     def at(cls, home: Path, **changes: object) -> Settings:
@@ -90,6 +118,7 @@ class Settings:
             "public_url": (given.get("TIMBRE_PUBLIC_URL") or _space_url(given)).rstrip("/"),
             "allow_private_urls": given.get("TIMBRE_ALLOW_PRIVATE_URLS", "0") == "1",
             "novita_api_key": given.get("NOVITA_API_KEY", "").strip(),
+            "secret": given.get("TIMBRE_SECRET", "").strip(),
             "novita_base_url": (given.get("NOVITA_BASE_URL") or cls.novita_base_url).strip().rstrip("/"),
             "server_name": given.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else cls.server_name),
             "on_space": on_space,

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -34,6 +35,7 @@ MEDIA = {
     ".webm": "audio/webm",
 }
 """What is served to be played, and as what; any other file is only saved."""
+OTHER_MEDIA = "application/octet-stream"
 _HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 _SIGNED_HEADERS = {"X-Robots-Tag": "noindex", "Content-Security-Policy": "default-src 'none'; sandbox"}
 """For links that are handed to others."""
@@ -75,21 +77,32 @@ class Signer:
         return f"{base_url}{ROUTE}{quote(key)}?expires={expires}&signature={self.sign(key, expires)}"
 
 
-def link_route(signer: Signer, find: Callable[[str], Path | None]) -> App:
+Find = Callable[[str, str], Path | str | None]
+"""Gives the file of a key to a method: its path here, or another link to it, good for a while; None for none."""
+
+
+def link_route(signer: Signer, find: Find) -> App:
     """Return an ASGI application that answers GET and HEAD of links, and Range; mount it at ``ROUTE``.
 
     Whatever is wrong with a link, the answer is the same 404.
 
     Args:
         signer: made the links.
-        find: gives the file of a key; None when there is none, or none any more.
+        find: gives the file of a key.
     """
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         key = str(scope["path"]).partition(ROUTE)[2]
-        path = linked(key, scope.get("query_string", b"").decode("latin-1"), signer, find)
+        query = scope.get("query_string", b"").decode("latin-1")
+        found = None
+        if signed(key, query, signer):
+            found = await run_in_threadpool(find, key, scope["method"])
+        if isinstance(found, str) and scope["method"] in ("GET", "HEAD"):
+            await RedirectResponse(found, 307, _HEADERS | _SIGNED_HEADERS)(scope, receive, send)
+            return
+        path = found if isinstance(found, Path) else None
         await answer(scope["method"], path, more=_SIGNED_HEADERS)(scope, receive, send)
 
     return serve
@@ -119,20 +132,16 @@ def answer(
     if growing is not None:
         return StreamingResponse(growing, headers=headers, media_type=media)
     saved = {} if media else {"Content-Disposition": "attachment"}
-    return FileResponse(path, headers=headers | saved, media_type=media or "application/octet-stream")
+    return FileResponse(path, headers=headers | saved, media_type=media or OTHER_MEDIA)
 
 
-def linked(key: str, query: str, signer: Signer, find: Callable[[str], Path | None]) -> Path | None:
-    """Return the file of a link; None when its signature or its time is not right, or its file is gone.
+def signed(key: str, query: str, signer: Signer) -> bool:
+    """Tell whether a link was given out here, and its time is not over.
 
     Args:
         key: the link's path after ``ROUTE``, decoded.
         query: what stands after its question mark.
         signer: made the links.
-        find: gives the file of a key.
     """
     asked = dict(parse_qsl(query))
-    if not signer.verify(key, asked.get("expires", ""), asked.get("signature", "")):
-        return None
-    path = find(key)
-    return path if path is not None and path.is_file() else None
+    return signer.verify(key, asked.get("expires", ""), asked.get("signature", ""))

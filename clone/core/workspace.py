@@ -7,6 +7,8 @@ restart in a container it is the same as before.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import re
 import secrets
@@ -22,6 +24,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from clone.core.errors import TimbreError, disk_full
+from clone.core.settings import Settings
 
 _NAME = re.compile(r"[0-9a-f]{16}")
 
@@ -162,13 +165,25 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def secret_for(settings: Settings, purpose: str) -> str:
+    """Return the secret for one purpose: on every host the same where TIMBRE_SECRET is set, else kept in the home.
+
+    Nobody learns another purpose's secret, nor TIMBRE_SECRET, from one.
+
+    Raises:
+        TimbreError: as ``Settings.check_secret``.
+    """
+    settings.check_secret()
+    if settings.secret:
+        return hmac.new(settings.secret.encode(), f"timbre {purpose}".encode(), hashlib.sha256).hexdigest()
+    return kept_secret(settings.home / purpose)
+
+
 def kept_secret(path: Path, prefix: str = "") -> str:
     """Return the secret in a file of mode 600; make file and secret where there is none yet."""
     make_home(path.parent)
     if not path.is_file():
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(f"{prefix}{secrets.token_urlsafe(32)}\n")
+        draft = _draft(path, f"{prefix}{secrets.token_urlsafe(32)}")
         try:
             os.link(draft, path)  # whole or not at all, and the first of two processes wins
         except FileExistsError:
@@ -176,3 +191,17 @@ def kept_secret(path: Path, prefix: str = "") -> str:
         finally:
             draft.unlink()
     return path.read_text().strip()
+
+
+def keep_secret(path: Path, secret: str) -> None:
+    """Write a secret that is known into a file of mode 600, for whoever runs this machine to read."""
+    make_home(path.parent)
+    if not path.is_file() or path.read_text().strip() != secret:
+        _draft(path, secret).replace(path)
+
+
+def _draft(path: Path, secret: str) -> Path:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(f"{secret}\n")
+    return draft

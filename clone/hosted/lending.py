@@ -3,6 +3,8 @@
 One of three ways, chosen by what there is: this app's own public address, through a signed link; a bucket, through a
 presigned one; or the URL that the person gave, which needs none of this. The address is good for one file, for minutes
 at most, and is dead when the call has ended. Only a program that somebody takes away gets one that lives for an hour.
+
+Where hosts share a library, whoever fetches it may come to any of them: then it lies in the store, not at one host.
 """
 
 from __future__ import annotations
@@ -19,12 +21,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote
 
 from clone.core.errors import BusyError, FetchError, PublishError
 from clone.core.settings import Settings
-from clone.core.signed_urls import ROUTE, App, Signer, link_route, linked
-from clone.core.workspace import make_private_folder, presence
+from clone.core.signed_urls import ROUTE, App, Signer, link_route, signed
+from clone.core.workspace import make_private_folder, presence, secret_for
 from clone.storage.files import Store
 
 log = logging.getLogger(__name__)
@@ -69,6 +72,14 @@ class _Lent:
     n_bytes: int = 0
 
 
+class Passing(Protocol):
+    """Notes, where hosts share a library, which files lie in its store for a while; see Library."""
+
+    def pass_by(self, key: str, for_s: float) -> None: ...  # noqa: D102
+
+    def passed(self, key: str) -> None: ...  # noqa: D102
+
+
 class Publisher:
     """Lends files out: for one call each, or for an hour.
 
@@ -76,9 +87,17 @@ class Publisher:
         settings: home, public_url and the address served are used.
         store: lends by presigned links, where its file system can sign.
         now: the clock, in seconds since 1970.
+        passing: of a library that hosts share; None where there is one host.
     """
 
-    def __init__(self, settings: Settings, store: Store, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        now: Callable[[], float] = time.time,
+        passing: Passing | None = None,
+    ) -> None:
+        self._passing = passing if settings.is_shared else None
         self._base_url = settings.public_url
         self._own = {self._base_url, *(f"http://{host}:{settings.server_port}" for host in ("127.0.0.1", "localhost"))}
         self._recent: deque[str] = deque(maxlen=_N_RECENT)
@@ -86,7 +105,8 @@ class Publisher:
         self._presence = presence(settings.home)
         self._store = store
         self._now = now
-        self._signer = Signer(secrets.token_bytes(32), now)
+        key = secret_for(settings, "lent_secret").encode() if self._passing else secrets.token_bytes(32)
+        self._signer = Signer(key, now)
         self._lent: dict[str, _Lent] = {}
         self._lock = threading.Lock()
         self._list_at = 0.0
@@ -142,8 +162,9 @@ class Publisher:
         """
         self.check()
         name, ends = self._name(suffix, LENT_S)
-        if self._base_url:
-            url = self._by_route(name, data, _Lent(folder / name, ends, self._base_url))
+        if self._base_url and not (self._passing and self._store.signs):
+            place = f"{PASSING}/{name}" if self._passing else folder / name
+            url = self._by_route(name, data, _Lent(place, ends, self._base_url))
         else:
             url = self._by_bucket(name, data, _Lent(f"{PASSING}/{name}", ends))
         try:
@@ -169,12 +190,13 @@ class Publisher:
             self.check()
         self._check_room(len(data))
         name, ends = self._name(suffix, for_s)
-        base_url = at or self._base_url
+        base_url = at if self._passing and self._store.signs else at or self._base_url
         if base_url:
-            make_private_folder(self._copies)
-            url = self._by_route(
-                name, data, _Lent(self._copies / f"{self._presence.claim()}-{name}", ends, base_url, len(data))
-            )
+            place: Path | str = f"{PASSING}/{name}"
+            if not self._passing:
+                make_private_folder(self._copies)
+                place = self._copies / f"{self._presence.claim()}-{name}"
+            url = self._by_route(name, data, _Lent(place, ends, base_url, len(data)))
         else:
             url = self._by_bucket(name, data, _Lent(f"{PASSING}/{name}", ends, n_bytes=len(data)))
         return Link(url, datetime.fromtimestamp(ends, UTC))
@@ -195,10 +217,12 @@ class Publisher:
         base_url, mounted, rest = url.strip().partition(MOUNT + ROUTE)
         with self._lock:
             ours = self._own.union(self._recent, (lent.base_url for lent in self._lent.values()))
-        if not mounted or not base_url or base_url not in ours:
-            return None
         key, _, query = rest.partition("?")
-        path = linked(unquote(key), query, self._signer, self._find)
+        is_good = bool(mounted) and signed(unquote(key), query, self._signer)
+        # Another host knows its own address; a good signature is as much as a known one.
+        if not mounted or not base_url or not (base_url in ours or (self._passing and is_good)):
+            return None
+        path = self._find(unquote(key)) if is_good else None
         try:
             if path is not None:
                 return Path(shutil.copyfile(path, folder / f"lent-{secrets.token_hex(8)}"))
@@ -250,19 +274,27 @@ class Publisher:
             if lent.base_url not in self._recent:
                 self._recent.append(lent.base_url)
         try:
-            with os.fdopen(os.open(lent.place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(data)
+            if isinstance(lent.place, str):
+                self._put(lent.place, data, lent.ends)
+            else:
+                with os.fdopen(os.open(lent.place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.write(data)
         except OSError:
             self._take_back(name)
             raise
         return self._signer.link(lent.base_url + MOUNT, name, lent.ends - int(self._now()))
+
+    def _put(self, key: str, data: bytes, ends: int) -> None:
+        if self._passing:
+            self._passing.pass_by(key, ends - self._now())
+        self._store.put(key, data)
 
     def _by_bucket(self, name: str, data: bytes, lent: _Lent) -> str:
         key = str(lent.place)
         with self._lock:
             self._lent[name] = lent
         try:
-            self._store.put(key, data)
+            self._put(key, data, lent.ends)
             return self._store.sign(key, lent.ends - int(self._now()))
         except Exception as error:  # noqa: BLE001  each kind of bucket has exceptions of its own
             log.error("The bucket did not take a recording: %s", type(error).__name__)
@@ -280,7 +312,12 @@ class Publisher:
         if lent is None:
             return
         try:
-            lent.place.unlink(missing_ok=True) if isinstance(lent.place, Path) else self._store.delete(lent.place)
+            if isinstance(lent.place, Path):
+                lent.place.unlink(missing_ok=True)
+            else:
+                self._store.remove(lent.place)
+                if self._passing:
+                    self._passing.passed(lent.place)
         except Exception as error:  # noqa: BLE001  what was paid for goes on; the link ends by itself, the file at a sweep
             log.error("A lent recording could not be removed: %s", type(error).__name__)
 
@@ -299,15 +336,20 @@ class Publisher:
         return whose == self._presence.name or not self._presence.alive(whose) or _ends(rest) <= now
 
     def _sweep_bucket(self, now: float) -> int:
-        if not self._store.signs or now < self._list_at:
+        if self._passing or not self._store.signs or now < self._list_at:  # of shared ones rows know when they end
             return 0
         self._list_at = now + _LIST_EVERY_S
         left = [key for key in self._store.keys(PASSING) if _ends(key.rpartition("/")[2]) <= now]
         for key in left:
-            self._store.delete(key)
+            self._store.remove(key)
         return len(left)
 
-    def _find(self, key: str) -> Path | None:
+    def _find(self, key: str, _method: str = "") -> Path | None:
+        if self._passing:
+            try:
+                return self._store.path(f"{PASSING}/{key}")
+            except (FileNotFoundError, ValueError):
+                return None
         with self._lock:
             lent = self._lent.get(key)
         return lent.place if lent and isinstance(lent.place, Path) else None

@@ -12,14 +12,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, ExceptionContext, event
-from sqlalchemy.exc import OperationalError
 
 from clone.core.errors import DiskFull, LibraryError, TimbreError, disk_full
 from clone.core.workspace import make_private_folder
 from clone.storage.files import Store
-
-BUSY_WITHIN_S = 10.0
-"""How long whoever wants to change the library waits for those who do so at the moment."""
+from clone.storage.server import BUSY_WITHIN_S, busy, is_shared, open_server
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _BROKEN = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
@@ -93,10 +90,16 @@ TASKS = sa.Table(
     *_columns(sa.Text, "request", "reason"),
     *_columns(Time, "created_at", "expires_at"),
     *_columns(sa.BigInteger, "n_bytes"),
+    *_columns(sa.String(200), "holder"),
+    *_columns(sa.Double, "leased_until"),
+    *_columns(sa.Integer, "done_percent"),
     sa.Index("tasks_by_status", "status", "created_at"),
     sa.Index("tasks_by_owner", "owner"),
 )
-"""Speech asked for by its link, or for later: what is to be said until it is said, then its file for a while."""
+"""Speech asked for by its link, or for later: what is to be said until it is said, then its file for a while.
+
+Who speaks one of a shared library holds it until ``leased_until``, in seconds since 1970 by the database's clock.
+"""
 
 PAID = sa.Table(
     "paid_requests",
@@ -107,6 +110,7 @@ PAID = sa.Table(
     *_columns(sa.Text, "voice", nullable=True),
     *_columns(Time, "created_at"),
     *_columns(sa.BigInteger, "n_bytes"),
+    *_columns(sa.JSON, "files"),
     sa.Index("paid_requests_by_owner", "owner", "created_at"),
 )
 """What was sent to be paid for, until its end is known; its id is a hash of the request, so each is there once."""
@@ -151,8 +155,27 @@ TAKES = sa.Table(
 
 ABOUT = sa.Table("about", SCHEMA, _id("name"), *_columns(sa.Text, "value"))
 """What is known of the library itself."""
-UNSETTLED = sa.Table("unsettled", SCHEMA, _id("folder"))
-"""Folders being filled or emptied: without a row they are nobody's."""
+UNSETTLED = sa.Table(
+    "unsettled",
+    SCHEMA,
+    sa.Column("folder", sa.String(400), primary_key=True),
+    *_columns(sa.String(200), "holder"),
+    *_columns(sa.Double, "leased_until"),
+)
+"""Folders of voices being filled or emptied: without a row they are nobody's.
+
+Of a shared library, files by their keys: nobody's once ``leased_until`` is over; see leftovers.py.
+"""
+
+CALLS = sa.Table(
+    "calls",
+    SCHEMA,
+    _id("name"),
+    sa.Column("at", sa.JSON().with_variant(sa.ARRAY(sa.Double), "postgresql"), nullable=False),
+    *_columns(sa.Double, "last"),
+    sa.Index("calls_by_last", "last"),
+)
+"""When each key's last calls were, where several hosts count them together."""
 
 _VERSION = sa.Table("schema_version", SCHEMA, *_columns(sa.Integer, "version"))
 FIRST_VERSION = 100
@@ -187,7 +210,22 @@ def _tags(db: Connection) -> None:
     db.execute(sa.text("ALTER TABLE voices ADD COLUMN tags JSON DEFAULT '[]' NOT NULL"))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_takes, _tags)
+def _leases(db: Connection) -> None:
+    """Let several hosts share a library: who holds what, and until when; what was called when, and which files are."""
+    lease = "holder VARCHAR(200) DEFAULT '' NOT NULL", "leased_until DOUBLE PRECISION DEFAULT 0 NOT NULL"
+    added = {
+        TASKS.name: (*lease, "done_percent INTEGER DEFAULT 0 NOT NULL"),
+        UNSETTLED.name: lease,
+        PAID.name: ("files JSON DEFAULT '[]' NOT NULL",),
+    }
+    for table, column in ((table, column) for table, columns in added.items() for column in columns):
+        db.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {column}"))
+    if db.dialect.name != "sqlite":  # there a length is no limit
+        db.execute(sa.text(f"ALTER TABLE {UNSETTLED.name} ALTER COLUMN folder TYPE VARCHAR(400)"))
+    SCHEMA.create_all(db, [CALLS])
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_takes, _tags, _leases)
 """What brings a database of the first version to the one above, in order; one more than the last for each."""
 
 
@@ -205,6 +243,7 @@ class Kept:
         self._writing = database.execution_options(writes=True)
         self._store = store
         self._now = now
+        self._shared = is_shared(database)
 
 
 def migrate(db: Connection) -> None:
@@ -257,9 +296,7 @@ def open_database(url: str) -> Engine:
     """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
-        event.listen(engine, "handle_error", _translated)
-        return engine
+        return open_server(parsed)
     path = database_file(url)
     if path:
         _make_private_file(path)
@@ -303,16 +340,6 @@ def check_integrity(db: Connection) -> None:
         raise broken()
 
 
-def busy() -> LibraryError:
-    """What is said when others hold the library for too long."""
-    return LibraryError(
-        f"The library is busy: another program has held it for {BUSY_WITHIN_S:.0f} seconds.",
-        code="library_busy",
-        limit=BUSY_WITHIN_S,
-        advice="Try again in a minute. If it stays so, end what else uses the library: a backup, or a second Timbre.",
-    )
-
-
 def broken() -> LibraryError:
     """What is said of a database that can't be read."""
     return LibraryError(
@@ -325,12 +352,7 @@ def broken() -> LibraryError:
 def _translated(context: ExceptionContext) -> BaseException | None:
     """Return what a database's error is raised as; None leaves it as it is."""
     error = context.original_exception
-    if isinstance(error, sqlite3.Error):
-        return _of_sqlite(error)
-    if not isinstance(error, Exception):  # an interrupt ends the connection, but is what it is
-        return None
-    passes = context.is_disconnect or isinstance(context.sqlalchemy_exception, OperationalError)
-    return busy() if passes else None
+    return _of_sqlite(error) if isinstance(error, sqlite3.Error) else None
 
 
 def _of_sqlite(error: sqlite3.Error) -> TimbreError | None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from clone.contract.cloning import SPEECH_TASK_MAX_CHARS, check_text
 from clone.contract.orders import Speakers, SpeakOrder
 from clone.contract.speech import SpeechSettings
 from clone.core.errors import TaskError
+from clone.storage import leftovers
 from clone.storage.database import DOCUMENTS, SENTENCES, TAKES, VOICES, Kept, truncate_log
 from clone.storage.document import Document, Sentence, Take, joined, matched, unknown_document, unknown_sentence
 
@@ -147,6 +149,8 @@ class Documents(Kept):
             last = select(func.coalesce(func.max(TAKES.c.take), -1)).filter_by(**which)
             number = int(db.execute(last).scalar_one()) + 1
             db.execute(insert(TAKES), which | said | {"take": number, "duration_s": None, "n_bytes": 0})
+            if self._shared:  # a number may have been another one's before
+                leftovers.claim(db, _key(document.document_id, sentence.sentence_id, number))
         keys = [
             _key(document.document_id, sentence.sentence_id, each) for each in range(max(0, number - 5), number + 1)
         ]
@@ -157,8 +161,7 @@ class Documents(Kept):
             kept = db.execute(update(TAKES).filter_by(**which, take=number).values(**done)).rowcount
             db.execute(update(SENTENCES).filter_by(**which).values(take=number))
             db.execute(delete(TAKES).filter_by(**which).where(TAKES.c.take <= number - MAX_TAKES))
-        for key in keys[:-MAX_TAKES] if kept else keys[-1:]:  # with one that a kill may have left
-            self._store.delete(key)
+        self._store.remove(*(keys[:-MAX_TAKES] if kept else keys[-1:]))  # with one that a kill may have left
         if not kept:
             self._tidy(document.document_id)
         return Take(take=number, **said, **done) if kept else None
@@ -261,7 +264,8 @@ class Documents(Kept):
         """
         with self._writing.begin() as db:
             before = _locked(db, document)
-            _store(db, document.document_id, before, matched(before, script))
+            with self._dooming(db, document.document_id):
+                _store(db, document.document_id, before, matched(before, script))
             self._note(db, document, text=text, speakers=[list(each) for each in speakers])
         self._tidy(document.document_id)
         return self.get(document.document_id, document.owner)
@@ -288,8 +292,7 @@ class Documents(Kept):
         with self._reading.begin() as db:
             takes = db.execute(_said_by_nobody(TAKES, select(TAKES))).all()
             others = db.execute(_said_by_nobody(SENTENCES, select(SENTENCES))).all()
-        for take in takes:
-            self._store.delete(_key(take.document_id, take.sentence_id, take.take))
+        self._store.remove(*(_key(take.document_id, take.sentence_id, take.take) for take in takes))
         if takes or others:
             with self._writing.begin() as db:
                 for row in takes:
@@ -301,7 +304,12 @@ class Documents(Kept):
         return len(gone)
 
     def sweep(self) -> int:
-        """Delete files without a row, as a lost database leaves them; return how many documents they were of."""
+        """Delete files without a row, as a lost database leaves them; return how many documents they were of.
+
+        A shared store is not listed: there, a row says of every file that is nobody's.
+        """
+        if self._shared:
+            return 0
         there = self._store.folders(_ROOT)  # before the rows are asked for: a row comes before its files
         with self._reading.begin() as db:
             known = set(db.execute(select(DOCUMENTS.c.document_id)).scalars())
@@ -330,7 +338,8 @@ class Documents(Kept):
             after[at : at + 1] = [changed] if changed.text else []
             if not changed.text and changed.ends_paragraph and at and not before[at - 1].ends_paragraph:
                 after[at - 1] = replace(before[at - 1], ends_paragraph=True, pause_s=changed.pause_s)
-            _store(db, document.document_id, before, after)
+            with self._dooming(db, document.document_id):
+                _store(db, document.document_id, before, after)
             if changed.text != before[at].text:
                 text = joined(after, document.speakers)
                 self._note(db, document, text=check_text(text, SPEECH_TASK_MAX_CHARS))
@@ -344,6 +353,9 @@ class Documents(Kept):
 
     def _tidy(self, document_id: str) -> None:
         """Delete a document's files that have no row: what an edit, a kill or a late take has left."""
+        if self._shared:
+            leftovers.clear(self._writing, self._store, f"{_ROOT}/{document_id}")
+            return
         keys = self._store.keys(f"{_ROOT}/{document_id}")  # before the rows: a row comes before its file
         with self._reading.begin() as db:
             there = db.execute(select(DOCUMENTS.c.owner).filter_by(document_id=document_id)).first()
@@ -354,7 +366,24 @@ class Documents(Kept):
         for key in set(keys) - {_key(document_id, *each) for each in takes}:
             self._store.delete(key)
 
+    @contextmanager
+    def _dooming(self, db: Connection, document_id: str) -> Iterator[None]:
+        """Note, where the library is shared, that the files of takes are to go whose rows go meanwhile."""
+        before = _takes_of(db, document_id) if self._shared else set()
+        yield
+        if self._shared:
+            leftovers.doom(db, before - _takes_of(db, document_id))
+
     def _delete(self, document_ids: Sequence[str]) -> None:
+        if self._shared:
+            for document_id in document_ids:
+                which = {"document_id": document_id}
+                with self._writing.begin() as db:
+                    db.execute(select(DOCUMENTS.c.owner).filter_by(**which).with_for_update())  # no take comes any more
+                    with self._dooming(db, document_id):
+                        db.execute(delete(DOCUMENTS).filter_by(**which))
+                self._tidy(document_id)
+            return
         for document_id in document_ids:
             self._store.delete(f"{_ROOT}/{document_id}")
         with self._writing.begin() as db:
@@ -368,6 +397,12 @@ class Documents(Kept):
     def _found(self, *which: ColumnElement[bool]) -> list[Document]:
         with self._reading.begin() as db:
             return [_from_row(row) for row in db.execute(_SUMMED.where(*which))]
+
+
+def _takes_of(db: Connection, document_id: str) -> set[str]:
+    """Return the keys of a document's takes, which may still be written."""
+    takes = db.execute(select(TAKES.c.sentence_id, TAKES.c.take).filter_by(document_id=document_id))
+    return {_key(document_id, *each) for each in takes}
 
 
 def _said_by_nobody(table: Table, query: Select[Any]) -> Select[Any]:

@@ -6,6 +6,7 @@ owner of the process can read it. Elsewhere the file system's own put is as whol
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -27,6 +28,9 @@ PARTIAL = ".partial"
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _COPY_TAKES_AT_MOST_S = 3600
+_DELETED_AT_ONCE = 1000
+COPY_KEPT_S = 600
+"""How long a local copy of a file in a shared store is of use to whoever asked for it."""
 
 
 class Store:
@@ -43,14 +47,16 @@ class Store:
     def __init__(self, url: str, copies: Path | None = None) -> None:
         self.url = url
         self._fs: Any
-        try:
-            self._fs, root = fsspec.core.url_to_fs(url)
+        is_s3 = url.startswith(("s3://", "s3a://"))
+        try:  # others put files there, too: what a listing said a moment ago may be wrong
+            self._fs, root = fsspec.core.url_to_fs(url, **({"use_listings_cache": False} if is_s3 else {}))
         except ImportError:
             raise TimbreError(
                 f"TIMBRE_STORE_URL is a {url.partition(':')[0]} address, and what that needs is not installed.",
                 code="bad_setting",
                 advice="For S3, run: pip install -r requirements-s3.txt.",
             ) from None
+        self._is_s3 = is_s3
         self._root = str(root).rstrip("/")
         self._local = Path(root) if isinstance(self._fs, LocalFileSystem) else None
         self._own_copies = None if self._local or copies else tempfile.TemporaryDirectory(prefix="timbre-")
@@ -66,7 +72,8 @@ class Store:
         if self._local:
             self._write(self._local, key, data)
             return
-        self._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
+        if not self._is_s3:  # where there are no folders
+            self._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
         self._fs.pipe_file(place, data)
 
     def get(self, key: str) -> bytes:
@@ -75,7 +82,8 @@ class Store:
         Raises:
             FileNotFoundError: there is none under this key.
         """
-        data: bytes = self._fs.cat_file(self._place(key))
+        # Read in one, or a size is asked for first, and of a file that is not there, a listing.
+        data: bytes = self._fs.cat_file(self._place(key), **({"max_concurrency": 1} if self._is_s3 else {}))
         return data
 
     def path(self, key: str) -> Path:
@@ -98,9 +106,38 @@ class Store:
         """Whether links to its files can be given out, as those of a bucket can."""
         return type(self._fs).sign is not AbstractFileSystem.sign
 
-    def sign(self, key: str, for_s: int) -> str:
-        """Return a link by which anybody can read a file, for so many seconds."""
-        return str(self._fs.sign(self._place(key), expiration=for_s))
+    def sign(self, key: str, for_s: int, *, media: str = "", saved: bool = False, head: bool = False) -> str:
+        """Return a link by which anybody can read a file, for so many seconds.
+
+        Args:
+            key: which file.
+            for_s: how long it is good.
+            media: what an S3 store is to answer as the file's kind.
+            saved: whether whoever opens it in a browser is to save it.
+            head: whether it is good for HEAD instead of GET.
+        """
+        more: dict[str, Any] = {}
+        if self._is_s3:
+            more |= {"ResponseContentType": media} if media else {}
+            more |= {"ResponseContentDisposition": "attachment"} if saved else {}
+            more |= {"client_method": "head_object"} if head else {}
+        return str(self._fs.sign(self._place(key), expiration=for_s, **more))
+
+    def remove(self, *keys: str) -> None:
+        """Remove files and their local copies, without a look at what else there is; nothing there is no error."""
+        places = [self._place(key) for key in keys]
+        for key in keys:
+            for root in filter(None, (self._local, self._copies)):
+                (root / key).unlink(missing_ok=True)
+                with suppress(OSError):  # something else is in it, or it is no folder of ours
+                    (root / key).parent.rmdir()
+        if self._is_s3:
+            for at in range(0, len(places), _DELETED_AT_ONCE):
+                self._remove_objects(places[at : at + _DELETED_AT_ONCE])
+        elif not self._local:
+            for place in places:
+                with suppress(FileNotFoundError):
+                    self._fs.rm_file(place)
 
     def delete(self, prefix: str) -> None:
         """Remove a file, or a folder with all that is in it, and its local copies; nothing there is no error."""
@@ -151,6 +188,24 @@ class Store:
             names |= {path.name for path in copies.iterdir() if path.is_dir()}
         return sorted(names)
 
+    def _remove_objects(self, places: list[str]) -> None:
+        bucket = self._fs.split_path(places[0])[0]
+        objects = [{"Key": self._fs.split_path(place)[1]} for place in places]
+        done = self._fs.call_s3("delete_objects", Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+        if failed := done.get("Errors"):  # the file system's own call would say nothing
+            raise OSError(f"{len(failed)} files could not be deleted: {failed[0].get('Code')}")
+
+    def size_of(self, key: str) -> int | None:
+        """Return how many bytes a file takes; None if there is none."""
+        place = self._place(key)
+        try:
+            if not self._is_s3:
+                return int(self._fs.info(place)["size"])
+            bucket, name, _ = self._fs.split_path(place)
+            return int(self._fs.call_s3("head_object", Bucket=bucket, Key=name)["ContentLength"])
+        except FileNotFoundError:
+            return None
+
     def size(self, prefix: str) -> int:
         """Return how many bytes a file, or all files in a folder, take; 0 if there is none."""
         self._fs.invalidate_cache()
@@ -159,12 +214,17 @@ class Store:
             return int(self._fs.size(place))
         return sum(int(self._fs.size(self._place(key))) for key in self.keys(prefix))
 
-    def sweep(self) -> int:
-        """Remove what a kill left half written; return how many. Call it only while nobody puts."""
-        leftovers = list((self._local / PARTIAL).glob("*")) if self._local else []
-        if self._copies:  # another process may be making a copy just now, so only what is old goes
-            oldest = time.time() - _COPY_TAKES_AT_MOST_S
-            leftovers += [path for path in (self._copies / PARTIAL).glob("*") if path.stat().st_mtime < oldest]
+    def sweep(self, *, shared: bool = False) -> int:
+        """Remove what a kill left half written; return how many. Call it only while nobody puts.
+
+        Where the store is ``shared`` others put all the time, so only what is old goes; and so do old local copies, of
+        what others may have deleted.
+        """
+        oldest = time.time() - _COPY_TAKES_AT_MOST_S
+        leftovers = _older(self._local / PARTIAL, oldest if shared else math.inf) if self._local else []
+        if self._copies:  # another process may be making a copy just now
+            leftovers += _older(self._copies / PARTIAL, oldest)
+            leftovers += _older(self._copies, time.time() - COPY_KEPT_S) if shared else []
         for leftover in leftovers:
             leftover.unlink(missing_ok=True)
         return len(leftovers)
@@ -205,6 +265,16 @@ def _write_atomically(root: Path, key: str, data: bytes) -> Path:
     with suppress(FileNotFoundError):  # what is gone again needs no sync
         sync_folder(target.parent)
     return target
+
+
+def _older(folder: Path, than: float) -> list[Path]:
+    """Return the files in a folder that were last written before a time, in seconds since 1970."""
+    found = []
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            if path.is_file() and path.stat().st_mtime < than:
+                found.append(path)
+    return found
 
 
 def _unless_gone(_function: Any, _path: str, error: Any) -> None:

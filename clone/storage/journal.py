@@ -4,6 +4,7 @@ An entry is made just before its request leaves, and ends when its outcome is kn
 One that nobody works on may have been paid, so the same request is refused until a person has said whether it was.
 An entry's id is a hash of the request, and the database takes it once. Who works on one holds its lock, which the
 operating system releases when the holder dies, so two processes with one home never send the same request together.
+Where hosts share a library its database does that. Should a host lose its lock there, its row still stands in the way.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from clone.contract.cloning import RETENTION
 from clone.contract.speech import SpeechSettings
 from clone.core.errors import BusyError, MaybeDone, TimbreError
 from clone.core.workspace import make_private_folder
+from clone.storage import leftovers
 from clone.storage.database import PAID, Kept, truncate_log
 from clone.storage.files import Store
+from clone.storage.locks import Locks
 from clone.storage.voice import Voice, record, to_record
 
 CLONE, KEEP, SPEECH = "clone", "keep", "speech"
@@ -51,6 +55,7 @@ class Entry:
         voice: of a clone, the voice as it is to be kept, with the recordings beside it in the store.
         preview_url: where its preview is, for a while; "" without one.
         n_bytes: the size of the recordings.
+        files: their names.
     """
 
     entry_id: str
@@ -62,6 +67,7 @@ class Entry:
     voice: Voice | None = None
     preview_url: str = ""
     n_bytes: int = 0
+    files: tuple[str, ...] = ()
 
     @property
     def expires_at(self) -> datetime:
@@ -83,6 +89,7 @@ class Journal(Kept):
         self._locks = home / _ROOT
         make_private_folder(self._locks)
         super().__init__(database, store, now)
+        self._of_hosts = Locks(database)
 
     def entry(self, owner: str, kind: str, *what: object, voice_id: str = "") -> Entry:
         """Return the entry of a request, not yet written down; the same request gives the same id.
@@ -111,15 +118,17 @@ class Journal(Kept):
         """
         if not _ENTRY_ID.fullmatch(entry_id):
             raise _unknown()
+        if self._shared:
+            with self._of_hosts.held("paid", entry_id, within_s=within_s) as ours:
+                if not ours:
+                    raise _same_request()
+                yield
+            return
         try:
             with FileLock(self._lock(entry_id), timeout=within_s, mode=0o600):
                 yield
         except Timeout:
-            raise BusyError(
-                "This very request is being worked on already.",
-                code="same_request",
-                advice="Wait for its end; asking again then costs nothing.",
-            ) from None
+            raise _same_request() from None
 
     def find(self, entry_id: str) -> Entry | None:
         """Return what is written down of a request."""
@@ -151,19 +160,32 @@ class Journal(Kept):
         return sum(entry.n_bytes for entry in self._select(PAID.c.owner == owner))
 
     def add(self, entry: Entry, files: Mapping[str, bytes]) -> None:
-        """Write down what is about to be sent, and keep its recordings: the last thing before it leaves."""
-        for name, data in files.items():
-            self._store.put(_key(entry.entry_id, name), data)
+        """Write down what is about to be sent, and keep its recordings: the last thing before it leaves.
+
+        Raises:
+            MaybeDone: ``maybe_paid``, somebody else was first.
+        """
+        keys, lease = [_key(entry.entry_id, name) for name in files], ""
+        if self._shared and files:
+            with self._writing.begin() as db:
+                lease = leftovers.hold(db, keys)
+        for key, data in zip(keys, files.values(), strict=True):
+            self._store.put(key, data)
         voice = entry.voice and to_record(entry.voice).decode()
-        row = vars(entry) | {"voice": voice, "n_bytes": sum(map(len, files.values()))}
+        row = vars(entry) | {"voice": voice, "n_bytes": sum(map(len, files.values())), "files": sorted(files)}
         over = (PAID.c.entry_id == entry.entry_id) & (PAID.c.created_at <= self._now() - RETENTION)
         try:
             with self._writing.begin() as db:
                 db.execute(delete(PAID).where(over))
                 db.execute(insert(PAID), row)
-        except Exception:
-            if self.find(entry.entry_id) is None:
+                if lease:
+                    leftovers.settle(db, lease)
+        except Exception as error:
+            there = self.find(entry.entry_id)
+            if there is None and not self._shared:
                 self._store.delete(f"{_ROOT}/{entry.entry_id}")
+            if there and isinstance(error, IntegrityError):
+                raise sent_before(there) from None
             raise
 
     def answered(self, entry_id: str, voice_id: str, preview_url: str) -> None:
@@ -179,13 +201,21 @@ class Journal(Kept):
     def end(self, entry_id: str) -> None:
         """Forget an entry, with everything that was kept for it."""
         with self._writing.begin() as db:
-            gone = db.execute(delete(PAID).filter_by(entry_id=entry_id)).rowcount
+            gone = db.execute(delete(PAID).filter_by(entry_id=entry_id).returning(PAID.c.files)).scalars().all()
+            if self._shared:
+                leftovers.doom(db, [_key(entry_id, name) for names in gone for name in names])
+        if self._shared:
+            leftovers.clear(self._writing, self._store, f"{_ROOT}/{entry_id}")
+            return
         self._store.delete(f"{_ROOT}/{entry_id}")
         if gone:
             truncate_log(self._reading)
 
     def files(self, entry_id: str) -> dict[str, bytes]:
         """Return the recordings of an entry, by their names."""
+        if self._shared:
+            entry = self.find(entry_id)
+            return {name: self._store.get(_key(entry_id, name)) for name in entry.files} if entry else {}
         keys = self._store.keys(f"{_ROOT}/{entry_id}")
         return {key.rpartition("/")[2]: self._store.get(key) for key in keys}
 
@@ -194,7 +224,7 @@ class Journal(Kept):
         known = self._select(expired=True)
         over = {entry.entry_id for entry in known if entry.expires_at <= self._now()}
         left = {path.stem for path in self._locks.glob("*.lock")}
-        left |= set(self._store.folders(_ROOT)) if leftovers else set()
+        left |= set(self._store.folders(_ROOT)) if leftovers and not self._shared else set()
         return sum(self._swept(entry_id) for entry_id in over | left - {entry.entry_id for entry in known})
 
     def _swept(self, entry_id: str) -> bool:
@@ -236,6 +266,14 @@ def sent_before(entry: Entry) -> MaybeDone:
     )
 
 
+def _same_request() -> BusyError:
+    return BusyError(
+        "This very request is being worked on already.",
+        code="same_request",
+        advice="Wait for its end; asking again then costs nothing.",
+    )
+
+
 def _unknown() -> TimbreError:
     return TimbreError(
         "There is no such request any more.",
@@ -245,7 +283,8 @@ def _unknown() -> TimbreError:
 
 
 def _from_row(row: Row[Any]) -> Entry:
-    return Entry(**row._asdict() | {"voice": row.voice and record().validate_json(row.voice)})
+    voice = row.voice and record().validate_json(row.voice)
+    return Entry(**row._asdict() | {"voice": voice, "files": tuple(row.files)})
 
 
 def _told(value: object) -> dict[str, Any]:

@@ -7,6 +7,10 @@ have lived: the database may have been lost, and a voice can be made again from 
 
 A clock that is wrong must not delete anything: where more than half of what is kept for a while would go at once, and
 the clock did not run evenly up to now, it waits for an hour, by the machine's own count of seconds since it started.
+
+Where hosts share a library, one of them does this for all, a host's clock is held against the database's, and no bucket
+is ever listed: rows say what is nobody's. So recordings without a row are left where they are, for there they come of a
+lost database alone, and only the doctor looks for them, whom a person asks. There is no trash.
 """
 
 from __future__ import annotations
@@ -21,10 +25,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select
 
+from clone.storage import leftovers
 from clone.storage.database import EXPIRED, VOICES, check_integrity
 from clone.storage.files import Store
+from clone.storage.server import busy, seconds
 from clone.storage.shelf import RECORD, ROOT, Shelf, record_in, with_files
 from clone.storage.voice import Voice, folder_of, from_row, to_record
 
@@ -83,7 +89,7 @@ class Upkeep:
 
     def __init__(self, shelf: Shelf, uptime: Callable[[], tuple[str, float]] = uptime) -> None:
         self._shelf = shelf
-        self._uptime = uptime
+        self._uptime = self._servers_time if shelf.shared else uptime
         self._logged = False
 
     def purge(self) -> int:
@@ -91,9 +97,13 @@ class Upkeep:
 
         So goes what has been in the trash for long enough.
         """
+        if self._shelf.shared:
+            self._shelf.store.sweep(shared=True)
         now = self._shelf.now()
-        with self._shelf.locked():
-            trash = list(_trash(self._shelf.store))
+        with self._shelf.leading() as leads:
+            if not leads:
+                return 0
+            trash = [] if self._shelf.shared else list(_trash(self._shelf.store))
             with self._shelf.changing() as db:
                 gone = self._shelf.delete(db, _ids(db, VOICES.c.forgotten_until <= now))
                 due = _ids(db, VOICES.c.expires_at <= now)
@@ -119,6 +129,8 @@ class Upkeep:
         Raises:
             LibraryError: ``library_broken``.
         """
+        if self._shelf.shared:  # a purge clears what a kill has left, and a row says of everything whose it is
+            return self._shelf.store.sweep(shared=True)
         with self._shelf.locked():
             self.check_integrity()
             changed = self._shelf.store.sweep() + self._shelf.clear()
@@ -153,14 +165,18 @@ class Upkeep:
     def restore(self) -> list[Voice]:
         """Make again the rows of what is lost and can be restored; return the voices."""
         restored: dict[str, Voice] = {}
-        with self._shelf.locked():
-            self._keep_lost()
+        with self._shelf.leading() as leads:
+            if not leads:
+                raise busy()
+            if not self._shelf.shared:
+                self._keep_lost()
             lost = self.lost()
             with self._shelf.changing() as db:  # should it break off, what has come back is lost again, and found again
                 for each in reversed(lost):  # of two with one name, the one that would have stayed longer
                     if each.voice and each.restorable and each.folder not in restored:
                         self._shelf.insert(db, each.voice)
-                        self._shelf.store.move(each.place, f"{ROOT}/{each.folder}")
+                        if each.place != f"{ROOT}/{each.folder}":
+                            self._shelf.store.move(each.place, f"{ROOT}/{each.folder}")
                         restored[each.folder] = each.voice
                 for voice in self._kept_after_all(db):
                     restored[folder_of(voice.voice_id)] = self._shelf.update(db, voice)
@@ -168,11 +184,30 @@ class Upkeep:
 
     def forget_lost(self, owner: str, folder: str | None = None) -> int:
         """Delete an owner's lost recordings, or those of one folder; return of how many voices."""
+        if self._shelf.shared:
+            return 0 if folder is None else self._forget_lost(owner, folder)
         with self._shelf.locked():
             own = [lost for lost in self.lost(folder) if lost.voice and lost.voice.owner == owner]
             for lost in own:
                 self._shelf.store.delete(lost.place)
         return len(own)
+
+    def _forget_lost(self, owner: str, folder: str) -> int:
+        """Delete a folder without a row where its record says that it is the owner's; the bucket is not listed."""
+        voice = record_in(self._shelf.store, f"{ROOT}/{folder}", folder)
+        if voice is None or voice.owner != owner:
+            return 0
+        keys = [f"{ROOT}/{folder}/{name}" for name in (*voice.files, RECORD)]
+        with self._shelf.changing() as db:
+            if _ids(db, VOICES.c.voice_id == voice.voice_id):  # it has come meanwhile
+                return 0
+            leftovers.hold(db, keys, for_s=0)
+        return min(1, self._shelf.clear(voice.voice_id))
+
+    def _servers_time(self) -> tuple[str, float]:
+        """Return the database's clock as the count of seconds that every host's is held against."""
+        with self._shelf.reading.begin() as db:
+            return "database", float(db.execute(select(seconds(db))).scalar_one())
 
     def purge_waits_s(self) -> float | None:
         """Return for how long yet nothing expired is deleted, because the clock may be wrong; None when it need not."""
@@ -371,13 +406,15 @@ def _trash(store: Store) -> Iterator[Lost]:
 
 
 def _ids(db: Connection, which: ColumnElement[bool]) -> list[str]:
-    return list(db.execute(select(VOICES.c.voice_id).where(which)).scalars())
+    """Return which voices are so, and stay so until the transaction ends."""
+    return list(db.execute(select(VOICES.c.voice_id).where(which).with_for_update()).scalars())
 
 
 def _remember(db: Connection, now: datetime) -> None:
     """Note which voices expire now, and whose they were, but for those that were forgotten."""
     those = select(VOICES.c.voice_id, VOICES.c.owner, VOICES.c.expires_at)
     those = those.where(VOICES.c.expires_at <= now, VOICES.c.forgotten_until.is_(None))
+    those = those.where(~exists(EXPIRED.c.voice_id).where(EXPIRED.c.voice_id == VOICES.c.voice_id))
     db.execute(insert(EXPIRED).from_select(list(EXPIRED.c), those))
 
 

@@ -6,6 +6,9 @@ row first and then the files. While that goes on the folder is noted as unsettle
 that are known to be nobody's: they go at the next ``clear()``. Files without a row of which nothing is noted are never
 deleted so: something else happened to the database.
 
+Where hosts share a library there is no lock for all of it: rows are locked while they are changed, a voice that is
+being added has its files noted with a lease, and what keeps the library in order is done by one host at a time.
+
 Database and store carry one id. A database meets no store but its own, or the recordings of one library would be taken
 for what another has lost.
 """
@@ -24,8 +27,11 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from clone.core.errors import LibraryError
 from clone.core.settings import Settings
 from clone.core.workspace import make_home
-from clone.storage.database import ABOUT, BUSY_WITHIN_S, UNSETTLED, VOICES, busy, migrate, open_database, truncate_log
+from clone.storage import leftovers
+from clone.storage.database import ABOUT, UNSETTLED, VOICES, migrate, open_database, truncate_log
 from clone.storage.files import Store
+from clone.storage.locks import Locks, lock
+from clone.storage.server import BUSY_WITHIN_S, busy
 from clone.storage.voice import Voice, folder_of, from_record, from_row, to_record
 
 ROOT = "voices"
@@ -35,7 +41,8 @@ RECORD = "voice.json"
 _ID_KEY = "library_id"
 _ROW, _FOLDER = VOICES.c.voice_id == bindparam("id"), UNSETTLED.c.folder == bindparam("id")
 _INSERT, _UPDATE, _DELETE = insert(VOICES), update(VOICES).where(_ROW), delete(VOICES).where(_ROW)
-_UNSETTLE, _SETTLE = insert(UNSETTLED), delete(UNSETTLED).where(_FOLDER)
+_DELETE_SHARED = _DELETE.returning(VOICES.c.files)
+_UNSETTLE, _SETTLE = insert(UNSETTLED).values(holder="", leased_until=0.0), delete(UNSETTLED).where(_FOLDER)
 """Made once, as every new voice takes them."""
 
 
@@ -52,14 +59,18 @@ class Shelf:
     """
 
     def __init__(self, settings: Settings, store: Store, now: Callable[[], datetime]) -> None:
+        settings.check_secret()
         make_home(settings.home)
         self.store = store
         self.now = now
+        self.shared = settings.is_shared
         self._lock = FileLock(settings.home / "library.lock", mode=0o600, poll_interval=0.01)
         self.reading = open_database(settings.database_url)
         self._writing = self.reading.execution_options(writes=True)
+        self.locks = Locks(self.reading)
         try:
             with self.changing() as db:
+                lock(db, "migrate")
                 migrate(db)
                 self._bind(db)
         except BaseException:
@@ -72,11 +83,14 @@ class Shelf:
 
     @contextmanager
     def locked(self, within_s: float = BUSY_WITHIN_S) -> Iterator[None]:
-        """Hold the lock.
+        """Hold the lock; nothing where the library is shared.
 
         Raises:
             LibraryError: ``library_busy``, another program does for so long.
         """
+        if self.shared:
+            yield
+            return
         try:
             self._lock.acquire(timeout=within_s)
         except Timeout:
@@ -87,6 +101,12 @@ class Shelf:
             self._lock.release()
 
     @contextmanager
+    def leading(self) -> Iterator[bool]:
+        """Hold the lock to keep the library in order, and say whether to do so: not where another host does already."""
+        with self.locked(), self.locks.held("upkeep") as leads:
+            yield leads
+
+    @contextmanager
     def changing(self) -> Iterator[Connection]:
         """The lock, and in it one transaction: all of what happens in it, or nothing."""
         with self.locked(), self._writing.begin() as db:
@@ -94,8 +114,9 @@ class Shelf:
 
     def check(self, within_s: float) -> None:
         """Raise unless lock and database can be had within a time each."""
-        with self.locked(within_s), self._writing.execution_options(within_s=within_s).begin():
-            pass
+        with self.locked(within_s), self._writing.execution_options(within_s=within_s).begin() as db:
+            if self.shared:
+                db.execute(select(1))
 
     def put(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Write files into a voice's folder."""
@@ -112,13 +133,47 @@ class Shelf:
         self.put(folder_of(voice.voice_id), {RECORD: to_record(voice)})
         return voice
 
+    def begin(self, db: Connection, voice_id: str, names: Iterable[str]) -> str:
+        """Note that a voice's folder is being filled, whatever was there before; return the lease.
+
+        Raises:
+            LibraryError: ``library_busy``, another host fills it.
+        """
+        self.delete(db, [voice_id])
+        return leftovers.hold(db, self._keys(voice_id, names)) if self.shared else ""
+
+    def end(self, db: Connection, voice_id: str, lease: str) -> None:
+        """Note that what was put into a folder belongs to its row now.
+
+        Raises:
+            LibraryError: ``library_busy``, it took longer than the lease.
+        """
+        if self.shared:
+            leftovers.settle(db, lease)
+        else:
+            self.settle(db, folder_of(voice_id))
+
+    def break_off(self, voice_id: str, lease: str) -> None:
+        """Delete what was put into a folder that has no row now."""
+        if self.shared:
+            with self.changing() as db:
+                leftovers.let_go(db, lease)
+        self.clear(voice_id)
+
     def delete(self, db: Connection, voice_ids: Iterable[str]) -> int:
         """Delete rows, and note that their folders are to go; return how many."""
         gone = list(voice_ids)
         for voice_id in gone:
-            db.execute(_DELETE, {"id": voice_id})
-            self.unsettle(db, folder_of(voice_id))
+            if self.shared:
+                names = db.execute(_DELETE_SHARED, {"id": voice_id}).scalar()
+                leftovers.doom(db, self._keys(voice_id, names) if names is not None else ())
+            else:
+                db.execute(_DELETE, {"id": voice_id})
+                self.unsettle(db, folder_of(voice_id))
         return len(gone)
+
+    def _keys(self, voice_id: str, names: Iterable[str]) -> list[str]:
+        return [f"{ROOT}/{folder_of(voice_id)}/{name}" for name in (*names, RECORD)]
 
     def unsettle(self, db: Connection, folder: str) -> None:
         """Note that what is in a folder is nobody's, until it is settled."""
@@ -129,11 +184,15 @@ class Shelf:
         """Note that a folder belongs to its row, or is gone."""
         db.execute(_SETTLE, {"id": folder})
 
-    def clear(self) -> int:
+    def clear(self, voice_id: str = "") -> int:
         """Delete every folder that is unsettled; return how many. The lock must be held, or an add would lose its own.
+
+        Of a shared library, files whose lease is over: one voice's, if it is named.
 
         Deleted rows stand in SQLite's log until it is emptied, so it is.
         """
+        if self.shared:
+            return leftovers.clear(self._writing, self.store, f"{ROOT}/{folder_of(voice_id)}" if voice_id else "")
         with self.reading.begin() as db:
             folders = self.unsettled(db)
         for folder in folders:
@@ -147,7 +206,8 @@ class Shelf:
 
     def unsettled(self, db: Connection) -> set[str]:
         """Return the folders that are nobody's."""
-        return set(db.execute(select(UNSETTLED.c.folder)).scalars())
+        noted = db.execute(select(UNSETTLED.c.folder)).scalars()
+        return {key.split("/")[1] if "/" in key else key for key in noted}
 
     def folders(self, db: Connection) -> dict[str, Voice]:
         """Return every voice by its folder, forgotten and expired ones too."""
@@ -205,9 +265,9 @@ def record_in(store: Store, place: str, folder: str) -> Voice | None:
 
 def with_files(store: Store, voice: Voice, place: str) -> Voice:
     """Return a voice with those of its files that are in a folder."""
-    there = {key.rpartition("/")[2] for key in store.keys(place)}
-    names = tuple(name for name in voice.files if name in there)
-    return replace(voice, files=names, n_bytes=sum(store.size(f"{place}/{name}") for name in names))
+    sizes = {name: store.size_of(f"{place}/{name}") for name in voice.files}
+    there = {name: n_bytes for name, n_bytes in sizes.items() if n_bytes is not None}
+    return replace(voice, files=tuple(there), n_bytes=sum(there.values()))
 
 
 def not_ours(what: str) -> LibraryError:

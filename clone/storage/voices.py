@@ -15,9 +15,11 @@ from clone.contract.cloning import RETENTION
 from clone.core.errors import VoiceError
 from clone.core.likeness import Likeness
 from clone.core.settings import LOCAL, Settings
+from clone.storage import leftovers
 from clone.storage.database import EXPIRED, VOICES, used_bytes, utc_now
 from clone.storage.files import Store
 from clone.storage.retention import REFERENCE, Upkeep, uptime
+from clone.storage.server import busy
 from clone.storage.shelf import RECORD, ROOT, Shelf, with_files
 from clone.storage.voice import (
     Voice,
@@ -38,8 +40,12 @@ from clone.storage.voice import (
 
 __all__ = ["Library", "Voice", "utc_now"]
 
+ALONE_WITHIN_S = 1800.0
+"""How long the same request waits for itself at another host, at most: longer than a clone takes."""
+
 _UPDATABLE = {"name", "likeness", "ceiling", "engine_version"}
 _BY_ID = select(VOICES).where(VOICES.c.voice_id == bindparam("id"))
+_BY_ID_ALONE = _BY_ID.with_for_update()
 _NOT_EXPIRED = delete(EXPIRED).where(EXPIRED.c.voice_id == bindparam("id"))
 _OF_OWNER = VOICES.c.owner == bindparam("owner")
 _LIVE = (
@@ -51,6 +57,7 @@ _LIVE = (
     .order_by(VOICES.c.created_at.desc(), VOICES.c.voice_id)
 )
 _LIVE_OF_OWNER = _LIVE.where(_OF_OWNER)
+_AGAIN_ALONE = _LIVE_OF_OWNER.where(VOICES.c.request_key == bindparam("key")).limit(1).with_for_update()
 _AGAIN = _LIVE_OF_OWNER.where(VOICES.c.request_key == bindparam("key"))
 
 
@@ -118,19 +125,20 @@ class Library:
                 there = _row(db, voice.voice_id)
                 if there and not (there.forgotten_until and there.owner == voice.owner):
                     raise taken()
-                self._shelf.delete(db, [voice.voice_id])
+                lease = self._shelf.begin(db, voice.voice_id, files)
             try:
-                self._store.delete(f"{ROOT}/{folder}")
+                if not self._shelf.shared:
+                    self._store.delete(f"{ROOT}/{folder}")
                 self._shelf.put(folder, {**files, RECORD: to_record(voice)})
                 with self._changing() as db:
                     self._shelf.insert(db, voice)
-                    self._shelf.settle(db, folder)
+                    self._shelf.end(db, voice.voice_id, lease)
                     db.execute(_NOT_EXPIRED, {"id": voice.voice_id})
                     if within:
                         within(db)
             except BaseException:
                 with suppress(Exception):  # the next purge tries again
-                    self._shelf.clear()
+                    self._shelf.break_off(voice.voice_id, lease)
                 raise
         return voice
 
@@ -169,7 +177,7 @@ class Library:
         if row is None or row.permanent_at or row.backend != LOCAL:
             return from_row(row) if row else None
         with self._changing() as db:
-            row = db.execute(_AGAIN, asked | {"now": self._now()}).first()
+            row = db.execute(_AGAIN_ALONE, asked | {"now": self._now()}).first()
             return self._shelf.update(db, replace(from_row(row), expires_at=self._now() + RETENTION)) if row else None
 
     def voices(self, owner: str | None) -> list[Voice]:
@@ -251,7 +259,7 @@ class Library:
             with self._changing() as db:
                 self._live(db, voice_id, owner)
                 _hide(db, voice_id, self._now() + timedelta(seconds=undo_s))
-                self._store.delete(f"{_key(voice_id)}/{RECORD}")  # should the database be lost, it stays forgotten
+                self._store.remove(f"{_key(voice_id)}/{RECORD}")  # should the database be lost, it stays forgotten
             self._hidden.add(voice_id)
             return
         with self._shelf.locked():
@@ -260,8 +268,9 @@ class Library:
                 missing = None if row and row.owner == owner else self._missing(db, voice_id, owner)
                 if missing is None:
                     self._shelf.delete(db, [voice_id])
-            self._shelf.clear()
-            if missing and not (sayable(voice_id) and self.upkeep.forget_lost(owner, folder_of(voice_id))):
+            self._shelf.clear(voice_id)
+            known = self._shelf.shared and row is not None  # somebody else's
+            if missing and (known or not (sayable(voice_id) and self.upkeep.forget_lost(owner, folder_of(voice_id)))):
                 raise missing
 
     def forget_all(self, owner: str) -> int:
@@ -317,9 +326,16 @@ class Library:
         """
         if any(name.startswith(REFERENCE) for name in files) or not columns.keys() <= _UPDATABLE:
             raise ValueError(f"not to be changed: {sorted(files)} {sorted(columns)}")
+        lease = ""
+        if self._shelf.shared:
+            with self._changing() as db:
+                new = files.keys() - {*self._live(db, voice_id, owner).files}
+                lease = leftovers.hold(db, [f"{_key(voice_id)}/{name}" for name in new]) if new else ""
         with self._changing() as db:
             voice = self._live(db, voice_id, owner)
             self._shelf.put(folder_of(voice_id), files)
+            if lease:
+                leftovers.settle(db, lease)
             named = replace(voice, **columns, files=tuple(sorted({*voice.files, *files})))
             return self._shelf.update(db, with_files(self._store, named, _key(voice_id)))
 
@@ -340,6 +356,38 @@ class Library:
         """
         with self._file_of(voice, name) as key:
             return self._store.path(key)
+
+    @contextmanager
+    def alone(self, *what: str, wait: Callable[[float], object]) -> Iterator[None]:
+        """Do something alone among all hosts that share the library; where it is a file, nobody is waited for.
+
+        Args:
+            what: it is.
+            wait: called with seconds while another host does it; what it raises ends the waiting.
+
+        Raises:
+            LibraryError: ``library_busy``, another host does it for too long.
+        """
+        with self._shelf.locks.held(*what, within_s=ALONE_WITHIN_S, wait=wait) as ours:
+            if not ours:
+                raise busy()
+            yield
+
+    def pass_by(self, key: str, for_s: float) -> None:
+        """Note that a file will lie in a shared store for so many seconds, and that it goes then, whatever happens."""
+        with self._changing() as db:
+            leftovers.hold(db, [key], for_s)
+
+    def passed(self, key: str) -> None:
+        """Note that such a file is gone."""
+        with self._changing() as db:
+            leftovers.claim(db, key)
+
+    def led(self, what: str, work: Callable[[], object]) -> None:
+        """Do work for all hosts that share the library, unless another does it just now."""
+        with self._shelf.locks.held(what) as leads:
+            if leads:
+                work()
 
     def purge(self) -> int:
         """Delete what is expired or forgotten; see Upkeep.purge."""
@@ -385,7 +433,9 @@ class Library:
 
 
 def _row(db: Connection, voice_id: str) -> Row[Any] | None:
-    return db.execute(_BY_ID, {"id": voice_id}).first() if sayable(voice_id) else None
+    """Return the row of a voice, which nobody else changes then where this transaction is to."""
+    query = _BY_ID_ALONE if db.get_execution_options().get("writes") else _BY_ID
+    return db.execute(query, {"id": voice_id}).first() if sayable(voice_id) else None
 
 
 def _hide(db: Connection, voice_id: str, until: datetime | None) -> None:

@@ -122,8 +122,11 @@ class Cloning:
             TimbreError: what refuses or fails, at its field.
         """
         key = key or self.key(order, files)
-        made = self._hosted if order.backend == NOVITA else partial(self._local, language=language)
-        return self.again(order, key) or made(order, files, key or "", tell, stop)
+        asked = order, files, key or "", tell, stop
+        if order.backend == NOVITA:  # a paid request is sent once by its journal, and nobody waits there
+            return self.again(order, key) or self._hosted(*asked)
+        with self._library.alone("clone", order.owner, key or uuid.uuid4().hex, wait=stop.pause):
+            return self.again(order, key) or self._local(*asked, language=language)
 
     def _local(
         self, order: CloneOrder, files: Mapping[str, Path], key: str, tell: Tell, stop: Stop, *, language: str | None
@@ -147,8 +150,9 @@ class Cloning:
             voice = replace(voice, settings=voice.settings | {"engine": engine.title})
             kept["preview.mp3"] = mp3_bytes(samples, SAMPLE_RATE, stop=stop, provenance=provenance_of(voice))
         stop.check()
-        self.check_room(order.owner, kept)
-        added = self._library.add(voice, kept)
+        with self._library.alone("room", order.owner, wait=stop.pause):
+            self.check_room(order.owner, kept)
+            added = self._library.add(voice, kept)
         watch.CLONES.labels(added.engine or "none").inc()
         return Cloned(added, False)
 

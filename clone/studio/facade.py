@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -31,6 +31,7 @@ from clone.engine.backend import LocalBackend
 from clone.engine.converted import Hibari, Kokoro
 from clone.engine.models import Models, ModelStatus
 from clone.engine.transcript import Match
+from clone.storage.counts import Counts
 from clone.storage.documents import Document, Documents, Sentence, Take
 from clone.storage.files import Store
 from clone.storage.journal import Entry
@@ -110,7 +111,8 @@ class Studio:
         self._downloads = Downloads(self._calls.publisher.copy, settings.allow_private_urls)
         self._documents = Documents(self._library.database, store)
         self.uploads = Uploads(self._workspace)
-        self._retention = Retention(self._library, self._calls.sweep, self._documents.purge, self.uploads.purge)
+        purge_documents = partial(self.led, "documents", self._documents.purge)
+        self._retention = Retention(self._library, self._calls.sweep, purge_documents, self.uploads.purge)
         self._synthesis = Synthesis(self._backend, self._library, self._run)
         looks = self._examining, self._prompts
         self._cloning = Cloning(self._backend, self._library, looks, self._synthesis, self._calls)
@@ -303,6 +305,14 @@ class Studio:
     def folder(self) -> AbstractContextManager[Path]:
         """Lend a private folder for files in passing; see Workspace.folder."""
         return self._workspace.folder()
+
+    def led(self, what: str, work: Callable[[], object]) -> None:
+        """Do work for all hosts that share the library, unless another does it just now."""
+        self._library.led(what, work)
+
+    def counts(self) -> Counts:
+        """Return what counts the calls of all hosts that share the library."""
+        return Counts(self._library.database)
 
     def tasks(self) -> Tasks:
         """Return the speech that is asked for by its link, or for later."""

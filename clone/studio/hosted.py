@@ -79,7 +79,7 @@ class Calls:
     """
 
     def __init__(self, settings: Settings, store: Store, library: Library, workspace: Workspace) -> None:
-        self.publisher = Publisher(settings, store)
+        self.publisher = Publisher(settings, store, passing=library)
         self._settings = settings
         self.base_url = settings.novita_base_url
         self._own_url = settings.public_url
@@ -113,7 +113,12 @@ class Calls:
     def sweep(self) -> None:
         """Take back what was lent, and forget what may have been paid, each when its time is over."""
         self.publisher.sweep()
+        self._library.led("journal", self._sweep_journal)
+
+    def _sweep_journal(self) -> None:
         self._journal.sweep()
+        if self._settings.is_shared:  # what another host could not end any more
+            self.settlement.resume()
 
     @property
     def busy(self) -> bool:

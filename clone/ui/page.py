@@ -14,7 +14,7 @@ from clone.contract import cloning
 from clone.contract.speech import AUTO
 from clone.core import __version__
 from clone.core.settings import Settings
-from clone.core.workspace import kept_secret
+from clone.core.workspace import secret_for
 from clone.studio.facade import Studio
 from clone.studio.snippets import SpeakDraft
 from clone.ui import api, fields, gradio_patches, panels, parts, strings, tabs
@@ -102,7 +102,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
     desk = Desk(studio, Owners(settings), VisitFiles(temporary_folder(settings.home)), takes)
     with gr.Blocks(title=strings.TITLE, analytics_enabled=False) as page:
         api.wire(desk, authorize)  # first, while check, clone and speak are nobody's names
-        secret = kept_secret(settings.home / "page_secret")  # the same after every restart
+        secret = secret_for(settings, "page_secret")  # the same after every restart
         token = gr.BrowserState("", storage_key=STORAGE_KEY, secret=secret)
         backend = gr.BrowserState("", storage_key=BACKEND_KEY, secret=secret)
         gr.HTML(parts.render("header"))

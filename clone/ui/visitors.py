@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from clone.core.errors import TimbreError
 from clone.core.settings import Settings
-from clone.core.workspace import kept_secret
+from clone.core.workspace import secret_for
 from clone.ui import strings
 
 LOCAL_OWNER = "local"
@@ -54,7 +54,7 @@ class Owners:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._key = kept_secret(settings.home / "owner_secret").encode()
+        self._key = secret_for(settings, "owner_secret").encode()
         self.hosts = _hosts(settings)
         self.cookie = f"timbre_owner_{settings.server_port}"
 

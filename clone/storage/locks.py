@@ -1,0 +1,76 @@
+"""Who is alone with something among all hosts that share a library: advisory locks of its PostgreSQL server.
+
+Each is held by a transaction of a connection of its own, so that it ends with its process, however that ends, and goes
+through PgBouncer. A library that is a file needs none of this: there, whoever shares it shares the home's lock files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+
+from sqlalchemy import Connection, Engine, NullPool, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from clone.core.errors import TimbreError
+from clone.storage.server import is_shared, open_server
+
+_LOOK_AGAIN_S = 0.1
+
+
+class Locks:
+    """Of one library; safe to share between threads.
+
+    Args:
+        database: the library's.
+    """
+
+    def __init__(self, database: Engine) -> None:
+        # A pool would run out of connections where everybody holds a lock and asks for one more, to work with.
+        self._server = open_server(database.url, NullPool) if is_shared(database) else None
+
+    @contextmanager
+    def held(self, *what: str, within_s: float = 0.0, wait: Callable[[float], object] = time.sleep) -> Iterator[bool]:
+        """Hold a lock, and say whether it could be had; always, where the library is a file.
+
+        Args:
+            what: is to be done by one alone.
+            within_s: how long to wait for whoever has it.
+            wait: called with seconds between two looks; what it raises ends the waiting.
+        """
+        if self._server is None:
+            yield True
+            return
+        db = self._server.connect()
+        try:
+            end = time.monotonic() + within_s
+            while not (ours := bool(db.execute(select(func.pg_try_advisory_xact_lock(_number(what)))).scalar())):
+                if time.monotonic() >= end:
+                    break
+                wait(_LOOK_AGAIN_S)
+            yield ours
+        finally:
+            _let_go(db)
+
+
+def lock(db: Connection, *what: str) -> None:
+    """Wait for a lock that is held until the transaction ends; nothing where the library is a file.
+
+    Raises:
+        LibraryError: ``library_busy``.
+    """
+    if db.dialect.name != "sqlite":
+        db.execute(select(func.pg_advisory_xact_lock(_number(what))))
+
+
+def _number(what: tuple[str, ...]) -> int:
+    return int.from_bytes(sha256("\0".join(what).encode()).digest()[:8], signed=True)
+
+
+def _let_go(db: Connection) -> None:
+    try:
+        db.close()
+    except (TimbreError, SQLAlchemyError):  # the server let go when it lost the connection
+        db.invalidate()

@@ -1,0 +1,158 @@
+"""One library, several hosts: rows in PostgreSQL, files in S3, and nothing that one of them knows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from clone.core.errors import LibraryError, TimbreError, VoiceError
+from clone.core.settings import Settings
+from clone.core.workspace import secret_for
+from clone.storage import leftovers
+from clone.storage.files import Store
+from clone.storage.tasks import Tasks
+from clone.storage.voices import Library
+from tests.scale.servers import SECRET, Bucket, Cluster, Postgres, shared
+from tests.voices import FILES, Clock, make_voice
+
+
+def opened(home: Path, postgres: Postgres, bucket: Bucket, clock: Clock) -> Library:
+    settings = shared(home, postgres, bucket.url)
+    library = Library(settings, Store(settings.store_url, home / "copies"), clock)
+    library.purge()
+    return library
+
+
+@pytest.fixture
+def two(homes: Path, postgres: Postgres, bucket: Bucket, clock: Clock) -> Iterator[tuple[Library, Library]]:
+    libraries = opened(homes / "a", postgres, bucket, clock), opened(homes / "b", postgres, bucket, clock)
+    yield libraries
+    for library in libraries:
+        library.close()
+
+
+@pytest.mark.parametrize("secret", ["", "too short"])
+def test_a_shared_library_needs_a_secret(homes: Path, postgres: Postgres, bucket: Bucket, secret: str) -> None:
+    with pytest.raises(TimbreError) as refused:
+        Library(shared(homes, postgres, bucket.url, secret=secret), Store(bucket.url, homes / "copies"))
+    assert refused.value.code == "bad_setting"
+    assert "TIMBRE_SECRET" in str(refused.value)
+    assert "openssl rand" in refused.value.advice
+
+
+def test_secrets_are_the_same_at_every_host_and_each_for_one_purpose(homes: Path) -> None:
+    a, b = (shared(homes / name, "postgresql+psycopg://x:hidden@y/z", "s3://b") for name in "ab")
+    assert secret_for(a, "link_secret") == secret_for(b, "link_secret") != secret_for(a, "page_secret")
+    assert SECRET not in secret_for(a, "link_secret")
+    assert SECRET not in repr(a)
+    assert "hidden" not in repr(a)
+    alone = Settings.at(homes / "c"), Settings.at(homes / "d")
+    assert secret_for(alone[0], "link_secret") != secret_for(alone[1], "link_secret")
+
+
+def test_what_one_host_does_the_other_sees_and_no_bucket_is_listed(
+    two: tuple[Library, Library], bucket: Bucket, clock: Clock
+) -> None:
+    a, b = two
+    a.add(make_voice(), FILES)
+    voice = b.get("voice-1", "ada")
+    assert b.read(voice, "reference.mp3") == FILES["reference.mp3"]
+    longer = b.update_files("voice-1", "ada", {"profile.npz": b"other numbers", "extra.wav": b"new"})
+    assert a.get("voice-1", "ada") == longer
+    assert longer.n_bytes == sum(len(b.read(longer, name)) for name in longer.files)
+    assert a.again("request", "ada") == longer
+    a.forget("voice-1", "ada", undo_s=60)
+    assert b.restore("voice-1", "ada") == longer
+    assert b.keep("voice-1", "ada").permanent
+    a.add(make_voice("voice-2"), FILES)
+    clock.time += timedelta(hours=169)
+    assert b.purge() + a.purge() == 0  # the clocks ran ahead of the database's: it waits
+    assert len(bucket.keys()) == 1 + 5 + 4
+    b.forget("voice-1", "ada")
+    b.forget("voice-2", "ada")
+    with pytest.raises(VoiceError):
+        a.forget("voice-2", "ada")
+    assert a.forget_all("ada") == 0
+    assert bucket.keys() == ["library_id"]
+    assert not bucket.listings(), "\n".join(bucket.listings())
+
+
+def test_what_a_kill_left_half_added_goes_once_its_lease_is_over(
+    two: tuple[Library, Library], bucket: Bucket, postgres: Postgres
+) -> None:
+    a, b = two
+    key = "voices/voice-1/reference.mp3"
+    with a._shelf.changing() as db:
+        leftovers.hold(db, [key, "voices/voice-1/voice.json"])
+    a.store.put(key, b"half of it")
+    b.purge()
+    assert key in [*bucket.keys()]
+    with pytest.raises(LibraryError):  # somebody fills this folder
+        b.add(make_voice(), FILES)
+    postgres.rows("UPDATE unsettled SET leased_until = 0")
+    b.purge()
+    assert bucket.keys() == ["library_id"]
+    b.add(make_voice(), FILES)
+    assert postgres.rows("SELECT * FROM unsettled") == []
+
+
+def test_a_voice_that_took_longer_than_its_lease_is_not_there_by_halves(
+    two: tuple[Library, Library], bucket: Bucket, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = two
+    put = a._shelf.put
+
+    def slow(folder: str, files: dict[str, bytes]) -> None:
+        put(folder, files)
+        postgres.rows("UPDATE unsettled SET leased_until = 0")
+        b.purge()
+
+    monkeypatch.setattr(a._shelf, "put", slow)
+    with pytest.raises(LibraryError):
+        a.add(make_voice(), FILES)
+    assert a.voices("ada") == []
+    assert bucket.keys() == ["library_id"]
+
+
+def test_a_task_is_ended_by_its_holder_alone(two: tuple[Library, Library], bucket: Bucket) -> None:
+    a, b = (Tasks(each.database, each.store, lease_s=lease_s) for each, lease_s in zip(two, (0.0, 60.0), strict=True))
+    asked = a.add("ada", "m", "{}")
+    first = a.next()
+    assert first
+    second = b.next()  # the first one's lease was over at once
+    assert second
+    assert first.task_id == second.task_id == asked.task_id
+    assert a.next() is None
+    assert not a.renew(first, 10)
+    assert b.renew(second, 20)
+    assert a.get(asked.task_id, "ada").done_percent == 20
+    assert not a.finish(first, b"first", "mp3")
+    a.fail(first, "no")
+    a.put_back(first)
+    assert b.finish(second, b"second", "mp3")
+    assert a.get(asked.task_id, "ada").status == "TASK_STATUS_SUCCEED"
+    assert [key for key in [*bucket.keys()] if key.startswith("speech/")] == [f"speech/{asked.task_id}/speech.mp3"]
+    assert b.forget("ada") == 1
+    assert bucket.keys() == ["library_id"]
+    assert not bucket.listings(), "\n".join(bucket.listings())
+
+
+def test_a_lost_database_is_told_and_found_again(
+    cluster: Cluster, homes: Path, postgres: Postgres, bucket: Bucket, clock: Clock
+) -> None:
+    library = opened(homes, postgres, bucket, clock)
+    library.add(make_voice(), FILES)
+    cluster.stop()
+    try:
+        for call in (lambda: library.get("voice-1", "ada"), lambda: library.check(1.0), library.purge):
+            with pytest.raises(LibraryError) as lost:
+                call()
+            assert (lost.value.code, lost.value.status) == ("library_unreachable", 503)
+            assert "psycopg" not in str(lost.value)
+    finally:
+        cluster.start()
+    assert library.get("voice-1", "ada").voice_id == "voice-1"
+    library.close()
