@@ -78,7 +78,7 @@ test-app: $(VENV)/.dev chromium curl  ## run the tests of the whole: the page in
 	@$(PYTEST) $(APP_TESTS)
 
 .PHONY: test-scale
-test-scale: $(SCALE_VENV)/.scale postgres  ## run the tests of several hosts: PostgreSQL, S3, and engines on Ray
+test-scale: $(SCALE_VENV)/.scale servers  ## run the tests of several hosts: PostgreSQL, S3, and engines on Ray
 	@$(SCALE_VENV)/bin/python -m pytest $(SCALE_TESTS)
 
 .PHONY: test-all
@@ -161,12 +161,12 @@ chromium:
 	{ $(call apt,chromium); } && exit 0; \
 	echo "The browser's tests need /usr/bin/chromium. On Debian, as root: apt-get install chromium" >&2; exit 1
 
-.PHONY: postgres
-postgres:
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && exit 0; \
-	echo "Installing postgresql for the tests of several hosts"; \
-	{ $(call apt,--no-install-recommends postgresql); } && exit 0; \
-	echo "These tests need PostgreSQL. On Debian, as root: apt-get install postgresql" >&2; exit 1
+.PHONY: servers
+servers:
+	@ls /usr/lib/postgresql/*/bin/initdb /usr/sbin/nginx /usr/bin/caddy >/dev/null 2>&1 && exit 0; \
+	echo "Installing postgresql, nginx and caddy for the tests of several hosts"; \
+	{ $(call apt,--no-install-recommends postgresql nginx-light caddy); } && exit 0; \
+	echo "These tests need more. On Debian, as root: apt-get install postgresql nginx-light caddy" >&2; exit 1
 
 .PHONY: curl
 curl:
