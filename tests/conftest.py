@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from clone.studio.facade import Studio
     from tests.serving import Served
     from tests.voices import Clock
+
+collect_ignore = [] if find_spec("psycopg") else ["scale"]
+"""Hosts that share a library need more than the app does; ``make test-scale`` installs it."""
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 

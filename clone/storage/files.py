@@ -28,6 +28,8 @@ PARTIAL = ".partial"
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _COPY_TAKES_AT_MOST_S = 3600
+_S3 = {"use_listings_cache": False, "config_kwargs": {"signature_version": "s3v4"}}
+"""Links that are signed as before, which is the default of some regions, are refused by newer buckets."""
 _DELETED_AT_ONCE = 1000
 COPY_KEPT_S = 600
 """How long a local copy of a file in a shared store is of use to whoever asked for it."""
@@ -49,7 +51,7 @@ class Store:
         self._fs: Any
         is_s3 = url.startswith(("s3://", "s3a://"))
         try:  # others put files there, too: what a listing said a moment ago may be wrong
-            self._fs, root = fsspec.core.url_to_fs(url, **({"use_listings_cache": False} if is_s3 else {}))
+            self._fs, root = fsspec.core.url_to_fs(url, **(_S3 if is_s3 else {}))
         except ImportError:
             raise TimbreError(
                 f"TIMBRE_STORE_URL is a {url.partition(':')[0]} address, and what that needs is not installed.",

@@ -111,6 +111,8 @@ def of_server(context: ExceptionContext) -> BaseException | None:
     error = context.original_exception
     if not isinstance(error, Exception):  # an interrupt ends the connection, but is what it is
         return None
+    if context.is_pre_ping:  # a new connection is made
+        return None
     if not context.is_disconnect and not isinstance(context.sqlalchemy_exception, OperationalError):
         return None
     state = getattr(error, "sqlstate", None)

@@ -173,3 +173,14 @@ def clone(here: Here, settings: Settings, order: CloneOrder) -> str:
 
 def home(root: Path, host: int) -> Path:
     return root / f"host-{host}"
+
+
+def serve(here: Here, settings: Settings, lease_s: float) -> None:
+    """Speak tasks, in pretence, until killed."""
+    from clone.api.worker import Background
+    from tests.scale import simulated
+
+    simulated.install(lease_s)
+    studio = here.begin(settings)
+    Background(studio, studio.tasks()).start()
+    time.sleep(600)

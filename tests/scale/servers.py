@@ -108,7 +108,7 @@ class Bucket:
     def environment(self) -> dict[str, str]:
         return self.server.environment
 
-    def keys(self) -> list[str]:
+    def files(self) -> list[str]:
         """Return what is in it; that it was listed for this is not remembered."""
         client = self.server.client()
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.name, PaginationConfig={"PageSize": _OWN})

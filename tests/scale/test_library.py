@@ -70,13 +70,13 @@ def test_what_one_host_does_the_other_sees_and_no_bucket_is_listed(
     a.add(make_voice("voice-2"), FILES)
     clock.time += timedelta(hours=169)
     assert b.purge() + a.purge() == 0  # the clocks ran ahead of the database's: it waits
-    assert len(bucket.keys()) == 1 + 5 + 4
+    assert len(bucket.files()) == 1 + 5 + 4
     b.forget("voice-1", "ada")
     b.forget("voice-2", "ada")
     with pytest.raises(VoiceError):
         a.forget("voice-2", "ada")
     assert a.forget_all("ada") == 0
-    assert bucket.keys() == ["library_id"]
+    assert bucket.files() == ["library_id"]
     assert not bucket.listings(), "\n".join(bucket.listings())
 
 
@@ -89,12 +89,12 @@ def test_what_a_kill_left_half_added_goes_once_its_lease_is_over(
         leftovers.hold(db, [key, "voices/voice-1/voice.json"])
     a.store.put(key, b"half of it")
     b.purge()
-    assert key in [*bucket.keys()]
+    assert key in bucket.files()
     with pytest.raises(LibraryError):  # somebody fills this folder
         b.add(make_voice(), FILES)
     postgres.rows("UPDATE unsettled SET leased_until = 0")
     b.purge()
-    assert bucket.keys() == ["library_id"]
+    assert bucket.files() == ["library_id"]
     b.add(make_voice(), FILES)
     assert postgres.rows("SELECT * FROM unsettled") == []
 
@@ -114,7 +114,7 @@ def test_a_voice_that_took_longer_than_its_lease_is_not_there_by_halves(
     with pytest.raises(LibraryError):
         a.add(make_voice(), FILES)
     assert a.voices("ada") == []
-    assert bucket.keys() == ["library_id"]
+    assert bucket.files() == ["library_id"]
 
 
 def test_a_task_is_ended_by_its_holder_alone(two: tuple[Library, Library], bucket: Bucket) -> None:
@@ -134,9 +134,9 @@ def test_a_task_is_ended_by_its_holder_alone(two: tuple[Library, Library], bucke
     a.put_back(first)
     assert b.finish(second, b"second", "mp3")
     assert a.get(asked.task_id, "ada").status == "TASK_STATUS_SUCCEED"
-    assert [key for key in [*bucket.keys()] if key.startswith("speech/")] == [f"speech/{asked.task_id}/speech.mp3"]
+    assert [key for key in bucket.files() if key.startswith("speech/")] == [f"speech/{asked.task_id}/speech.mp3"]
     assert b.forget("ada") == 1
-    assert bucket.keys() == ["library_id"]
+    assert bucket.files() == ["library_id"]
     assert not bucket.listings(), "\n".join(bucket.listings())
 
 
