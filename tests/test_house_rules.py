@@ -27,8 +27,9 @@ MAY_IMPORT = {
     "hosted": {"storage", "audio", "contract", "core"},
     "studio": {"hosted", "storage", "engine", "audio", "contract", "core"},
     "api": {"studio", "storage", "audio", "contract", "core"},
-    # What is piped on is encoded there as it is spoken; a shell's Tab and the doctor do without a Studio.
-    "cli": {"studio", "storage", "audio", "contract", "core"},
+    # What is piped on is encoded there as it is spoken; a shell's Tab and the doctor do without a Studio, and so do
+    # engines that others speak with.
+    "cli": {"studio", "storage", "engine", "audio", "contract", "core"},
     "ui": {"studio", "contract", "core"},
     "__main__": {"cli"},
     "app": {"api", "ui", "studio", "hosted", "contract", "core"},
@@ -65,6 +66,7 @@ ONLY = {
     "fugashi": {"engine"},
     "ipadic": {"engine"},
     "tokenizers": {"engine"},
+    "ray": {"engine"},
     "sqlalchemy": {"storage"},
     "fsspec": {"files"},
     "filelock": {"journal", "models", "shelf", "workspace"},

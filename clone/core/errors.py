@@ -17,6 +17,7 @@ TimbreError                 anything we say to a person
 ├── TaskError               unknown task, somebody else's, or one whose time is over
 ├── LibraryError            the library is held by somebody else, damaged, or does not fit the store
 ├── DiskFull                the disk has no room left
+├── EngineError             the engine is elsewhere, and can't be reached or does not answer
 ├── WeightsError            a model's weights are missing or not what they should be
 ├── StoppingError           the app is being stopped
 └── CancelledError          the person asked to stop
@@ -36,6 +37,7 @@ __all__ = [
     "CancelledError",
     "ConsentError",
     "DiskFull",
+    "EngineError",
     "FetchError",
     "HostedError",
     "KeyRefused",
@@ -97,6 +99,16 @@ class TimbreError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.advice}".strip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be raised in another process: as it is, whatever it was made of."""
+        return _made_again, (type(self), self.args, vars(self))
+
+
+def _made_again(kind: type[TimbreError], args: tuple[Any, ...], values: dict[str, Any]) -> TimbreError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(values)
+    return error
 
 
 class Refused(TimbreError, ValueError):
@@ -223,6 +235,17 @@ class DiskFull(TimbreError):
             code="disk_full",
             advice="Make room there, or forget voices that are no longer needed, and try again.",
         )
+
+
+class EngineError(TimbreError):
+    """The engine is on other machines, and none of them can be asked now: that passes, or somebody has to see to it.
+
+    ``retry_after_s`` says when to try again.
+    """
+
+    reason = "SERVICE_NOT_AVAILABLE"
+    status = 503
+    retry_after_s = 10
 
 
 class WeightsError(TimbreError):

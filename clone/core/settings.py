@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,13 @@ SECRET_MIN_CHARS = 32
 
 SPACE_DATA = Path("/data")
 MAX_PORT = 65535
+
+ENGINE_JOBS_MAX = 1000
+
+RAY_TOKEN_MIN_CHARS = 32
+"""Whoever has it runs code on every machine of the cluster: it must not be guessed."""
+RAY_TOKEN_ADVICE = 'Make one, the same for all machines: python -c "import secrets; print(secrets.token_hex(32))"'
+_RAY = re.compile(r"ray:(\[[0-9A-Fa-f:.]+\]|[\w.-]+):(\d{1,5})")
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,10 @@ class Settings:
             TIMBRE_MODELS_URL).
         models: engines to get at start (those in both TIMBRE_MODELS and TIMBRE_ACCEPT_TERMS).
         models_not_agreed: those of TIMBRE_MODELS whose terms nobody accepted; they are not got.
+        engine: what speaks: "" for this process, or ray:HOST:PORT, the head of a cluster with replicas of the engine
+            (TIMBRE_ENGINE).
+        ray_token: what lets a machine join that cluster; never shown (TIMBRE_RAY_TOKEN).
+        engine_jobs: jobs that are done at once where the engine is elsewhere (TIMBRE_ENGINE_JOBS).
         default_voice: id or name of the voice that speaks where a program asks for one that there is not, as “alloy”
             (TIMBRE_DEFAULT_VOICE).
         log_json: write the log as JSON, a record a line (TIMBRE_LOG=json).
@@ -70,6 +82,9 @@ class Settings:
     models_source: str = ""
     models: tuple[str, ...] = ()
     models_not_agreed: tuple[str, ...] = ()
+    engine: str = ""
+    ray_token: str = field(default="", repr=False)
+    engine_jobs: int = 8
 
     @property
     def is_shared(self) -> bool:
@@ -124,7 +139,7 @@ class Settings:
             "on_space": on_space,
             "log_json": given.get("TIMBRE_LOG", "").strip().lower() == "json",
             "default_voice": given.get("TIMBRE_DEFAULT_VOICE", "").strip(),
-            "server_port": _port(given["GRADIO_SERVER_PORT"]) if "GRADIO_SERVER_PORT" in given else cls.server_port,
+            "server_port": _number("GRADIO_SERVER_PORT", given.get("GRADIO_SERVER_PORT", str(cls.server_port))),
         }
         keys = (key.strip() for key in given.get("TIMBRE_API_KEYS", "").split(","))
         changes["api_keys"] = tuple(dict.fromkeys(key for key in keys if key))
@@ -132,6 +147,10 @@ class Settings:
         changes["models"] = tuple(name for name in asked if name in agreed)
         changes["models_not_agreed"] = tuple(name for name in asked if name not in agreed)
         changes["models_source"] = _models_source(given)
+        changes["ray_token"] = given.get("TIMBRE_RAY_TOKEN", "").strip()
+        changes["engine"] = _engine(given.get("TIMBRE_ENGINE", "").strip(), str(changes["ray_token"]))
+        if "TIMBRE_ENGINE_JOBS" in given:
+            changes["engine_jobs"] = _number("TIMBRE_ENGINE_JOBS", given["TIMBRE_ENGINE_JOBS"], 1, ENGINE_JOBS_MAX)
         for name, variable in (("database_url", "TIMBRE_DATABASE_URL"), ("store_url", "TIMBRE_STORE_URL")):
             if variable in given:
                 changes[name] = given[variable]
@@ -152,6 +171,24 @@ def prepare_onnxruntime() -> None:
 def prepare_openmp() -> None:
     """Let OpenMP's threads, before they are loaded, rest between runs: spinning, they take a core from what follows."""
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+def prepare_ray(token: str, n_threads: int, code: Path) -> None:
+    """Tell Ray, before it is imported or started, to let in only who has a token and to report nothing to its maker.
+
+    Args:
+        token: TIMBRE_RAY_TOKEN.
+        n_threads: of numerical libraries in a replica; Ray would make it one.
+        code: the folder that has ``clone`` in it, for the processes that Ray starts on this machine.
+    """
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN"] = token
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_USAGE_STATS_REPORT_URL"] = "http://127.0.0.1:9/"  # one notice is sent all the same
+    os.environ["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"] = "2"
+    os.environ["OMP_NUM_THREADS"] = str(n_threads)
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(code), *([before] if before else [])])
 
 
 def has_screen(environ: Mapping[str, str] = os.environ) -> bool:
@@ -192,12 +229,43 @@ def _models_source(given: Mapping[str, str]) -> str:
     return url or (str(Path(folder).expanduser().absolute()) if folder else "")
 
 
-def _port(text: str) -> int:
-    if not (text.strip().isdecimal() and int(text) <= MAX_PORT):
+def _number(variable: str, text: str, least: int = 0, most: int = MAX_PORT) -> int:
+    if not (text.strip().isdecimal() and least <= int(text) <= most):
         raise TimbreError(
-            f"GRADIO_SERVER_PORT is “{text[:20]}”; it must be a number from 0 to {MAX_PORT}.",
+            f"{variable} is “{text[:20]}”; it must be a number from {least} to {most}.",
             code="bad_setting",
             measured=text[:20],
-            limit=MAX_PORT,
+            limit=most,
         )
     return int(text)
+
+
+def _engine(text: str, token: str) -> str:
+    found = _RAY.fullmatch(text)
+    if text and not (found and 0 < int(found[2]) <= MAX_PORT):
+        raise TimbreError(
+            f"TIMBRE_ENGINE is “{text[:40]}”; it is left out for the engine of this process, or ray:HOST:PORT.",
+            code="bad_setting",
+            measured=text[:40],
+            limit="ray:HOST:PORT",
+        )
+    if text:
+        check_ray_token(token)
+    return text
+
+
+def check_ray_token(token: str) -> None:
+    """Refuse a token that is missing or could be guessed.
+
+    Raises:
+        TimbreError: ``bad_setting``.
+    """
+    if len(token) < RAY_TOKEN_MIN_CHARS or not token.isascii() or not token.isprintable() or " " in token:
+        raise TimbreError(
+            f"TIMBRE_RAY_TOKEN has {len(token)} characters; engines on other machines are only asked, and only let "
+            f"themselves be asked, with one of at least {RAY_TOKEN_MIN_CHARS} letters and digits.",
+            code="bad_setting",
+            measured=len(token),
+            limit=RAY_TOKEN_MIN_CHARS,
+            advice=RAY_TOKEN_ADVICE,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +82,9 @@ class LocalBackend:
         for model in {tier(model): model for model in MODELS}.values():
             self.speak(profile, self.script("Ready.")[0], model)
         self.rest()
+
+    def close(self) -> None:
+        """Let go of what is held outside this process: nothing."""
 
     def rest(self) -> None:
         """Give back the memory that work took; call it when there has been none for a while."""
@@ -186,7 +189,15 @@ class LocalBackend:
         return next(engine for engine in self._engines if engine.name == name)
 
     def _unknowing(self, profile: Profile) -> list[Engine]:
-        return [engine for engine in self._engines if engine.is_here and not engine.knows(profile)]
+        return [engine for engine in self._engines if self.is_here(engine) and not engine.knows(profile)]
+
+    def here(self) -> list[str]:
+        """Return the names of the engines that can be spoken with."""
+        return [engine.name for engine in self._engines if self.is_here(engine)]
+
+    def is_here(self, engine: Engine) -> bool:
+        """Tell whether an engine can be spoken with."""
+        return engine.is_here
 
     def engine(
         self,
@@ -203,7 +214,7 @@ class LocalBackend:
         """
         of_tier = self._by_tier[tier(model)]
         mixed = mixed or bool(profile and profile.mixed)
-        here = (each for each in of_tier if each.is_here and language in each.languages)
+        here = (each for each in of_tier if self.is_here(each) and language in each.languages)
         able = (each for each in here if each.can(how) and (not mixed or each.mixes))
         return next((each for each in able if profile is None or each.knows(profile)), of_tier[-1])
 
@@ -260,6 +271,40 @@ class LocalBackend:
         return Line(
             text, cut if has_sound else (), sentence.pause_s if has_sound else 0.0, language, sentence.silence_s
         )
+
+    def utter(
+        self,
+        profile: Profile,
+        sentence: Sentence,
+        model: str,
+        language: str,
+        how: SpeechSettings = AS_IT_IS,
+        *,
+        stop: Stop | None = None,
+        early: bool = False,
+        take: int = 0,
+    ) -> Generator[Line | np.ndarray, None, None]:
+        """Read and speak one sentence.
+
+        Args:
+            profile: the voice.
+            sentence: one of sentences().
+            model: as of speak().
+            language: as check_text() told it.
+            how: as of speak().
+            stop: as of speak().
+            take: as of speak().
+            early: hand the beginning over before the rest is spoken.
+
+        Yields:
+            The Line, then its samples: as stream() does if it is to be early, else as speak() returns them.
+        """
+        line = self.read(sentence, language, how)
+        yield line
+        if early:
+            yield from self.stream(profile, line, model, stop, how)
+        else:
+            yield self.speak(profile, line, model, stop, how, take=take)
 
     def speak(
         self,
@@ -327,10 +372,11 @@ class LocalBackend:
             clone: whoever spoke it.
             stop: obeyed inside a run.
         """
-        learned = original.windows if isinstance(original, Profile) else self._windows(original, stop)
-        return speaker.measure(learned, self._windows(clone, stop))
+        learned = original.windows if isinstance(original, Profile) else self.windows(original, stop)
+        return speaker.measure(learned, self.windows(clone, stop))
 
-    def _windows(self, heard: Heard, stop: Stop | None) -> np.ndarray:
+    def windows(self, heard: Heard, stop: Stop | None = None) -> np.ndarray:
+        """Return speaker embeddings along the speech of a recording, float32, shape (n_windows, 256)."""
         speech = resample(spoken(heard, MAX_LEARNED_S), SAMPLE_RATE, HEARD_RATE)
         return self._networks.get(SpeakerEncoder).windows(speech, stop)
 

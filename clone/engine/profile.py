@@ -92,16 +92,16 @@ class Profile:
         """Return everything that was learned as the files that are kept with the voice, by their names."""
         return {PROFILE_FILE: self.to_bytes()} | {f"{name}.npz": kept for name, kept in self.others.items()}
 
-    def to_bytes(self) -> bytes:
-        """Return what Kokoro and hibari need as an npz file, features in half precision."""
-        kept = io.BytesIO()
+    def to_bytes(self, *, exact: bool = False) -> bytes:
+        """Return what Kokoro and hibari need as an npz file, features in half precision unless it is to be exact."""
+        kept, precision = io.BytesIO(), np.float32 if exact else np.float16
         np.savez(
             kept,
             engine_version=np.array(ENGINE_VERSION),
             pitch=np.array(astuple(self.pitch)),
-            windows=self.windows.astype(np.float16),
-            features=self.frames.features.astype(np.float16),
-            envelopes=self.frames.envelopes.astype(np.float16),
+            windows=self.windows.astype(precision),
+            features=self.frames.features.astype(precision),
+            envelopes=self.frames.envelopes.astype(precision),
             levels=self.frames.levels,
             spectrum=self.frames.spectrum,
             n_bands=np.array(self.frames.n_bands),

@@ -48,7 +48,7 @@ from clone.studio.documents import Authoring
 from clone.studio.downloads import Downloads
 from clone.studio.evaluation import OUTLINE_COLUMNS, Outline, compare, outlines
 from clone.studio.exporting import Exporting, title_of
-from clone.studio.getting import Getting, models_of
+from clone.studio.getting import Getting, backend_of, models_of
 from clone.studio.hosted import Calls
 from clone.studio.portable import Imported, Portable
 from clone.studio.prompts import PromptPair, Prompts, Transcript
@@ -100,9 +100,10 @@ class Studio:
         self._library = Library(settings, store)
         self.describe, self.tag = self._library.describe, self._library.tag
         models = models or models_of(settings, lambda model: trial.judged(self._backend, model))
-        self._backend = backend or LocalBackend(settings.home / "weights", models)
-        self._queue = Queue(rest=self._rest)
-        self._getting = Getting(models)
+        self._backend = backend or backend_of(settings, models)
+        # Elsewhere several speak at once, and a worker here only waits for them.
+        self._queue = Queue(rest=self._rest, n_workers=settings.engine_jobs if settings.engine else 1)
+        self._getting = Getting(models, elsewhere=bool(settings.engine))
         self._warm = threading.Event()
         self._workspace = Workspace(settings.home / "work")
         self._examining = Examining(self._backend)
@@ -165,6 +166,7 @@ class Studio:
         self._calls.publisher.close()
         self._workspace.close()
         self._library.close()
+        self._backend.close()
 
     def download(self, url: str, folder: Path, owner: str, stop: Stop | None = None) -> Path:
         """Get a recording into a folder; see Downloads.path."""

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 from clone.contract.orders import LOCAL_OWNER
+from clone.core.errors import Refused
 from clone.core.jobs import Queue, Stage, Stop, Tell, Waiting
 from clone.core.settings import Settings
+from clone.engine.backend import LocalBackend
 from clone.engine.models import Judge, Models, ModelStatus, megabytes
 
 _GETS_AT_ONCE = 2
@@ -20,11 +22,27 @@ def models_of(settings: Settings, judge: Judge) -> Models:
     return Models(folder, source=source, judge=judge, allow_private=settings.allow_private_urls)
 
 
-class Getting:
-    """Gets engines; thread-safe."""
+def backend_of(settings: Settings, models: Models) -> LocalBackend:
+    """Return the engine of this process, or what asks those on other machines that the settings name."""
+    weights = settings.home / "weights"
+    if not settings.engine:
+        return LocalBackend(weights, models)
+    from clone.engine.remote import RayBackend
 
-    def __init__(self, models: Models) -> None:
+    return RayBackend(weights, models, settings.engine.removeprefix("ray:"))
+
+
+class Getting:
+    """Gets engines; thread-safe.
+
+    Args:
+        models: knows them.
+        elsewhere: whether this process does not speak itself, so that they are of no use here.
+    """
+
+    def __init__(self, models: Models, *, elsewhere: bool = False) -> None:
         self._models = models
+        self._elsewhere = elsewhere
         self._queue = Queue(name="models", n_workers=_GETS_AT_ONCE)
 
     def close(self) -> None:
@@ -38,6 +56,12 @@ class Getting:
     def run(self, name: str, stop: Stop | None = None) -> Iterator[Stage | Waiting | ModelStatus]:
         """Get an engine, and have it compared with what it would replace; see Studio.get_model."""
         title = self._models.model(name).title
+        if self._elsewhere:
+            raise Refused(
+                f"This Timbre speaks with engines on other machines; {title} would be of no use here.",
+                code="engine_elsewhere",
+                advice=f"Get it on each of those: python -m clone models get {name}",
+            )
 
         def work(tell: Tell, asked: Stop) -> ModelStatus:
             if stop:

@@ -90,11 +90,17 @@ class Synthesis:
             raise unreadable(language)
 
     def _patiently(self, owner: str, work: Work) -> Iterator[object]:
+        said = False
         while True:
             try:
-                yield from self._run(owner, work)
+                with closing(cast(Generator[object, None, None], self._run(owner, work))) as events:
+                    for event in events:
+                        said = said or isinstance(event, Passage)
+                        yield event
                 return
-            except BusyError:  # raised before the job is taken, so nothing of it has been said
+            except BusyError:
+                if said:  # another run would say it twice
+                    raise
                 yield Waiting(MAX_WAITING)
                 time.sleep(HEARTBEAT_S)
 
@@ -213,20 +219,22 @@ class Synthesis:
             early: hand the beginning over before the rest is spoken.
         """
         how, spoken = manner.settings, list[np.ndarray]()
-        line = self._backend.read(sentence, manner.language, how)
-        if not (line.phonemes or line.silence_s):
-            keep(np.zeros(0, np.float32))
-            return
-        self._count(line, manner.model, how, manner.profile)
-        if early:
-            for samples in self._backend.stream(manner.profile, line, manner.model, stop, how):
-                hand_over(samples)
-                spoken.append(samples)
-            rest = self._backend.pause(manner.profile, line, how)
-        else:
-            rest = self._backend.speak(manner.profile, line, manner.model, stop, how, take=manner.take)
+        asked = manner.profile, sentence, manner.model, manner.language, how
+        with closing(self._backend.utter(*asked, stop=stop, early=early, take=manner.take)) as parts:
+            line = cast(Line, next(parts))
+            if not (line.phonemes or line.silence_s):
+                keep(np.zeros(0, np.float32))
+                return
+            self._count(line, manner.model, how, manner.profile)
+            rest = pause = self._backend.pause(manner.profile, line, how)
+            for samples in cast(Iterator[np.ndarray], parts):
+                if early:
+                    hand_over(samples)
+                    spoken.append(samples)
+                else:
+                    rest = samples
         keep(np.concatenate([*spoken, rest]))
-        hand_over(rest, len(self._backend.pause(manner.profile, line, how)) / SAMPLE_RATE)
+        hand_over(rest, len(pause) / SAMPLE_RATE)
 
     def _work(self, order: SpeakOrder, language: str, part: tuple[list[Sentence], int, int]) -> Work:
         """Return the work of a part of a text: its sentences, how many came before them, and how many there are."""

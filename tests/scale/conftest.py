@@ -1,4 +1,4 @@
-"""A real PostgreSQL server and an S3 store, for the tests of what hosts share; run by ``make test-scale`` alone."""
+"""PostgreSQL, an S3 store and engines, all real, for the tests of what hosts share; by ``make test-scale`` alone."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from uuid import uuid4
 
 import pytest
 
+from tests.scale.engines import asking, cluster, nobody
 from tests.scale.servers import S3, Bucket, Cluster, Postgres
+
+__all__ = ["asking", "cluster", "nobody"]
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A private cluster on loopback."""
     with Cluster() as running:
         yield running
@@ -27,9 +30,9 @@ def s3() -> Iterator[S3]:
 
 
 @pytest.fixture
-def postgres(cluster: Cluster) -> Postgres:
+def postgres(postgresql: Cluster) -> Postgres:
     """The URL of a database of this test's own."""
-    return cluster.database()
+    return postgresql.database()
 
 
 @pytest.fixture

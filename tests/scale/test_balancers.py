@@ -47,8 +47,14 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def fronts(cluster: Cluster, s3: S3, port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, App]]:
-    bucket, database, folder = s3.bucket(f"b{uuid4().hex[:12]}"), cluster.database(), tmp_path_factory.mktemp("fronts")
+def fronts(
+    postgresql: Cluster, s3: S3, port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[App, App]]:
+    bucket, database, folder = (
+        s3.bucket(f"b{uuid4().hex[:12]}"),
+        postgresql.database(),
+        tmp_path_factory.mktemp("fronts"),
+    )
     shared = {
         "TIMBRE_DATABASE_URL": str(database),
         "TIMBRE_STORE_URL": bucket.url,

@@ -32,8 +32,8 @@ WITHIN_S = 60
 class Two:
     """The front ends, and what they share."""
 
-    def __init__(self, root: Path, cluster: Cluster, s3: S3) -> None:
-        self.postgres: Postgres = cluster.database()
+    def __init__(self, root: Path, postgresql: Cluster, s3: S3) -> None:
+        self.postgres: Postgres = postgresql.database()
         self.bucket: Bucket = s3.bucket(f"b{uuid4().hex[:12]}")
         self.finished = root / "finished"
         environment = s3.environment | {
@@ -64,8 +64,8 @@ class Two:
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster, s3: S3) -> Iterator[Two]:
-    running = Two(tmp_path_factory.mktemp("two"), cluster, s3)
+def two(tmp_path_factory: pytest.TempPathFactory, postgresql: Cluster, s3: S3) -> Iterator[Two]:
+    running = Two(tmp_path_factory.mktemp("two"), postgresql, s3)
     yield running
     for app in running.apps:
         app.stop()
@@ -148,8 +148,8 @@ def test_calls_are_counted_together(two: Two) -> None:
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
 
 
-def test_a_lost_database_is_an_answer_and_passes(two: Two, voice_id: str, cluster: Cluster) -> None:
-    cluster.stop()
+def test_a_lost_database_is_an_answer_and_passes(two: Two, voice_id: str, postgresql: Cluster) -> None:
+    postgresql.stop()
     try:
         for i in range(2):
             answer = two.speak(i, voice_id, KEYS[1])
@@ -157,7 +157,7 @@ def test_a_lost_database_is_an_answer_and_passes(two: Two, voice_id: str, cluste
             assert "psycopg" not in answer.text
             assert two.get(i, "/healthz").status_code == 503
     finally:
-        cluster.start()
+        postgresql.start()
     for i in range(2):
         assert two.speak(i, voice_id).status_code == 200
     for app in two.apps:

@@ -141,11 +141,11 @@ def test_a_task_is_ended_by_its_holder_alone(two: tuple[Library, Library], bucke
 
 
 def test_a_lost_database_is_told_and_found_again(
-    cluster: Cluster, homes: Path, postgres: Postgres, bucket: Bucket, clock: Clock
+    postgresql: Cluster, homes: Path, postgres: Postgres, bucket: Bucket, clock: Clock
 ) -> None:
     library = opened(homes, postgres, bucket, clock)
     library.add(make_voice(), FILES)
-    cluster.stop()
+    postgresql.stop()
     try:
         for call in (lambda: library.get("voice-1", "ada"), lambda: library.check(1.0), library.purge):
             with pytest.raises(LibraryError) as lost:
@@ -153,6 +153,6 @@ def test_a_lost_database_is_told_and_found_again(
             assert (lost.value.code, lost.value.status) == ("library_unreachable", 503)
             assert "psycopg" not in str(lost.value)
     finally:
-        cluster.start()
+        postgresql.start()
     assert library.get("voice-1", "ada").voice_id == "voice-1"
     library.close()

@@ -35,9 +35,9 @@ def hosts(s3: S3) -> Iterator[list[Host]]:
 
 
 @pytest.fixture(scope="module")
-def settings(cluster: Cluster, s3: S3, tmp_path_factory: pytest.TempPathFactory) -> list[Settings]:
+def settings(postgresql: Cluster, s3: S3, tmp_path_factory: pytest.TempPathFactory) -> list[Settings]:
     """Of two hosts that have one library; their processes keep it open."""
-    root, database, bucket = tmp_path_factory.mktemp("race"), cluster.database(), s3.bucket(f"b{uuid4().hex[:12]}")
+    root, database, bucket = tmp_path_factory.mktemp("race"), postgresql.database(), s3.bucket(f"b{uuid4().hex[:12]}")
     return [shared(racing.home(root, i), database, bucket.url, allow_private_urls=True) for i in range(2)]
 
 
@@ -51,9 +51,9 @@ def library(settings: list[Settings], s3: S3, monkeypatch: pytest.MonkeyPatch, h
     opened.close()
 
 
-def test_two_first_starts(cluster: Cluster, s3: S3, hosts: list[Host], homes: Path) -> None:
+def test_two_first_starts(postgresql: Cluster, s3: S3, hosts: list[Host], homes: Path) -> None:
     for n in range(N_ROUNDS):
-        bucket, database = s3.bucket(f"b{uuid4().hex[:12]}"), cluster.database()
+        bucket, database = s3.bucket(f"b{uuid4().hex[:12]}"), postgresql.database()
         asked = [(racing.first_start, shared(homes / f"{n}-{i}", database, bucket.url)) for i in range(2)]
         assert together(hosts, *asked) == ["started", "started"]
         assert not bucket.listings()
