@@ -20,6 +20,7 @@ import numpy as np
 
 from clone.audio.reader import resample
 from clone.contract.speech import AS_IT_IS, SpeechSettings
+from clone.core import watch
 from clone.core.errors import BusyError, EngineError
 from clone.core.jobs import Stop
 from clone.engine.asr import LANGUAGE_S, Word
@@ -201,7 +202,7 @@ class RayBackend(LocalBackend):
         stop, rest, n_died, until_s = stop or Stop(), _Rest(), 0, time.monotonic() + FULL_WITHIN_S
         voices = {self._hash(each): partial(packed, each) for each in given if isinstance(each, Profile)}
         known = [Known(self._hash(each)) if isinstance(each, Profile) else each for each in given]
-        asked = pickle.dumps((method, known, named), protocol=5)
+        asked = pickle.dumps((method, known, named, watch.request_id()), protocol=5)
         while True:
             stop.check()
             try:
@@ -222,6 +223,7 @@ class RayBackend(LocalBackend):
                 stop.pause(FULL_PAUSE_S)
             except Died:
                 n_died += 1
+                watch.RETRIES.inc()
                 if n_died > REPEATS:
                     raise _died(n_died) from None
             rest.begin_again()

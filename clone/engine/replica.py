@@ -126,7 +126,7 @@ class Replica:
         """Do what is asked for. Being cancelled stops it, within a second.
 
         Args:
-            asked: (method, positional, named), pickled; a voice in there is a Known.
+            asked: (method, positional, named, the request's id), pickled; a voice in there is a Known.
             voices: what was learned of them, each a reference of Ray's in a list, so that only who needs it gets it.
 
         Yields:
@@ -159,8 +159,9 @@ class Replica:
         tell(None)
 
     def _answers(self, asked: bytes, fetch: Fetch, stop: Stop) -> Iterator[Answer]:
+        request = ""
         try:
-            method, given, named = pickle.loads(asked)
+            method, given, named, request = pickle.loads(asked)
             given = tuple(self._profiles.get(each, fetch) if isinstance(each, Known) else each for each in given)
             with self._working:
                 self._resting.cancel()
@@ -173,7 +174,7 @@ class Replica:
             yield Answer(error=error)
         except Exception as error:  # noqa: BLE001  whatever it is belongs to the caller
             # Without the message, which may have a text in it.
-            log.error("%s failed: %s at %s", "A call", type(error).__name__, _place(error))
+            log.error("A call of request %s failed: %s at %s", request, type(error).__name__, _place(error))
             yield Answer(error=EngineError(f"An engine failed ({type(error).__name__}).", code="engine_failed"))
 
     def _values(self, method: str, given: tuple[Any, ...], named: dict[str, Any], stop: Stop) -> Iterator[object]:
