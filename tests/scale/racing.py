@@ -14,14 +14,17 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from clone.api.worker import Background
 from clone.contract.orders import CloneOrder
 from clone.core.errors import TimbreError
 from clone.core.settings import Settings
+from clone.storage.counts import Counts
 from clone.storage.files import Store
 from clone.storage.tasks import Tasks
 from clone.storage.voices import Library, utc_now
 from clone.studio.facade import Studio
 from tests import remembered
+from tests.scale import simulated
 from tests.voices import FILES, make_voice
 
 WITHIN_S = 120
@@ -161,8 +164,6 @@ def wait_in_line(here: Here, settings: Settings, owner: str, n: int) -> int:
 
 def call(here: Here, settings: Settings, name: str, n: int) -> int:
     """Call so often; return how many calls were counted."""
-    from clone.storage.counts import Counts
-
     counts = Counts(here.open(settings).database)
     return sum(counts.take(name, 60, 60.0) is None for _ in range(n))
 
@@ -175,12 +176,12 @@ def home(root: Path, host: int) -> Path:
     return root / f"host-{host}"
 
 
-def serve(here: Here, settings: Settings, lease_s: float) -> None:
-    """Speak tasks, in pretence, until killed."""
-    from clone.api.worker import Background
-    from tests.scale import simulated
-
+def serve(here: Here, settings: Settings, lease_s: float, for_s: float = 600.0) -> None:
+    """Speak tasks, in pretence, until killed, or for a while."""
     simulated.install(lease_s)
     studio = here.begin(settings)
-    Background(studio, studio.tasks()).start()
-    time.sleep(600)
+    background = Background(studio, studio.tasks())
+    background.start()
+    time.sleep(for_s)
+    studio.drain()
+    background.close()

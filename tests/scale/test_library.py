@@ -7,14 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import requests
 
-from clone.core.errors import LibraryError, TimbreError, VoiceError
+from clone.core.errors import FetchError, LibraryError, TimbreError, VoiceError
 from clone.core.settings import Settings
 from clone.core.workspace import secret_for
-from clone.storage import leftovers
+from clone.hosted.lending import Publisher
+from clone.storage import doctor, leftovers
 from clone.storage.files import Store
 from clone.storage.tasks import Tasks
-from clone.storage.voices import Library
+from clone.storage.voices import Library, utc_now
 from tests.scale.servers import SECRET, Bucket, Cluster, Postgres, shared
 from tests.voices import FILES, Clock, make_voice
 
@@ -138,6 +140,49 @@ def test_a_task_is_ended_by_its_holder_alone(two: tuple[Library, Library], bucke
     assert b.forget("ada") == 1
     assert bucket.files() == ["library_id"]
     assert not bucket.listings(), "\n".join(bucket.listings())
+
+
+def test_what_is_lent_at_one_host_is_found_at_the_other_and_goes_by_itself(
+    two: tuple[Library, Library], homes: Path, postgres: Postgres, bucket: Bucket
+) -> None:
+    def publisher(library: Library, name: str) -> Publisher:
+        settings = shared(homes / name, postgres, bucket.url, public_url="https://timbre.example")
+        return Publisher(settings, library.store, passing=library)
+
+    a, b = (publisher(library, name) for library, name in zip(two, "ab", strict=True))
+    with a.lend(b"a recording", "mp3", homes) as url:  # to the hosted service
+        assert url.startswith(bucket.environment["AWS_ENDPOINT_URL"])
+        assert requests.get(url, timeout=10).content == b"a recording"
+    assert requests.get(url, timeout=10).status_code == 404
+    link = a.lend_for(b"a recording", "mp3", at="http://127.0.0.1:1")  # to this app's own API
+    found = b.copy(link.url, homes)
+    assert found is not None
+    assert found.read_bytes() == b"a recording"
+    assert b.copy(link.url.replace("signature=", "signature=0"), homes) is None
+    postgres.rows("UPDATE unsettled SET leased_until = 0")  # its hour is over, and A was killed
+    b.sweep()
+    two[1].purge()
+    with pytest.raises(FetchError):
+        a.copy(link.url, homes)
+    assert bucket.files() == ["library_id"]
+    assert not bucket.listings()
+
+
+def test_a_doctor_finds_what_a_lost_database_left_in_the_bucket(
+    homes: Path, postgres: Postgres, bucket: Bucket
+) -> None:
+    settings = shared(homes, postgres, bucket.url)
+    library = Library(settings, Store(settings.store_url, homes / "copies"))
+    voice = library.add(make_voice(created_at=utc_now()), FILES)
+    library.add(make_voice("voice-2", created_at=utc_now()), FILES)
+    postgres.rows("DELETE FROM voices WHERE voice_id = 'voice-1'")
+    library.purge()
+    library.reconcile()
+    assert len(bucket.files()) == 9
+    library.close()
+    assert [lost.folder for lost in doctor.look(settings).lost] == ["voice-1"]
+    assert doctor.restore(settings).restored == [voice]
+    assert doctor.look(settings).lost == []
 
 
 def test_a_lost_database_is_told_and_found_again(

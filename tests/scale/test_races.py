@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,26 @@ def test_the_same_request_is_one_voice(
         first, second = together(hosts, *((racing.clone, each, order(audio, owner)) for each in settings))
         assert first == second == library.voices(owner)[0].voice_id
         assert len(library.voices(owner)) == 1
+
+
+def test_a_host_that_ends_gives_back_what_it_speaks(
+    hosts: list[Host], settings: list[Settings], library: Library, examples: list[Path], s3: S3
+) -> None:
+    tasks = Tasks(library.database, library.store)
+    (voice_id,) = together(hosts[:1], (racing.clone, settings[0], order(sorted(examples)[0], "leaving")))
+    asked = {"text": "It takes a quarter of a second. " * 100, "voice_setting": {"voice_id": voice_id}}
+    task = tasks.add("leaving", "speech-02-turbo", json.dumps(asked))
+    leaving = Host(s3.environment)
+    (said,) = together([leaving], (racing.serve, settings[1], 10.0, 5.0))
+    leaving.end()
+    assert said is None
+    left = tasks.get(task.task_id, "leaving")
+    assert (left.status, left.holder) == ("TASK_STATUS_QUEUED", "")
+    assert left.done_percent > 0  # it was begun
+    taken = tasks.next()
+    assert taken is not None
+    assert taken.task_id == task.task_id
+    assert tasks.forget("leaving") == 1
 
 
 @pytest.fixture
