@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy.exc import StatementError
 
 from clone.contract.cloning import RETENTION
-from clone.core.errors import TextError, VoiceError
+from clone.core.errors import CancelledError, TextError, VoiceError
+from clone.core.jobs import Stop
 from clone.storage.retention import EXPIRED_KNOWN_FOR
 from clone.storage.shelf import RECORD, ROOT
 from clone.storage.voice import (
@@ -436,3 +437,20 @@ def test_a_voice_is_found_by_its_id_the_id_its_owner_chose_and_its_name(library:
     with pytest.raises(VoiceError) as caught:
         library.find("ChosenByAda", "ada")
     assert caught.value.code == "expired_voice"
+
+
+# Alone
+
+
+def test_what_somebody_does_alone_is_waited_for_until_somebody_asks_to_stop(library: Library) -> None:
+    stop, led = Stop(), list[str]()
+    stop.ask()
+    with library.alone("clone", "ada", "key", wait=stop.pause):
+        with pytest.raises(CancelledError), library.alone("clone", "ada", "key", wait=stop.pause):
+            pytest.fail("two are alone")
+        library.led("clone", lambda: led.append("something else"))
+        with library.alone("clone", "ben", "key", wait=stop.pause):
+            led.append("somebody else")
+    with library.alone("clone", "ada", "key", wait=stop.pause):
+        led.append("afterwards")
+    assert led == ["something else", "somebody else", "afterwards"]

@@ -33,7 +33,8 @@ def hold(db: Connection, keys: Iterable[str], for_s: float = PUT_WITHIN_S) -> st
     db.execute(delete(UNSETTLED).where(_key.in_(sought), _until <= seconds(db)))
     until = db.execute(select(seconds(db) + for_s)).scalar_one()
     try:
-        db.execute(insert(UNSETTLED), [{"folder": key, "holder": lease, "leased_until": until} for key in sought])
+        rows = [{"folder": key, "holder": lease, "leased_until": until} for key in sought]
+        db.execute(insert(UNSETTLED).values(rows))  # one statement: the driver warns of many, where one is refused
     except IntegrityError:
         raise busy() from None
     return lease

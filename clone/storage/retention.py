@@ -199,6 +199,7 @@ class Upkeep:
             return 0
         keys = [f"{ROOT}/{folder}/{name}" for name in (*voice.files, RECORD)]
         with self._shelf.changing() as db:
+            self._shelf.name_alone(db, voice.voice_id)
             if _ids(db, VOICES.c.voice_id == voice.voice_id):  # it has come meanwhile
                 return 0
             leftovers.hold(db, keys, for_s=0)

@@ -133,6 +133,13 @@ class Shelf:
         self.put(folder_of(voice.voice_id), {RECORD: to_record(voice)})
         return voice
 
+    def name_alone(self, db: Connection, voice_id: str) -> None:
+        """See to it that until the transaction ends nobody else begins to add a voice of this id, or ends it.
+
+        A row that is not there yet can't be locked; between a look for it and the lease it could come.
+        """
+        lock(db, "voice", voice_id)
+
     def begin(self, db: Connection, voice_id: str, names: Iterable[str]) -> str:
         """Note that a voice's folder is being filled, whatever was there before; return the lease.
 

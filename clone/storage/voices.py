@@ -122,6 +122,7 @@ class Library:
         folder = folder_of(voice.voice_id)
         with self._shelf.locked():
             with self._changing() as db:
+                self._shelf.name_alone(db, voice.voice_id)
                 there = _row(db, voice.voice_id)
                 if there and not (there.forgotten_until and there.owner == voice.owner):
                     raise taken()
@@ -131,6 +132,7 @@ class Library:
                     self._store.delete(f"{ROOT}/{folder}")
                 self._shelf.put(folder, {**files, RECORD: to_record(voice)})
                 with self._changing() as db:
+                    self._shelf.name_alone(db, voice.voice_id)
                     self._shelf.insert(db, voice)
                     self._shelf.end(db, voice.voice_id, lease)
                     db.execute(_NOT_EXPIRED, {"id": voice.voice_id})
@@ -359,14 +361,14 @@ class Library:
 
     @contextmanager
     def alone(self, *what: str, wait: Callable[[float], object]) -> Iterator[None]:
-        """Do something alone among all hosts that share the library; where it is a file, nobody is waited for.
+        """Do something alone among all hosts that share the library; where it is a file, in this process.
 
         Args:
             what: it is.
-            wait: called with seconds while another host does it; what it raises ends the waiting.
+            wait: called with seconds while somebody else does it; what it raises ends the waiting.
 
         Raises:
-            LibraryError: ``library_busy``, another host does it for too long.
+            LibraryError: ``library_busy``, somebody else does it for too long.
         """
         with self._shelf.locks.held(*what, within_s=ALONE_WITHIN_S, wait=wait) as ours:
             if not ours:

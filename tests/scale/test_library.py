@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import requests
+from sqlalchemy import Connection
 
 from clone.core.errors import FetchError, LibraryError, TimbreError, VoiceError
 from clone.core.settings import Settings
@@ -99,6 +102,39 @@ def test_what_a_kill_left_half_added_goes_once_its_lease_is_over(
     assert bucket.files() == ["library_id"]
     b.add(make_voice(), FILES)
     assert postgres.rows("SELECT * FROM unsettled") == []
+
+
+def test_a_voice_that_comes_between_a_look_and_a_lease_stays(
+    two: tuple[Library, Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = two
+    begin, added = b._shelf.begin, threading.Event()
+
+    def later(db: Connection, voice_id: str, names: Iterable[str]) -> str:
+        added.wait(1)  # nobody else can end to add it now
+        return begin(db, voice_id, names)
+
+    monkeypatch.setattr(b._shelf, "begin", later)
+    put = a._shelf.put
+
+    def meanwhile(folder: str, files: dict[str, bytes]) -> None:
+        put(folder, files)
+        other.start()
+        time.sleep(0.3)
+
+    def try_to_add() -> None:
+        with pytest.raises(TimbreError) as refused:
+            b.add(make_voice(), FILES | {"reference.mp3": b"another"})
+        codes.append(refused.value.code)
+
+    codes: list[str] = []
+    other = threading.Thread(target=try_to_add)
+    monkeypatch.setattr(a._shelf, "put", meanwhile)
+    voice = a.add(make_voice(), FILES)
+    added.set()
+    other.join(20)
+    assert codes in (["library_busy"], ["voice_exists"])
+    assert {name: a.read(voice, name) for name in voice.files} == FILES
 
 
 def test_a_voice_that_took_longer_than_its_lease_is_not_there_by_halves(
