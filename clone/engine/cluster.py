@@ -222,7 +222,6 @@ def deploy(seats: tuple[int, int], made_by: str = "") -> None:
     engine = serve.deployment(
         Replica,
         name=DEPLOYMENT,
-        version=f"{__version__} {ENGINE_VERSION}",  # the same: replicas go on while their number changes
         max_ongoing_requests=AT_ONCE,
         max_queued_requests=QUEUED_MAX,
         autoscaling_config=scaled,
@@ -232,7 +231,10 @@ def deploy(seats: tuple[int, int], made_by: str = "") -> None:
         logging_config={"log_level": "WARNING", "enable_access_log": False},
     )
     serve.start(proxy_location="Disabled")
-    serve.run(engine.bind(made_by or LOCAL), name=APP, route_prefix=None, _local_testing_mode=False)
+    application = engine.bind(made_by or LOCAL)
+    # Of its own, Serve takes every deployment for new code, and would start all replicas anew at a new number.
+    application._bound_deployment._version = f"{__version__} {ENGINE_VERSION}"
+    serve.run(application, name=APP, route_prefix=None, _local_testing_mode=False)
 
 
 def seats() -> tuple[int, int]:
