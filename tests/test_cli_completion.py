@@ -135,6 +135,7 @@ def test_commands_and_options_are_completed(tab: Tab) -> None:
         "export",
         "import",
         "document",
+        "scale",
     ]
     assert (c, voices) == (["clone", "check", "completion"], ["voices"])
     assert set(all_options) == {
