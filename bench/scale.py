@@ -1,4 +1,4 @@
-"""Measure what hosts share: ``python -m bench.scale races`` and ``python -m bench.scale library``.
+"""Measure what hosts share: ``python -m bench.scale races``, ``… kills`` and ``… library``.
 
 Real parts on this machine: a private PostgreSQL cluster, moto's S3 server, two processes with a home each.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,19 +23,20 @@ from uuid import uuid4
 import numpy as np
 import sqlalchemy as sa
 
+from clone.contract.speech import AsyncSpeechRequest
 from clone.core.settings import Settings
 from clone.hosted.client import CLONE_PATH
-from clone.storage.database import VOICES
+from clone.storage.database import TASKS, VOICES
 from clone.storage.files import Store
 from clone.storage.shelf import RECORD
-from clone.storage.tasks import Tasks
+from clone.storage.tasks import MAX_WAITING, MAX_WAITING_PER_OWNER, PROCESSING, QUEUED, SUCCEED, Tasks
 from clone.storage.voice import to_record
 from clone.storage.voices import Library, utc_now
 from tests import remembered
 from tests.attacks.paying import paid_service
 from tests.conftest import EXAMPLES
 from tests.faults import saying
-from tests.scale import racing
+from tests.scale import racing, simulated
 from tests.scale.racing import Host, together
 from tests.scale.servers import S3, Bucket, Cluster, shared
 from tests.studios import order
@@ -43,6 +45,7 @@ from tests.voices import FILES, make_voice
 N_ROUNDS = 200
 N_VOICES, N_OWNERS, N_DUE = 10_000, 1_000, 1_000
 N_LISTS = 500
+N_TASKS, KILL_EVERY_S, LEASE_S, MODEL = 200, 2.0, 3.0, "speech-02-turbo"
 _PUTS_AT_ONCE = 16
 
 
@@ -52,12 +55,16 @@ def main() -> None:
     racing_part = parts.add_parser("races", help="two processes at once")
     racing_part.add_argument("--rounds", type=int, default=N_ROUNDS)
     racing_part.add_argument("--but", nargs="*", default=[], help="names of races to leave out")
+    parts.add_parser("kills", help=f"{N_TASKS} tasks, and a worker killed every {KILL_EVERY_S:.0f} seconds")
     parts.add_parser("library", help=f"{N_VOICES:,} voices of {N_OWNERS:,} owners")
     asked = parser.parse_args()
     with Cluster() as cluster, S3() as s3, tempfile.TemporaryDirectory() as root:
         os.environ.update(s3.environment)
         os.environ[remembered.FOLDER] = root  # what is learned of one recording is the same each time
-        races(cluster, s3, Path(root), asked) if asked.part == "races" else library(cluster, s3, Path(root))
+        if asked.part == "races":
+            races(cluster, s3, Path(root), asked)
+        else:
+            {"kills": kills, "library": library}[asked.part](cluster, s3, Path(root))
 
 
 def races(cluster: Cluster, s3: S3, root: Path, asked: argparse.Namespace) -> None:
@@ -136,6 +143,59 @@ def _cloning(hosts: list[Host], settings: list[Settings], opened: Library, n_rou
         _raced("paid POST", paid, n_rounds)
         for host in others:
             host.end()
+
+
+def kills(cluster: Cluster, s3: S3, root: Path) -> None:
+    """Print what came of many tasks whose workers are killed at random while they speak, in pretence."""
+    finished, chance, n_kills = root / "finished", random.Random(5), 0
+    environment = dict(os.environ) | {simulated.FINISHED: str(finished)}
+    with _settings(cluster, s3, root) as (settings, opened, bucket):
+        tasks, maker = Tasks(opened.database, opened.store), Host(environment)
+        owners = [f"owner-{n}" for n in range(N_TASKS // MAX_WAITING_PER_OWNER)]
+        for owner in owners:
+            maker.ask(time.time(), racing.clone, settings[0], order(sorted(EXAMPLES.glob("*.mp3"))[0], owner))
+            maker.answer()
+        maker.end()
+        to_ask = [owner for owner in owners for _ in range(MAX_WAITING_PER_OWNER)]
+        workers, began = [Host(environment) for _ in settings], time.perf_counter()
+        for worker, each in zip(workers, settings, strict=True):
+            worker.ask(time.time(), racing.serve, each, LEASE_S)
+        while to_ask or _waiting(opened):
+            while to_ask and _waiting(opened) < MAX_WAITING:
+                tasks.add(owner := to_ask.pop(), MODEL, _request(opened, owner))
+            time.sleep(KILL_EVERY_S)
+            at = chance.randrange(len(workers))
+            workers[at].kill()
+            workers[at] = Host(environment)
+            workers[at].ask(time.time(), racing.serve, settings[at], LEASE_S)
+            n_kills += 1
+        took_s = time.perf_counter() - began
+        for worker in workers:
+            worker.kill()
+        done = finished.read_text().split()
+        spoken = [key for key in bucket.files() if key.startswith("speech/")]
+        print(f"{N_TASKS} tasks, {n_kills} kills, {took_s:.0f} s")
+        print(f"finished {len(done)}, of them twice {len(done) - len({*done})}")
+        print(f"files {len(spoken)}, rows that say so {_n_tasks(opened, SUCCEED)}")
+
+
+def _request(opened: Library, owner: str) -> str:
+    (voice,) = opened.voices(owner)
+    asked = {
+        "text": "This is said once. Then it is over. Nobody hears it.",
+        "voice_setting": {"voice_id": voice.voice_id},
+    }
+    return AsyncSpeechRequest.model_validate(asked).model_dump_json()
+
+
+def _waiting(opened: Library) -> int:
+    return _n_tasks(opened, QUEUED) + _n_tasks(opened, PROCESSING)
+
+
+def _n_tasks(opened: Library, status: str) -> int:
+    counted = sa.select(sa.func.count()).select_from(TASKS).filter_by(status=status)
+    with opened.database.begin() as db:
+        return int(db.execute(counted).scalar_one())
 
 
 def library(cluster: Cluster, s3: S3, root: Path) -> None:
