@@ -52,6 +52,18 @@ class Locks:
             yield ours
 
     @contextmanager
+    def one_of(self, n: int, *what: str) -> Iterator[bool]:
+        """Hold one of so many places, and say whether one was free; one is, where the library is a file."""
+        if self._server is None:
+            yield True
+            return
+        db = self._server.connect()
+        try:
+            yield any(_had(db, (*what, str(place))) for place in range(n))
+        finally:
+            _let_go(db)
+
+    @contextmanager
     def _trying(self, what: tuple[str, ...]) -> Iterator[Callable[[], bool]]:
         """Lend what tries to get a lock, and says whether it did; let go of it on the way out."""
         if self._server is None:
@@ -64,7 +76,7 @@ class Locks:
             return
         db = self._server.connect()
         try:
-            yield lambda: bool(db.execute(select(func.pg_try_advisory_xact_lock(_number(what)))).scalar())
+            yield partial(_had, db, what)
         finally:
             _let_go(db)
 
@@ -85,6 +97,10 @@ def lock(db: Connection, *what: str) -> None:
     """
     if db.dialect.name != "sqlite":
         db.execute(select(func.pg_advisory_xact_lock(_number(what))))
+
+
+def _had(db: Connection, what: tuple[str, ...]) -> bool:
+    return bool(db.execute(select(func.pg_try_advisory_xact_lock(_number(what)))).scalar())
 
 
 def _number(what: tuple[str, ...]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -374,6 +374,10 @@ class Library:
             if not ours:
                 raise busy()
             yield
+
+    def place(self, n: int, *what: str) -> AbstractContextManager[bool]:
+        """Hold one of so many places among all hosts that share the library, and say whether one was free."""
+        return self._shelf.locks.one_of(n, *what)
 
     def pass_by(self, key: str, for_s: float) -> None:
         """Note that a file will lie in a shared store for so many seconds, and that it goes then, whatever happens."""

@@ -22,7 +22,7 @@ from clone.contract import cloning
 from clone.contract.cloning import CloneOptions
 from clone.contract.markup import plain
 from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder, check_asked
-from clone.core.jobs import Queue, Stage, Stop, Waiting, Work
+from clone.core.jobs import Queue, Stage, Stop, Waiting
 from clone.core.settings import LOCAL, NOVITA, Settings
 from clone.core.signed_urls import App
 from clone.core.workspace import Workspace, make_home
@@ -50,6 +50,7 @@ from clone.studio.evaluation import OUTLINE_COLUMNS, Outline, compare, outlines
 from clone.studio.exporting import Exporting, title_of
 from clone.studio.getting import Getting, backend_of, models_of
 from clone.studio.hosted import Calls
+from clone.studio.line import Line
 from clone.studio.portable import Imported, Portable
 from clone.studio.prompts import PromptPair, Prompts, Transcript
 from clone.studio.results import Cloned, Passage, Spoken, provenance_of
@@ -109,6 +110,7 @@ class Studio:
         self._examining = Examining(self._backend)
         self._prompts = Prompts(self._backend, self._examining)
         self._calls = Calls(settings, store, self._library, self._workspace)
+        self._run = Line(self._library, self._queue, self._calls).run
         self._downloads = Downloads(self._calls.publisher.copy, settings.allow_private_urls)
         self._documents = Documents(self._library.database, store)
         self.uploads = Uploads(self._workspace)
@@ -483,9 +485,6 @@ class Studio:
     def writing(self, path: Path, provenance: Provenance) -> FileWriter:
         """Begin a file of speech that is written as it is spoken; its name says of which kind: mp3, wav or flac."""
         return FileWriter(path, provenance)
-
-    def _run(self, owner: str, work: Work, backend: str = LOCAL) -> Iterator[object]:
-        return self._calls.run(owner, work) if backend == NOVITA else self._queue.run(owner, work)
 
     def _rest(self) -> None:
         self._examining.forget()

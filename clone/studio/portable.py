@@ -217,8 +217,9 @@ class Portable:
             made = provenance_of(voice)
             kept[_PREVIEW] = mp3_bytes(said.samples, said.sample_rate, stop=stop, provenance=made)
         stop.check()
-        self._cloning.check_room(order.owner, kept)
-        return Cloned(self._library.add(voice, kept), False)
+        with self._library.alone("room", order.owner, wait=stop.pause):
+            self._cloning.check_room(order.owner, kept)
+            return Cloned(self._library.add(voice, kept), False)
 
     def _profile(self, order: CloneOrder, files: dict[str, Path], taken: Taken, stop: Stop) -> Profile:
         """Return what was learned, where this engine made it so; else learn it from the recording.

@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -14,6 +15,7 @@ import pytest
 import requests
 from gradio_client import Client, handle_file
 
+from clone.studio.line import MAX_JOBS_PER_OWNER
 from tests.running import COLD, App
 from tests.scale import racing, simulated
 from tests.scale.racing import Host
@@ -147,6 +149,24 @@ def test_calls_are_counted_together(two: Two) -> None:
     refused = answers[-1]
     assert refused.json()["metadata"]["limit"] == "60"
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
+
+
+def test_one_owner_takes_no_more_places_at_two_hosts_than_at_one(two: Two, examples: list[Path]) -> None:
+    """Each host would take nine by itself: one at work, and eight in line."""
+    audio = next(path for path in examples if path.suffix == ".mp3")
+    with files(audio.parent) as url:
+        cloned = two.post(0, "/v3/minimax-voice-cloning", {"audio_url": f"{url}/{audio.name}"}, KEYS[2])
+    text = "This is a sentence. " * 8
+
+    def speak(n: int) -> requests.Response:
+        return two.speak(n % 2, cloned.json()["voice_id"], KEYS[2], text=text)
+
+    with ThreadPoolExecutor(14) as many:
+        answers = list(many.map(speak, range(14)))
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert len(refused) == 14 - MAX_JOBS_PER_OWNER
+    assert {(answer.status_code, answer.json()["metadata"]["code"]) for answer in refused} == {(429, "quota_work")}
+    assert speak(0).status_code == speak(1).status_code == 200  # every place is free again
 
 
 def test_a_lost_database_is_an_answer_and_passes(two: Two, voice_id: str, postgresql: Cluster) -> None:
