@@ -34,7 +34,7 @@ def test_any_other_is_made_here(given: str | None) -> None:
 
 
 def test_a_job_is_counted_timed_and_goes_by_the_id_of_who_asked(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "clone.core.jobs")
+    caplog.set_level(logging.DEBUG, "clone.core.jobs")
     seen: list[str] = []
 
     def work(tell: Tell, stop: Stop) -> str:

@@ -15,6 +15,9 @@ from clone.core.errors import BusyError, CancelledError, StoppingError, TimbreEr
 
 log = logging.getLogger(__name__)
 
+_LOGGED = {"speech", "hosted"}
+"""Queues whose jobs have a line each in the log; those of others tell of themselves."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -326,7 +329,8 @@ class Queue:
         seconds = {"waited_s": round(begun_s - job.entered_s, 2), "took_s": round(time.monotonic() - begun_s, 2)}
         end = "done" if job.error is None else getattr(job.error, "code", type(job.error).__name__)
         told = {"queue": self._name, "end": end, **seconds}
-        log.info("A job ended: %s", " ".join(f"{name}={value}" for name, value in told.items()), extra=told)
+        level = logging.INFO if self._name in _LOGGED else logging.DEBUG
+        log.log(level, "A job ended: %s", " ".join(f"{name}={value}" for name, value in told.items()), extra=told)
 
     def _next(self, within_s: float | None) -> _Job | None:
         with self._changed:
