@@ -6,6 +6,7 @@ import asyncio
 import base64
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gradio as gr
@@ -160,7 +161,9 @@ def test_what_is_typed_is_in_no_state_of_a_session() -> None:
         typed.submit(lambda text: (text, gr.update(value=text, info="said")), typed, [typed, shown])
     [function] = page.fns.values()
     state = SessionState(page)
-    asyncio.run(page.preprocess_data(function, [KEY], state))
-    asyncio.run(page.postprocess_data(function, [KEY, {"__type__": "update", "value": KEY, "info": "x"}], state))
+    update = [KEY, {"__type__": "update", "value": KEY, "info": "x"}]
+    with ThreadPoolExecutor(1) as elsewhere:  # a browser's driver may have left a loop running in this thread
+        elsewhere.submit(asyncio.run, page.preprocess_data(function, [KEY], state)).result()
+        elsewhere.submit(asyncio.run, page.postprocess_data(function, update, state)).result()
     assert KEY not in str(list(state.components))
     assert KEY not in str([block.get_config() for block in state.blocks_config.blocks.values()])
