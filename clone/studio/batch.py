@@ -119,10 +119,8 @@ class Batch:
         with self._workspace.folder() as folder, ZipFile(out, "w") as archive:
             try:
                 for i, row in enumerate(rows):
-                    stage, path = (
-                        Stage(f"Speaking row {i + 1} of {len(rows)}", i, len(rows), even=True),
-                        folder / row.file,
-                    )
+                    stage = Stage(f"Speaking row {i + 1} of {len(rows)}", i, len(rows), even=True)
+                    path = folder / row.file
                     for event in self._row(order, row, path):
                         yield event if isinstance(event, Waiting) else stage
                         if isinstance(event, Row):
