@@ -85,7 +85,7 @@ class Coding:
             order = form.order(self._desk.owner(token, request), recording)
             lent = Lent(_recordings(form), self._desk.studio.request_code(order, address(request)))
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            lent = replace(lent, form=form, refusal=parts.refusal(explain(error)))
+            lent = replace(lent, form=_keyless(form), refusal=parts.refusal(explain(error)))
         return self._form(request, form, lent), lent
 
     def speak(self, request: gr.Request, token: str, voice_id: str | None, *said: Any) -> str:
@@ -127,10 +127,15 @@ def _titled(draft: Draft, written: RequestCode) -> tuple[str, RequestCode]:
 
 def _refusal(form: Form, lent: Lent) -> str:
     """Return why lending was refused, for as long as it would be: the page writes programs anew as it likes."""
-    if form == lent.form or not lent.refusal:
+    if _keyless(form) == lent.form or not lent.refusal:
         return lent.refusal
     faults = form.faults()
     return parts.refusal(faults[0]) if faults else ""
+
+
+def _keyless(form: Form) -> Form:
+    """Return a form without the key that was typed: it is kept nowhere."""
+    return replace(form, api_key=None)
 
 
 def _recordings(form: Form) -> object:
