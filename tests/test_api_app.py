@@ -22,7 +22,6 @@ from clone.api.auth import CALLS_PER_MINUTE
 from clone.api.requests import MAX_BODY_BYTES
 from clone.audio.writer import wav_bytes
 from clone.contract import cloning
-from clone.core.jobs import Queue
 from clone.storage.files import Store
 from clone.storage.voice import folder_of
 from clone.storage.voices import Library, utc_now
@@ -275,7 +274,7 @@ def test_a_full_queue_answers_503_and_leaving_stops_the_work(tmp_path: Path, aud
     keys = tuple(f"key-{i}" for i in range(10))
     with serving(tmp_path / "home", background=False, api_keys=keys) as api:
         voice_id = api.post("/v3/minimax-voice-cloning", {"audio_url": audio_url}, keys[0]).json()["voice_id"]
-        api.studio._queue = Queue(max_waiting=4)
+        api.studio._queue._max_waiting = 4
         long = "The harbour was quiet this morning, and nobody went ashore before noon. " * 100
         leaving = threading.Thread(target=_leave_soon, args=(api, voice_id, long, keys[0]))
         leaving.start()
