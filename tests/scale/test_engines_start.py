@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +149,21 @@ def test_a_head_that_comes_later_is_found_and_one_that_goes_is_said_to_be_gone(
     while processes(token) or set(Path("/tmp").glob("timbre-ray-*")) - before:
         assert time.monotonic() < until_s, [Path(f"/proc/{pid}/cmdline").read_text() for pid in processes(token)]
         time.sleep(0.2)
+
+
+def test_calls_that_wait_bring_one_more_replica(
+    nobody: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = started(tmp_path, "--replicas", "1:2")
+    monkeypatch.setenv("TIMBRE_RAY_TOKEN", several.token)
+    names = [f"many {i}" for i in range(4)]
+    try:
+        with closing(RayBackend(tmp_path, None, several.address)) as asking, held(asking, nobody, *names):
+            until_s, begun = time.monotonic() + 90, set[int]()
+            while len(begun) < 2:  # one has one at work, and goes on with it until this ends
+                assert time.monotonic() < until_s, "none came"
+                time.sleep(0.2)
+                begun = {process for name in names for process, _, what in several.events(f"{HELD} {name}")}
+            assert len(begun) == 2
+    finally:
+        several.stop()
