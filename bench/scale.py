@@ -1,4 +1,4 @@
-"""Measure what hosts share: ``python -m bench.scale races``, ``… kills`` and ``… library``.
+"""Measure what hosts share: ``python -m bench.scale races``, ``… kills``, ``… library``, ``… engines``.
 
 Real parts on this machine: a private PostgreSQL cluster, moto's S3 server, two processes with a home each.
 """
@@ -23,6 +23,7 @@ from uuid import uuid4
 import numpy as np
 import sqlalchemy as sa
 
+from bench import scale_engines
 from clone.contract.speech import AsyncSpeechRequest
 from clone.core.settings import Settings
 from clone.hosted.client import CLONE_PATH
@@ -57,7 +58,11 @@ def main() -> None:
     racing_part.add_argument("--but", nargs="*", default=[], help="names of races to leave out")
     parts.add_parser("kills", help=f"{N_TASKS} tasks, and a worker killed every {KILL_EVERY_S:.0f} seconds")
     parts.add_parser("library", help=f"{N_VOICES:,} voices of {N_OWNERS:,} owners")
+    parts.add_parser("engines", help="engines on other machines, in pretence")
     asked = parser.parse_args()
+    if asked.part == "engines":
+        scale_engines.engines_elsewhere()
+        return
     with Cluster() as cluster, S3() as s3, tempfile.TemporaryDirectory() as root:
         os.environ.update(s3.environment)
         os.environ[remembered.FOLDER] = root  # what is learned of one recording is the same each time

@@ -1,4 +1,4 @@
-"""Engines on other machines against the one in this process: ``python -m bench.scale_engines``. Needs Ray.
+"""Engines on other machines against the one in this process: ``python -m bench.scale engines``. Needs Ray.
 
 What a sentence costs more, in pairs; how many more are spoken by more replicas; how soon it goes on after a stop and
 after a kill. The engine is simulated: 0.25 s a sentence.
@@ -6,7 +6,6 @@ after a kill. The engine is simulated: 0.25 s a sentence.
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import tempfile
@@ -103,8 +102,8 @@ def recovered_s(cluster: Cluster, backend: RayBackend, profile: Profile) -> tupl
             return next_s, asked_at - killed_at
 
 
-def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+def engines_elsewhere() -> None:
+    """Print what they cost, give, and how soon they go on."""
     profile, alone = made_profile(), 0.0
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
     for n in REPLICAS:
@@ -123,7 +122,3 @@ def main() -> None:
                     flush=True,
                 )
     print(f"load {os.getloadavg()[0]:.1f}")
-
-
-if __name__ == "__main__":
-    main()
