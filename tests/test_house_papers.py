@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -34,9 +34,10 @@ def requirements(file: str = "requirements.txt") -> list[Requirement]:
     return [Requirement(line) for line in lines if line.strip() and not line.startswith(("#", "-"))]
 
 
-def closure() -> Iterator[metadata.Distribution]:
-    """Yield every distribution that requirements.txt installs."""
-    waiting = [(requirement.name, frozenset(requirement.extras)) for requirement in requirements()]
+def closure(asked: Iterable[Requirement] | None = None) -> Iterator[metadata.Distribution]:
+    """Yield every distribution that requirements install, those of their extras too; by default requirements.txt's."""
+    asked = requirements() if asked is None else asked
+    waiting = [(requirement.name, frozenset(requirement.extras)) for requirement in asked]
     seen = set(waiting)
     while waiting:
         wanted, extras = waiting.pop()

