@@ -28,7 +28,7 @@ from clone.studio.analysis import Examining, Look, clip_of, enhanced, refuse_unh
 from clone.studio.evaluation import likeness, likeness_of_file
 from clone.studio.hosted import N_STEPS, Asked, Calls, files_of
 from clone.studio.prompts import Prompts
-from clone.studio.results import Cloned, check_room, provenance_of, replayed
+from clone.studio.results import Cloned, provenance_of, replayed
 from clone.studio.synthesis import Synthesis
 
 
@@ -70,7 +70,7 @@ class Cloning:
         self._library = library
         self._examining, self._prompts = looks
         self._synthesis = synthesis
-        self._calls = calls
+        self._calls, self.check_room = calls, calls.check_room
 
     def key(self, order: CloneOrder, files: Mapping[str, Path]) -> str | None:
         """Return the hash by which an order is known again; None where a file can't be read: reading it says why."""
@@ -184,11 +184,6 @@ class Cloning:
         path = files.get("prompt_audio")
         clip, prompt = self._prompts.checked(order, path, stop) if path else (None, None)
         return Taken(look, clip, prompt, path)
-
-    def check_room(self, owner: str, files: Mapping[str, bytes]) -> None:
-        """Refuse files beyond what an owner may keep; raises BusyError ``quota_disk``."""
-        used = self._library.used_bytes(owner) + self._calls.settlement.left_bytes(owner)
-        check_room(used + sum(map(len, files.values())))
 
 
 def request_key(order: CloneOrder, path: Path, prompt_path: Path | None, backend: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,7 +33,7 @@ from clone.storage.journal import ANSWERED, CLONE, KEEP, KEPT, SENT, SPEECH, Ent
 from clone.storage.voice import Voice
 from clone.storage.voices import Library
 from clone.studio.analysis import Clip
-from clone.studio.results import Cloned, Spoken, replayed
+from clone.studio.results import Cloned, Spoken, check_room, replayed
 from clone.studio.settlement import PREVIEW, Settlement
 from clone.studio.snippets import HOSTED_KEY, OWN_KEY, Draft, Request, RequestCode, clone_code, draft_code
 
@@ -163,6 +163,17 @@ class Calls:
         if isinstance(order.audio, Path) or isinstance(order.prompt_audio, Path):
             self.publisher.check()
 
+    def check_room(self, owner: str, files: Mapping[str, bytes]) -> None:
+        """Refuse files beyond what an owner may keep; raises BusyError ``quota_disk``."""
+        used = self._library.used_bytes(owner) + self.settlement.left_bytes(owner)
+        check_room(used + sum(map(len, files.values())))
+
+    def _note_sent(self, entry: Entry, files: Mapping[str, bytes], stop: Stop) -> None:
+        """Write down what is about to be sent, while there is room for it, whatever else the owner keeps just now."""
+        with self._library.alone("room", entry.owner, wait=stop.pause):
+            self.check_room(entry.owner, files)
+            self._journal.add(entry, files)
+
     def clone(self, asked: Asked, tell: Tell, stop: Stop) -> Cloned:
         """Have a voice cloned, once, and keep it.
 
@@ -184,7 +195,7 @@ class Calls:
             say, files, made = partial(_say, tell, 2, N_STEPS), files_of(asked.clips), answered
             if made is None:
                 say("The hosted service is cloning")
-                answer = self._ask(asked, folder, say, stop, sending=partial(self._journal.add, entry, files))
+                answer = self._ask(asked, folder, say, stop, sending=partial(self._note_sent, entry, files, stop))
                 url, key = answer.demo_audio_url or "", self.key(order.owner, order.api_key)
                 made = replace(entry, voice_id=answer.voice_id, preview_url="" if key in url else url)
             kept = self.settlement.keep(made, files)

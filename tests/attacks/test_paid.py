@@ -17,6 +17,7 @@ import pytest
 from clone.core.errors import BusyError, DiskFull, MaybeDone, TimbreError
 from clone.engine.backend import LocalBackend
 from clone.hosted.client import CLONE_PATH
+from clone.studio import results
 from clone.studio.facade import Studio
 from tests.attacks.paying import (
     KEY,
@@ -84,6 +85,20 @@ def refusal(events: Iterator[Any]) -> TimbreError:
 def test_killed_before_it_is_sent_nothing_was_paid(service: Service, home: Path, backend: LocalBackend) -> None:
     killed(service, home, "/voice.mp3", b"")
     with closing(opened(service, home, backend)) as studio:
+        assert studio.unsettled(OWNER) == []
+        assert last(studio.clone(service.order())).voice.voice_id == VOICE_ID
+    assert service.n_paid() == 1
+
+
+def test_room_that_others_took_since_the_first_look_is_told_and_nothing_is_paid(
+    service: Service, home: Path, backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(opened(service, home, backend)) as studio:
+        monkeypatch.setattr(studio._cloning, "check_room", lambda *_: None)  # there was room then
+        with monkeypatch.context() as full:
+            full.setattr(results, "MAX_OWNER_BYTES", 1000)
+            assert refusal(studio.clone(service.order())).code == "quota_disk"
+        assert service.n_paid() == 0
         assert studio.unsettled(OWNER) == []
         assert last(studio.clone(service.order())).voice.voice_id == VOICE_ID
     assert service.n_paid() == 1
