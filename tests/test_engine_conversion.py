@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
+import librosa
 import numpy as np
 import pytest
 from scipy.signal import butter, sosfiltfilt
 
 from clone.audio.reader import resample
+from clone.engine import conversion, speaker
 from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
 from clone.engine.asr import Recognizer
 from clone.engine.backend import Heard, LocalBackend
@@ -16,6 +20,15 @@ from clone.engine.conversion import N_BANDS, SAMPLE_RATE, analyse, convert
 from clone.engine.profile import Profile
 from clone.engine.tts import Turbo
 from tests.sounds import silence
+
+HEAR = """
+import sys
+import numpy as np
+from clone.engine import conversion, speaker
+noise = np.random.default_rng(0).standard_normal(24_000).astype(np.float32)
+conversion.analyse(noise, np.ones((50, 512), np.float32))
+print(speaker.colour(noise).shape, {"librosa.core", "numba"} & {*sys.modules})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +124,15 @@ def test_one_frame_is_a_reference_too(base: tuple[np.ndarray, np.ndarray], profi
     frames = profiles["ada"].frames
     one = replace(frames, features=frames.features[:1], envelopes=frames.envelopes[:1], levels=frames.levels[:1])
     assert np.isfinite(convert(*base, one)).all()
+
+
+def test_bands_are_those_of_the_field_s_library() -> None:
+    ours, theirs = conversion._mel_basis(), {"sr": SAMPLE_RATE, "n_fft": conversion.N_FFT, "n_mels": N_BANDS}
+    assert ours == pytest.approx(librosa.filters.mel(**theirs, htk=True, norm=None), abs=1e-6)
+    theirs = {"sr": speaker.SAMPLE_RATE, "n_fft": speaker.N_FFT, "n_mels": speaker.N_MELS}
+    assert speaker._mel_basis() == pytest.approx(librosa.filters.mel(**theirs), abs=1e-8)
+
+
+def test_hearing_a_voice_brings_no_compiler_into_memory() -> None:
+    heard = subprocess.run([sys.executable, "-c", HEAR], capture_output=True, text=True, check=True)
+    assert heard.stdout.strip() == "(40,) set()"

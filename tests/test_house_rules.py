@@ -75,7 +75,7 @@ ONLY = {
     "av": {"audio"},
     "noisereduce": {"audio"},
     "pyloudnorm": {"audio"},
-    "librosa": {"audio", "engine"},
+    "librosa": {"audio"},
     "typer": {"cli"},
     "rich": {"cli"},
     "click": set(),

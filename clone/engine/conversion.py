@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-import librosa
 import numpy as np
 import scipy.fft
 from scipy.ndimage import gaussian_filter1d
@@ -288,12 +287,21 @@ def _window() -> np.ndarray:
 
 @cache
 def _mel_basis() -> np.ndarray:
-    return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_BANDS, htk=True, norm=None)
+    """Triangles over the bins, each as high as the next, shape (N_BANDS, n_bins)."""
+    bins, edges = np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE), _edges_hz()
+    triangles = [np.interp(bins, edges[band : band + 3], (0.0, 1.0, 0.0)) for band in range(N_BANDS)]
+    return np.asarray(triangles, np.float32)
 
 
 @cache
 def _centres_hz() -> np.ndarray:
-    return np.asarray(librosa.mel_frequencies(N_BANDS + 2, fmin=0.0, fmax=SAMPLE_RATE / 2, htk=True)[1:-1])
+    return _edges_hz()[1:-1]
+
+
+def _edges_hz() -> np.ndarray:
+    """Return where the bands begin, and the last two end, evenly spaced in mel as HTK defines it."""
+    mel = np.linspace(0.0, 2595.0 * np.log10(1.0 + SAMPLE_RATE / 2 / 700.0), N_BANDS + 2)
+    return np.asarray(700.0 * (10 ** (mel / 2595.0) - 1.0))
 
 
 @cache

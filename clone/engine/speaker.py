@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-import librosa
 import numpy as np
 
 from clone.audio.turns import n_people
 from clone.core.jobs import Stop
 from clone.core.likeness import Likeness
 from clone.engine import styles, weights
+from clone.engine.asr import mel_basis
 from clone.engine.sessions import open_session, run
 
 SAMPLE_RATE = 16_000
@@ -169,7 +169,7 @@ def _log_mel(samples: np.ndarray) -> np.ndarray:
 
 @cache
 def _mel_basis() -> np.ndarray:
-    return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS)
+    return mel_basis(SAMPLE_RATE, N_FFT, N_MELS)
 
 
 @cache
