@@ -44,6 +44,7 @@ class Sound:
         points: its waveform; see ``Outline``.
         quieter_db: by how much it is turned down, dB ≤ 0.
         saved_as: what its file is called by who saves it; "" where that is not offered.
+        growing: it is still being written.
     """
 
     link: str
@@ -52,6 +53,7 @@ class Sound:
     points: str = ""
     quieter_db: float = 0.0
     saved_as: str = ""
+    growing: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Take:
     @property
     def growing(self) -> Sound:
         """It, while it is being spoken: nobody knows how long it will be."""
-        return Sound(self.live, self._named)
+        return Sound(self.live, self._named, growing=True)
 
     @property
     def _named(self) -> str:

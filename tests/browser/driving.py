@@ -41,7 +41,7 @@ hold = Settings.from_environment().home / "{HOLD}"
 
 def holding(say):
     def held(backend, profile, line, model, stop=None, *how, **named):
-        while hold.exists():
+        while hold.exists() and hold.read_text() in line.text:
             stop and stop.check()
             time.sleep(0.05)
         return say(backend, profile, line, model, stop, *how, **named)
@@ -49,7 +49,7 @@ def holding(say):
 
 LocalBackend.speak, LocalBackend.stream = holding(LocalBackend.speak), holding(LocalBackend.stream)
 """
-"""Run before an app: as long as the file HOLD is in its home, nothing is said, but a stop obeyed."""
+"""Run before an app: as long as the file HOLD is in its home, nothing is said in which its words are; a stop is obeyed."""
 
 LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
 """What Gradio writes to the console of a page that is left, or loaded anew, while it waits for an answer."""

@@ -99,6 +99,26 @@ def test_the_sentence_that_is_heard_is_marked_and_the_whole_can_be_sought(visit:
     expect(page.locator("#take audio")).not_to_have_attribute("src", whole or "")  # the whole has the new take
 
 
+def test_the_first_words_sound_while_the_next_are_not_yet_spoken(app: App, visit: Visit, result: Page) -> None:
+    page, hold = visit(beside=result), app.home / HOLD
+    go(page, "Write")
+    expect(page.locator("#speak-voice input")).not_to_have_value("")
+    choose_turbo(page, "#speak-model")
+    page.fill("#speak-text textarea", "Hello. What comes then is held. And it ends.")
+    hold.write_text("What comes then")
+    try:
+        page.click("#speak")
+        page.wait_for_function("document.querySelector('#take audio')?.currentTime > 0.2")
+        expect(page.locator("#speak-cancel")).to_be_visible()
+        expect(page.locator("#take-done a")).to_have_count(0)
+        hold.unlink()
+        expect(page.locator("#take-done a")).to_be_visible()
+        page.wait_for_function("document.querySelector('#take audio').src.startsWith('http')")  # from its file now
+        page.wait_for_function("document.querySelector('#take audio').ended")
+    finally:
+        hold.unlink(missing_ok=True)
+
+
 def test_what_is_spoken_is_joined_after_a_reload(app: App, visit: Visit, result: Page) -> None:
     page, hold = visit(beside=result), app.home / HOLD
     go(page, "Write")

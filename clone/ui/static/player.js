@@ -35,7 +35,44 @@
     again.currentTime = last.at;
     play(of(again));
   };
-  const watch = () => new MutationObserver(goOn).observe(document.body, { childList: true, subtree: true });
+
+  // What is still being spoken sounds from its first frames on. Chromium, when it fetches a growing file itself, waits
+  // until it has five seconds of it. A browser that can't be fed is given the link.
+  const LIVE = "audio/mpeg", AHEAD_S = 300, BEHIND_S = 300;
+  const once = (target, ...names) => new Promise((done) => {
+    for (const name of names) target.addEventListener(name, done, { once: true });
+  });
+  const feed = async (audio) => {
+    const link = audio.dataset.live;
+    delete audio.dataset.live;
+    if (!window.MediaSource?.isTypeSupported(LIVE)) { audio.src = link; return; }
+    const [media, left] = [new MediaSource(), new AbortController()];
+    media.addEventListener("sourceclose", () => left.abort());
+    audio.src = URL.createObjectURL(media);
+    try {
+      await once(media, "sourceopen");
+      URL.revokeObjectURL(audio.src);
+      const buffer = media.addSourceBuffer(LIVE);
+      const end = () => (buffer.buffered.length ? buffer.buffered.end(0) : 0);
+      const chunks = (await fetch(link, { signal: left.signal })).body.getReader();
+      for (let chunk = await chunks.read(); !chunk.done; chunk = await chunks.read()) {
+        while (end() - audio.currentTime > AHEAD_S && media.readyState === "open")
+          await Promise.race([once(audio, "timeupdate", "seeked"), once(media, "sourceclose")]);
+        buffer.appendBuffer(chunk.value);
+        await once(buffer, "updateend");
+        if (audio.currentTime <= 2 * BEHIND_S) continue;
+        buffer.remove(0, audio.currentTime - BEHIND_S);
+        await once(buffer, "updateend");
+      }
+      media.endOfStream();
+    } catch (error) {
+      if (media.readyState === "open") media.endOfStream("network");
+    }
+  };
+  const watch = () => new MutationObserver(() => {
+    goOn();
+    document.querySelectorAll("audio[data-live]").forEach(feed);
+  }).observe(document.body, { childList: true, subtree: true });
   if (document.body) watch();
   else document.addEventListener("DOMContentLoaded", watch);
 
