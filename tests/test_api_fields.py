@@ -18,7 +18,7 @@ from clone.contract.speech import AudioSetting, SpeechRequest, SpeechSettings, V
 from clone.core.errors import Refused, TextError
 from clone.engine.backend import SAMPLE_RATE, LocalBackend
 from clone.engine.g2p import chinese
-from clone.engine.g2p.text import Sentence, sentences
+from clone.engine.g2p.text import SENTENCE_PAUSE_S, Sentence, sentences
 from clone.engine.profile import Profile
 from clone.engine.prosody import AS_PREDICTED, Pitch
 from clone.engine.speaker import median_pitch_hz
@@ -211,7 +211,7 @@ PCM = {"format": "pcm", "sample_rate": SAMPLE_RATE}
 def test_a_pause_lasts_and_a_sound_is_not_said(api: Served, voice_id: str) -> None:
     plain = samples(api.speak(voice_id, text="Yes. No.", audio_setting=PCM))
     paused = samples(api.speak(voice_id, text="<#1#>Yes. <#2#> No. (laughs)", audio_setting=PCM))
-    assert (len(paused) - len(plain)) / SAMPLE_RATE == pytest.approx(3.0 - 0.35, abs=0.15)
+    assert (len(paused) - len(plain)) / SAMPLE_RATE == pytest.approx(3.0 - SENTENCE_PAUSE_S, abs=0.15)
     assert np.abs(paused[:SAMPLE_RATE]).max() <= 1
     assert np.abs(paused[SAMPLE_RATE:]).max() > 1000
 

@@ -22,7 +22,7 @@ from clone.engine.converted import PIECES_AT_ONCE
 from clone.engine.engine import spoken
 from clone.engine.g2p.text import END_PAUSE_S
 from clone.engine.profile import Profile
-from clone.engine.prosody import PHONEMES_PER_S, pace
+from clone.engine.prosody import PAUSE_S, PHONEMES_PER_S
 from clone.engine.transcript import check_match, match, words_heard
 
 TURBO, HD = "speech-2.8-turbo", "speech-2.8-hd"
@@ -227,7 +227,7 @@ def test_every_sentence_is_a_line_with_its_pause(backend: LocalBackend, profiles
     assert [line.text for line in lines] == ["One more.", "Two more!", "Three more?"]
     for line in lines:
         spoken = backend.speak(profiles["ben"], line, TURBO)
-        n_pause = int(line.pause_s / pace(profiles["ben"].rate) * SAMPLE_RATE)
+        n_pause = int(line.pause_s * profiles["ben"].pause_s / PAUSE_S * SAMPLE_RATE)
         assert not spoken[-n_pause:].any()
         assert spoken[-n_pause - 2400 : -n_pause].any()
         assert np.abs(spoken).max() <= 1.0

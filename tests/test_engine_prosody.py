@@ -138,3 +138,12 @@ def test_a_pace_stays_within_what_can_be_said() -> None:
     assert prosody.pace(2.0) == prosody.HD_SLOWEST
     assert prosody.pace(2.0, prosody.TURBO_SLOWEST) == prosody.TURBO_SLOWEST
     assert prosody.pace(40.0) == prosody.PACE_MAX
+
+
+def test_who_pauses_long_has_a_clone_that_does() -> None:
+    def pausing(gap_s: float, n_pauses: int) -> float:
+        return prosody.pause_s([(i * (2.0 + gap_s), i * (2.0 + gap_s) + 2.0) for i in range(n_pauses + 1)])
+
+    assert prosody.pause_s([]) == prosody.pause_s([(0.0, 9.0)]) == pytest.approx(prosody.PAUSE_S)
+    assert pausing(0.35, 10) < pausing(0.35, 2) < prosody.PAUSE_S < pausing(1.2, 2) < pausing(1.2, 10) < 1.2
+    assert pausing(0.1, 10) == pausing(30.0, 10) == pytest.approx(prosody.PAUSE_S)  # within a sentence; not there

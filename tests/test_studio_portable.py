@@ -162,7 +162,7 @@ def promising(exported: Files) -> bytes:
 
 
 PROFILES: dict[str, Callable[[Files], bytes]] = {
-    "older": lambda kept: profile_with(kept, engine_version=np.array("2")),
+    "older": lambda kept: profile_with(kept, engine_version=np.array("3")),
     "pickle": lambda kept: profile_with(kept, style=np.array(Evil(), dtype=object)),
     "only a pickle": lambda _: pickle.dumps(Evil()),
     "promise": promising,
@@ -171,6 +171,7 @@ PROFILES: dict[str, Callable[[Files], bytes]] = {
     "infinite": lambda kept: profile_with(kept, style=np.full((16, 256), np.inf, np.float32)),
     "not unit": lambda kept: profile_with(kept, windows=np.full((4, 256), 9.0, np.float16)),
     "bands": lambda kept: profile_with(kept, n_bands=np.array(9_999)),
+    "hours of silence": lambda kept: profile_with(kept, pause_s=9_999.0),
     "bomb": lambda kept: bomb(),
 }
 

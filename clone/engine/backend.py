@@ -355,8 +355,8 @@ class LocalBackend:
 
     @staticmethod
     def pause(profile: Profile, line: Line, how: SpeechSettings = AS_IT_IS) -> np.ndarray:
-        """Return the silence after a line, as long as a voice's rate and the settings make it, or as it is set."""
-        pause_s = line.pause_s / (how.speed * prosody.pace(profile.rate)) + line.silence_s
+        """Return the silence after a line, as long as its person pauses and the settings make it, or as it is set."""
+        pause_s = line.pause_s * profile.pause_s / prosody.PAUSE_S / how.speed + line.silence_s
         return np.zeros(int(pause_s * SAMPLE_RATE), np.float32)
 
     def likeness(self, profile: Profile, samples: np.ndarray) -> float:

@@ -57,6 +57,7 @@ def learned(networks: Networks, reference: Heard, prompt: Heard | None, own_phon
         style=style,
         pitch=prosody.fitted(_own_hz(networks, own_phonemes, style, stop), voiced_hz),
         frames=frames,
+        pause_s=prosody.pause_s(reference.spans),
     )
 
 

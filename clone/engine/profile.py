@@ -12,11 +12,11 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 import numpy as np
 
 from clone.engine.conversion import N_BANDS, N_FFT, Frames
-from clone.engine.prosody import Pitch
+from clone.engine.prosody import PAUSES_BETWEEN_S, Pitch
 from clone.engine.speaker import halves_likeness, mean_direction
 from clone.engine.styles import ROWS
 
-ENGINE_VERSION = "3"
+ENGINE_VERSION = "4"
 """Raised whenever profiles learned before would sound different: an older voice is learned again."""
 
 PROFILE_FILE = "profile.npz"
@@ -40,6 +40,7 @@ class Profile:
         style: float32, shape (n_rows, 256), Kokoro's style for it.
         pitch: where that style's pitch lies, and where this voice wants it.
         frames: what the reference sounds like, frame by frame.
+        pause_s: how long it pauses between sentences.
         others: what engines beside Kokoro and hibari learned, each by its name; a file of its own for each.
     """
 
@@ -49,6 +50,7 @@ class Profile:
     style: np.ndarray
     pitch: Pitch
     frames: Frames
+    pause_s: float
     others: Mapping[str, bytes] = field(default_factory=dict)
     mixed: tuple[tuple[float, Frames], ...] = ()
     """Shares and frames of the voices in a mix, which is never kept."""
@@ -83,6 +85,7 @@ class Profile:
             pitch_hz=_geometric_mean([(share, each.pitch_hz) for share, each in shares]),
             rate=_geometric_mean([(share, each.rate) for share, each in shares]),
             style=np.asarray(sum(share * each.style for share, each in shares), np.float32),
+            pause_s=_geometric_mean([(share, each.pause_s) for share, each in shares]),
             pitch=_pitch_between([(share, each.pitch) for share, each in shares]),
             others={},
             mixed=tuple((share, each.frames) for share, each in shares),
@@ -107,6 +110,7 @@ class Profile:
             n_bands=np.array(self.frames.n_bands),
             pitch_hz=self.pitch_hz,
             rate=self.rate,
+            pause_s=self.pause_s,
             style=self.style,
         )
         return kept.getvalue()
@@ -127,7 +131,7 @@ class Profile:
 
     def _is_possible(self) -> bool:
         frames, n_frames = self.frames, len(self.frames.levels)
-        numbers = (self.pitch_hz, self.rate, *astuple(self.pitch))
+        numbers = (self.pitch_hz, self.rate, self.pause_s, *astuple(self.pitch))
         arrays = (self.windows, self.style, frames.features, frames.envelopes, frames.levels, frames.spectrum)
         shapes = [each.shape for each in arrays]
         return (
@@ -139,6 +143,7 @@ class Profile:
             and 0 < frames.n_bands <= N_BANDS
             and all(each.dtype == np.float32 and np.abs(each).max() < NUMBER_MAX for each in arrays)
             and all(0 <= each < NUMBER_MAX for each in numbers)
+            and self.pause_s <= PAUSES_BETWEEN_S[1]
             and np.abs(np.linalg.norm(self.windows, axis=1) - 1).max() < UNIT_WITHIN
         )
 
@@ -161,6 +166,7 @@ class Profile:
                 values["style"],
                 Pitch(*(float(value) for value in values["pitch"])),
                 frames,
+                float(values["pause_s"]),
             )
 
 

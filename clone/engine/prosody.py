@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +153,24 @@ def phonemes_per_s(features: np.ndarray) -> float:
 def pace(wanted: float, slowest: float = HD_SLOWEST) -> float:
     """Return the pace at which a network speaks a wanted number of phonemes per second; 1 when that is 0: unknown."""
     return float(np.clip(wanted / PHONEMES_PER_S, slowest, PACE_MAX)) if wanted > 0 else 1.0
+
+
+PAUSE_S, PAUSES_AS_SURE = 0.65, 2.0
+"""How long people pause between sentences, and how many pauses of a person's own say as much as that (bench/NOTES.md)."""
+PAUSES_BETWEEN_S = 0.3, 2.0
+"""What is shorter is within a sentence; what is longer, no pause of somebody who goes on speaking."""
+
+
+def pause_s(spans: Sequence[tuple[float, float]]) -> float:
+    """Return how long somebody pauses between sentences, in seconds: as people do, the fewer pauses are heard the more.
+
+    Args:
+        spans: (start, end) of their speech in seconds, in order.
+    """
+    least, most = PAUSES_BETWEEN_S
+    gaps = [start - end for (_, end), (start, _) in pairwise(spans) if least <= start - end <= most]
+    heard, usual = float(np.log(gaps).sum()), PAUSES_AS_SURE * float(np.log(PAUSE_S))
+    return float(np.exp((heard + usual) / (len(gaps) + PAUSES_AS_SURE)))
 
 
 @cache

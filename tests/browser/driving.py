@@ -49,7 +49,7 @@ def holding(say):
 
 LocalBackend.speak, LocalBackend.stream = holding(LocalBackend.speak), holding(LocalBackend.stream)
 """
-"""Run before an app: as long as the file HOLD is in its home, nothing is said in which its words are; a stop is obeyed."""
+"""Run before an app: while the file HOLD is in its home, nothing with its words in it is said, but a stop obeyed."""
 
 LEFT = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
 """What Gradio writes to the console of a page that is left, or loaded anew, while it waits for an answer."""

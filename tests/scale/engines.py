@@ -31,7 +31,7 @@ from clone.engine.backend import Line, LocalBackend
 from clone.engine.conversion import N_BANDS, N_FFT, Frames
 from clone.engine.g2p.text import Sentence
 from clone.engine.profile import N_FEATURES, N_VECTOR, Profile
-from clone.engine.prosody import Pitch
+from clone.engine.prosody import PAUSE_S, Pitch
 from clone.engine.remote import RayBackend
 from clone.engine.styles import ROWS
 
@@ -127,7 +127,7 @@ def made_profile(seed: int = 0) -> Profile:
     )
     windows = some(40, N_VECTOR)
     windows /= np.linalg.norm(windows, axis=1, keepdims=True)
-    return Profile(windows, 120.0, 14.0, some(len(ROWS), N_VECTOR), Pitch(), frames)
+    return Profile(windows, 120.0, 14.0, some(len(ROWS), N_VECTOR), Pitch(), frames, PAUSE_S)
 
 
 def free_port() -> int:

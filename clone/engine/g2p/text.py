@@ -12,8 +12,9 @@ from hibari.g2p.normalize import normalize
 
 from clone.contract import markup
 
-SENTENCE_PAUSE_S = 0.35
-PARAGRAPH_PAUSE_S = 0.65
+SENTENCE_PAUSE_S = 0.7
+"""It is heard as 0.65 s: sounds die away in it. Every pause is of somebody who makes those that people mostly make."""
+PARAGRAPH_PAUSE_S = 1.1
 END_PAUSE_S = 0.15
 """After the last sentence: whoever listens waits for nothing more."""
 CLAUSE_PAUSE_S = 0.15
