@@ -156,7 +156,7 @@ def pace(wanted: float, slowest: float = HD_SLOWEST) -> float:
 
 
 PAUSE_S, PAUSES_AS_SURE = 0.65, 2.0
-"""How long people pause between sentences, and how many pauses of a person's own say as much as that (bench/NOTES.md)."""
+"""How long people pause between sentences, and how many pauses of a person's own count as much (bench/NOTES.md)."""
 PAUSES_BETWEEN_S = 0.3, 2.0
 """What is shorter is within a sentence; what is longer, no pause of somebody who goes on speaking."""
 
