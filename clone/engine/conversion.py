@@ -1,18 +1,23 @@
 """Spectral conversion: make speech sound like the reference, by what the reference sounds like when it says the same.
 
-For every frame of the base speech, the frames of the reference nearest to it in what is being said (Whisper's encoder
+For every frame of the base speech, the frames of the reference in which the same is being said (Whisper's encoder
 knows) tell which spectral envelope this person has there. The difference becomes a slowly moving filter, so no vocoder
 is involved and words stay as they are. What is left of the difference over a whole sentence becomes a constant filter.
+
+There are two ways to find those frames: ``nearest``, and ``attended``, which was learned.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import scipy.fft
 from scipy.ndimage import gaussian_filter1d
+from scipy.special import logsumexp, softmax
 
 from clone.engine.asr import FRAME_S
 
@@ -36,6 +41,15 @@ N_OWN_NEIGHBOURS = 6
 
 MOVEMENT_SHARE, MOVEMENT_LIMIT = 0.5, 1.5
 """The share of the movement lost in averaging that is given back: 0.014 closer, 0.03 DNSMOS worse (turbo, bench)."""
+
+MATCHING = Path(__file__).resolve().parents[2] / "assets" / "matching.npz"
+"""Made by scripts/build_matching.py."""
+
+HUB_SHARPNESS = 10.0
+"""How near a frame of the reference is to everything: by the nearest base frames most, as a soft maximum."""
+
+ATTENDED_MOVEMENT_LIMIT = 3.0
+"""All the movement that averaging takes is given back then, up to this factor."""
 
 SMOOTHING_FRAMES = 3.5
 """Standard deviation, 70 ms: with 60 ms a turbo clone is 0.013 closer and says six words in a thousand more wrong."""
@@ -122,13 +136,59 @@ def analyse(samples: np.ndarray, features: np.ndarray, n_bands: int = N_BANDS) -
     return frames, speech
 
 
-def convert(samples: np.ndarray, features: np.ndarray, reference: Frames) -> np.ndarray:
+@dataclass(frozen=True)
+class Match:
+    """What a person sounds like where the same is said, for each frame of base speech.
+
+    Attributes:
+        envelopes: shape (n_frames, N_BANDS), dB, each frame's mean over the audible bands removed.
+        power: mean over the frames, shape (N_BANDS,).
+        nearness: how near the frames of the reference are that say it, shape (n_frames,): mean cosine.
+    """
+
+    envelopes: np.ndarray
+    power: np.ndarray
+    nearness: np.ndarray
+
+
+def nearest(base: Frames, reference: Frames) -> Match:
+    """Match each base frame with the frames of the reference nearest to it, but for those near to every frame."""
+    nearness = base.features @ reference.features.T
+    n_hub = min(N_NEAREST_HUB, len(base.features))
+    hub = np.partition(nearness, len(base.features) - n_hub, axis=0)[-n_hub:].mean(axis=0)
+    found = _largest(nearness - HUB_SHARE * hub, N_NEIGHBOURS)
+    return Match(
+        _moving(reference.envelopes[found].mean(axis=1), reference, MOVEMENT_SHARE, MOVEMENT_LIMIT),
+        reference.power[found].mean(axis=(0, 1)),
+        np.take_along_axis(nearness, found, axis=1).mean(axis=1),
+    )
+
+
+def attended(base: Frames, reference: Frames) -> Match:
+    """Match each base frame with all frames of the reference, by weights that were learned from English."""
+    weights = _attention(base.features, reference.features)
+    cosines = base.features @ reference.features.T
+    n_nearest = min(N_NEIGHBOURS, cosines.shape[1])
+    return Match(
+        _moving(weights @ reference.envelopes, reference, 1.0, ATTENDED_MOVEMENT_LIMIT),
+        weights.mean(axis=0) @ reference.power,
+        np.partition(cosines, -n_nearest, axis=1)[:, -n_nearest:].mean(axis=1),
+    )
+
+
+def convert(
+    samples: np.ndarray,
+    features: np.ndarray,
+    reference: Frames,
+    match: Callable[[Frames, Frames], Match] = nearest,
+) -> np.ndarray:
     """Return base speech with the reference's timbre.
 
     Args:
         samples: float32, shape (n_samples,), mono, 24 kHz: the base speech.
         features: float32, shape (n_frames, n_features): the encoder's view of it.
         reference: the recording to sound like.
+        match: finds where the same is said in it.
 
     Returns:
         float32, shape (n_samples,), 24 kHz, as loud as the base speech.
@@ -136,15 +196,14 @@ def convert(samples: np.ndarray, features: np.ndarray, reference: Frames) -> np.
     base, speech = analyse(samples, features, reference.n_bands)
     if not len(base.features) or not len(reference.features):
         return samples
-    nearest, nearness = _nearest(base.features, reference.features)
-    difference = _target_envelopes(reference, nearest) - _own_envelopes(base)
+    found = match(base, reference)
+    difference = found.envelopes - _own_envelopes(base)
     more = np.clip(np.sqrt(AMPLE_FRAMES / len(reference.features)), 1.0, SMOOTHING_MORE)
     constant = difference.mean(axis=0)
-    moving = (difference - constant) * np.clip(nearness / TRUSTED_NEARNESS, 0.0, 1.0)[:, None]
+    moving = (difference - constant) * np.clip(found.nearness / TRUSTED_NEARNESS, 0.0, 1.0)[:, None]
     gain = _gain_db((constant, moving), speech, reference.n_bands, float(SMOOTHING_FRAMES * more))
     settled = len(base.features) / (len(base.features) + SETTLED_FRAMES)
-    wanted = reference.power[nearest].mean(axis=(0, 1))
-    gain += settled * _power_gain_db(wanted, base.power * 10 ** (gain[speech] / 10), reference.n_bands)
+    gain += settled * _power_gain_db(found.power, base.power * 10 ** (gain[speech] / 10), reference.n_bands)
     spectrum = _filtered(_stft(samples, N_HOP), gain)
     spectrum *= 10 ** (settled / 20 * _spectrum_gain_db(reference, spectrum[:: N_ENVELOPE_HOP // N_HOP], speech))
     return _as_loud(_istft(spectrum, len(samples)), samples)
@@ -162,26 +221,21 @@ def _normalised(features: np.ndarray, speech: np.ndarray) -> np.ndarray:
     return np.asarray(kept / (np.linalg.norm(kept, axis=1, keepdims=True) + 1e-9), np.float32)
 
 
-def _nearest(features: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which frames of the reference are nearest to each base frame, and how near they are in the mean.
-
-    Returns:
-        Shapes (n_frames, N_NEIGHBOURS at most), and (n_frames,): cosines.
-    """
-    nearness = features @ reference.T
-    n_hub = min(N_NEAREST_HUB, len(features))
-    hub = np.partition(nearness, len(features) - n_hub, axis=0)[-n_hub:].mean(axis=0)
-    nearest = _largest(nearness - HUB_SHARE * hub, N_NEIGHBOURS)
-    return nearest, np.take_along_axis(nearness, nearest, axis=1).mean(axis=1)
+def _attention(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return how much each frame of the reference says about each base frame, shape (n_frames, n_reference)."""
+    query, key, sharpness, hub_share = _matching()
+    cosines = _unit(features @ query) @ _unit(reference @ key).T
+    # Frames that are near to everything are chosen less.
+    hub = logsumexp(HUB_SHARPNESS * cosines, axis=0) / HUB_SHARPNESS
+    return np.asarray(softmax(sharpness * (cosines - hub_share * hub), axis=1))
 
 
-def _target_envelopes(reference: Frames, nearest: np.ndarray) -> np.ndarray:
-    """Return the neighbours' mean envelopes, part of what averaging took from their movement given back."""
-    target = reference.envelopes[nearest].mean(axis=1)
-    mean, n_bands = target.mean(axis=0), reference.n_bands
-    lost = np.clip(reference.envelopes.std(axis=0) / (target.std(axis=0) + 1e-6), 1.0, MOVEMENT_LIMIT)
-    target = mean + (target - mean) * (1.0 + MOVEMENT_SHARE * (lost - 1.0))
-    return np.asarray(target - target[:, :n_bands].mean(axis=1, keepdims=True))
+def _moving(mean: np.ndarray, reference: Frames, share: float, limit: float) -> np.ndarray:
+    """Return averaged envelopes with a share of the movement that averaging took from them, up to a factor."""
+    centre, n_bands = mean.mean(axis=0), reference.n_bands
+    lost = np.clip(reference.envelopes.std(axis=0) / (mean.std(axis=0) + 1e-6), 1.0, limit)
+    moving = centre + (mean - centre) * (1.0 + share * (lost - 1.0))
+    return np.asarray(moving - moving[:, :n_bands].mean(axis=1, keepdims=True))
 
 
 def _own_envelopes(base: Frames) -> np.ndarray:
@@ -278,6 +332,18 @@ def _istft(spectrum: np.ndarray, n_samples: int) -> np.ndarray:
         weight[i * N_HOP : i * N_HOP + N_FFT] += square
     start = N_FFT // 2
     return np.asarray((total / np.maximum(weight, 1e-6))[start : start + n_samples])
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return np.asarray(vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9))
+
+
+@cache
+def _matching() -> tuple[np.ndarray, np.ndarray, np.float32, np.float32]:
+    """Return the projections of base frames and of reference frames, how sharp attention is, and the hubs' share."""
+    with np.load(MATCHING) as kept:
+        query, key = kept["query"].astype(np.float32), kept["key"].astype(np.float32)
+        return query, key, np.float32(kept["sharpness"]), np.float32(kept["hub_share"])
 
 
 @cache

@@ -81,6 +81,8 @@ class _Converted(ABC):
     is_here = True
     varies = False
     mixes = True
+    attends: frozenset[str] = frozenset()
+    """Languages in which the learned matching brings its speech closer, and nothing else suffers (bench/NOTES.md)."""
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
@@ -115,7 +117,7 @@ class _Converted(ABC):
             base = [trimmed(self._base(profile, piece, line.language, manner.settings, stop)) for piece in part]
             if base:
                 before = [silence] if start or early is not None else []
-                yield np.concatenate([*before, self._convert(profile, _joined(base, silence), stop)])
+                yield np.concatenate([*before, self._convert(profile, _joined(base, silence), line.language, stop)])
 
     def _early(
         self, profile: Profile, phonemes: str, language: str, manner: Manner, stop: Stop
@@ -127,10 +129,11 @@ class _Converted(ABC):
     def _base(self, profile: Profile, phonemes: str, language: str, settings: SpeechSettings, stop: Stop) -> np.ndarray:
         """Return a piece of a line in the stock voice: float32, shape (n_samples,), 24 kHz."""
 
-    def _convert(self, profile: Profile, base: np.ndarray, stop: Stop) -> np.ndarray:
+    def _convert(self, profile: Profile, base: np.ndarray, language: str, stop: Stop) -> np.ndarray:
+        match = conversion.attended if language in self.attends else conversion.nearest
         features = self._networks.get(Recognizer).features(resample(base, SAMPLE_RATE, HEARD_RATE), stop)
         # Conversion filters, and the phase stays: what is filtered in two ways can be added up.
-        parts = [share * conversion.convert(base, features, frames) for share, frames in profile.timbres]
+        parts = [share * conversion.convert(base, features, frames, match) for share, frames in profile.timbres]
         return np.asarray(sum(parts), np.float32)
 
 
@@ -155,6 +158,7 @@ class Kokoro(_Converted):
     name, title = "kokoro", "Kokoro, converted"
     licence = "Apache-2.0"
     languages = frozenset({"en", *prosody.LETTERS})
+    attends = frozenset({"en"})
     weights = KOKORO
 
     def _base(self, profile: Profile, phonemes: str, language: str, settings: SpeechSettings, stop: Stop) -> np.ndarray:
@@ -168,7 +172,7 @@ class Kokoro(_Converted):
             parts = self._spoken(profile, phonemes, language, manner.settings, stop, early=True)
             for base, before, after in parts:
                 edged = trimmed(base, begin=not before, end=not after)
-                yield self._convert(profile, edged, stop), before, after
+                yield self._convert(profile, edged, language, stop), before, after
 
         return _faded(converted())
 
