@@ -13,7 +13,7 @@ import pytest
 from clone.audio.reader import resample
 from clone.core.errors import CancelledError, PromptMismatch, TextError
 from clone.core.jobs import Stop
-from clone.engine import conversion
+from clone.engine import conversion, prosody, speaker
 from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
 from clone.engine.asr import Recognizer
 from clone.engine.backend import MAX_SYMBOLS, Heard, LocalBackend
@@ -143,6 +143,19 @@ def test_a_prompt_steers_pitch_and_rate_and_joins_the_reference(
     rate = prompt.sample_rate
     slow = Heard(resample(prompt.samples, rate, round(rate * 1.4)), rate, [(0.0, 1.4 * prompt.spans[0][1])])
     assert backend.learn(heard["ben"], slow).rate < steered.rate
+
+
+def test_who_speaks_lively_has_a_turbo_clone_that_does(backend: LocalBackend, profiles: dict[str, Profile]) -> None:
+    line = backend.script("Why would anyone choose a garden full of thistles, when roses grow just as well?")[0]
+
+    def moves_st(range_st: float) -> float:
+        said = backend.speak(replace(profiles["ben"], range_st=range_st), line, TURBO)
+        return prosody.range_st(speaker.pitch_hz(said, SAMPLE_RATE))
+
+    usual = moves_st(0.0)  # unknown
+    assert moves_st(prosody.HIBARI_RANGE_ST) == usual
+    assert moves_st(1.0) < 0.8 * usual < 1.2 * usual < moves_st(9.0)
+    assert 1 < profiles["ben"].range_st < 8
 
 
 @pytest.mark.parametrize("model", [HD, TURBO])

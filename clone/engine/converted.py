@@ -58,6 +58,7 @@ def learned(networks: Networks, reference: Heard, prompt: Heard | None, own_phon
         pitch=prosody.fitted(_own_hz(networks, own_phonemes, style, stop), voiced_hz),
         frames=frames,
         pause_s=prosody.pause_s(reference.spans),
+        range_st=prosody.range_st(voiced_hz),
     )
 
 
@@ -149,7 +150,8 @@ class Hibari(_Converted):
         pace = prosody.pace(profile.rate, prosody.TURBO_SLOWEST) * settings.speed
         moved = 2.0 ** (settings.pitch / 12)
         turbo = self._networks.get(Turbo)
-        return turbo.speak(phonemes, profile.pitch_hz, pace, stop, moved, span=settings.pitch_range)
+        span = prosody.span(profile.range_st, prosody.HIBARI_RANGE_ST) * settings.pitch_range
+        return turbo.speak(phonemes, profile.pitch_hz, pace, stop, moved, span=span)
 
 
 class Kokoro(_Converted):

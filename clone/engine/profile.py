@@ -41,6 +41,7 @@ class Profile:
         pitch: where that style's pitch lies, and where this voice wants it.
         frames: what the reference sounds like, frame by frame.
         pause_s: how long it pauses between sentences.
+        range_st: how far its pitch moves, a standard deviation in semitones; 0 when unknown.
         others: what engines beside Kokoro and hibari learned, each by its name; a file of its own for each.
     """
 
@@ -51,6 +52,7 @@ class Profile:
     pitch: Pitch
     frames: Frames
     pause_s: float
+    range_st: float
     others: Mapping[str, bytes] = field(default_factory=dict)
     mixed: tuple[tuple[float, Frames], ...] = ()
     """Shares and frames of the voices in a mix, which is never kept."""
@@ -86,6 +88,7 @@ class Profile:
             rate=_geometric_mean([(share, each.rate) for share, each in shares]),
             style=np.asarray(sum(share * each.style for share, each in shares), np.float32),
             pause_s=_geometric_mean([(share, each.pause_s) for share, each in shares]),
+            range_st=_geometric_mean([(share, each.range_st) for share, each in shares]),
             pitch=_pitch_between([(share, each.pitch) for share, each in shares]),
             others={},
             mixed=tuple((share, each.frames) for share, each in shares),
@@ -111,6 +114,7 @@ class Profile:
             pitch_hz=self.pitch_hz,
             rate=self.rate,
             pause_s=self.pause_s,
+            range_st=self.range_st,
             style=self.style,
         )
         return kept.getvalue()
@@ -131,7 +135,7 @@ class Profile:
 
     def _is_possible(self) -> bool:
         frames, n_frames = self.frames, len(self.frames.levels)
-        numbers = (self.pitch_hz, self.rate, self.pause_s, *astuple(self.pitch))
+        numbers = (self.pitch_hz, self.rate, self.pause_s, self.range_st, *astuple(self.pitch))
         arrays = (self.windows, self.style, frames.features, frames.envelopes, frames.levels, frames.spectrum)
         shapes = [each.shape for each in arrays]
         return (
@@ -167,6 +171,7 @@ class Profile:
                 Pitch(*(float(value) for value in values["pitch"])),
                 frames,
                 float(values["pause_s"]),
+                float(values["range_st"]),
             )
 
 

@@ -19,6 +19,8 @@ HEARD_ABOVE = 2.0 ** (0.5 / 12)
 """Kokoro is heard half a semitone above its curve's mean (16 speakers): the low ends of words are hardly voiced."""
 
 SPAN_SHARE = 0.5
+HIBARI_RANGE_ST = 3.0
+"""How far hibari's pitch is heard to move, at whatever pitch it speaks."""
 SPAN_MIN, SPAN_MAX = 0.6, 1.5
 MIN_VOICED = 20
 """Frames; of fewer nothing can be told."""
@@ -68,9 +70,19 @@ def fitted(own_hz: np.ndarray, voice_hz: np.ndarray) -> Pitch:
     if min(len(own_hz), len(voice_hz)) < MIN_VOICED:
         return AS_PREDICTED
     own, voice = np.log(own_hz), np.log(voice_hz)
-    span = (voice.std() / max(float(own.std()), 1e-3)) ** SPAN_SHARE
     wanted_hz = float(np.exp(voice.mean())) / HEARD_ABOVE
-    return Pitch(float(np.exp(own.mean())), wanted_hz, float(np.clip(span, SPAN_MIN, SPAN_MAX)))
+    return Pitch(float(np.exp(own.mean())), wanted_hz, span(range_st(voice_hz), range_st(own_hz)))
+
+
+def range_st(voiced_hz: np.ndarray) -> float:
+    """Return how far a pitch moves: the standard deviation of voiced frames (Hz) in semitones; 0 when unknown."""
+    return max(0.01, float(12 * np.log2(voiced_hz).std())) if len(voiced_hz) >= MIN_VOICED else 0.0
+
+
+def span(voice_st: float, own_st: float) -> float:
+    """Return the factor that brings a network's range half of the way to a voice's; 1 when that is 0: unknown."""
+    wanted = (voice_st / max(own_st, 1e-3)) ** SPAN_SHARE if voice_st > 0 else 1.0
+    return float(np.clip(wanted, SPAN_MIN, SPAN_MAX))
 
 
 LETTERS = {"en": "ab", "es": "e", "fr": "f", "hi": "h", "it": "i", "ja": "j", "pt": "p", "zh": "z"}

@@ -127,7 +127,7 @@ def made_profile(seed: int = 0) -> Profile:
     )
     windows = some(40, N_VECTOR)
     windows /= np.linalg.norm(windows, axis=1, keepdims=True)
-    return Profile(windows, 120.0, 14.0, some(len(ROWS), N_VECTOR), Pitch(), frames, PAUSE_S)
+    return Profile(windows, 120.0, 14.0, some(len(ROWS), N_VECTOR), Pitch(), frames, PAUSE_S, 3.0)
 
 
 def free_port() -> int:
