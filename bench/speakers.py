@@ -101,6 +101,15 @@ def load(folder: Path, n_speakers: int | None = None) -> list[Speaker]:
     return read_folder(folder, n_speakers).speakers
 
 
+def files_by_speaker(folder: Path) -> dict[str, list[Path]]:
+    """Return the recordings of everybody in a folder or below it, of both protocols together."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(each for each in folder.rglob("*") if each.suffix.lower() in SUFFIXES):
+        own = len({each.stem.split("-")[0] for each in _recordings(path.parent)}) == 1
+        found.setdefault(path.parent.name if own else path.stem, []).append(path)
+    return found
+
+
 def evenly(items: list[Item], n_items: int | None) -> list[Item]:
     """Return so many of a list, the first and the last among them, and equally far apart; all when None."""
     if n_items is None or n_items >= len(items):

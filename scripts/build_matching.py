@@ -25,7 +25,7 @@ from torch.nn import functional
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.speakers import SUFFIXES
+from bench.speakers import files_by_speaker
 from clone.audio.reader import read, resample
 from clone.engine import conversion
 from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--without", type=int, nargs=2, metavar=("FOLDS", "FOLD"))
     arguments = parser.parse_args()
-    everybody = speakers(arguments.speech)
+    everybody = files_by_speaker(arguments.speech)
     folds, fold = arguments.without or (1, 1)
     kept = {name: files for i, (name, files) in enumerate(everybody.items()) if i % folds != fold}
     recognizer, random = Recognizer(Path("weights")), np.random.default_rng(SEED)
@@ -80,16 +80,6 @@ def main() -> None:
         sharpness=np.float32(sharpness.exp().item()),
         hub_share=np.float32(hub_share.item()),
     )
-
-
-def speakers(folder: Path) -> dict[str, list[Path]]:
-    """Return each speaker's recordings; folders below it of either kind are looked into."""
-    found: dict[str, list[Path]] = {}
-    for path in sorted(each for each in folder.rglob("*") if each.suffix in SUFFIXES):
-        siblings = [each for each in path.parent.iterdir() if each.suffix in SUFFIXES]
-        own = len({each.stem.split("-")[0] for each in siblings}) == 1
-        found.setdefault(path.parent.name if own else path.stem, []).append(path)
-    return found
 
 
 def heard(recognizer: Recognizer, files: list[Path]) -> list[dict[float, Heard]]:
