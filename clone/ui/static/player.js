@@ -38,7 +38,7 @@
 
   // What is still being spoken sounds from its first frames on. Chromium, when it fetches a growing file itself, waits
   // until it has five seconds of it. A browser that can't be fed is given the link.
-  const LIVE = "audio/mpeg", AHEAD_S = 300, BEHIND_S = 300;
+  const LIVE = "audio/mpeg", AHEAD_S = 240, BEHIND_S = 120;
   const once = (target, ...names) => new Promise((done) => {
     for (const name of names) target.addEventListener(name, done, { once: true });
   });
