@@ -301,13 +301,27 @@
     try { localStorage.setItem(READINGS, JSON.stringify(kept)); } catch { /* the browser keeps nothing */ }
   };
   // What somebody has begun to write is not taken away by what comes late; another voice has words of its own.
-  let recalled = null;
+  let recalled = null, typed = [];
+  document.addEventListener("input", ({ target }) => {
+    const at = boxes().indexOf(target);
+    if (at >= 0) typed[at] = target.value;
+  }, true);
   window.tbReadings = (voice) => {
-    const written = recalled && recalled !== voice ? [] : boxes().map((each) => each?.value);
+    const changed = recalled && recalled !== voice;
+    const written = changed ? [] : boxes().map((each) => each?.value);
+    if (changed) typed = [];
     if (voice) recalled = voice;
     return [written[0] || readings()[voice] || "", written[1] || readings()["*"] || ""];
   };
-  window.tbKeepReadings = (voice, own, all) => { keep(voice, own, all); };
+  window.tbKeepReadings = (voice, own, all) => {
+    const late = boxes().filter((box, at) => box && typed[at] !== undefined && box.value !== typed[at]);
+    if (!late.length) return keep(voice, own, all);
+    boxes().forEach((box, at) => {  // on its way when somebody began to write
+      if (!late.includes(box)) return;
+      box.value = typed[at];
+      box.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+  };
   // What is sent is what stands in the boxes when it is sent, whatever news of them is under way; closed, they are not there.
   window.tbSaid = (said, voice) => {
     const [own, all] = boxes();
