@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +47,7 @@ def main() -> None:
 
 def gaps(sound: np.ndarray) -> Gaps:
     """Return the pauses between sentences in a sound (16 kHz), in seconds."""
-    spans, (least, most) = speech_spans(sound), prosody.PAUSES_BETWEEN_S
-    found = np.array([start - end for (_, end), (start, _) in pairwise(spans)])
-    return found[(found >= least) & (found <= most)] if len(found) else found
+    return np.array(prosody.pauses(speech_spans(sound)))
 
 
 def by(as_sure: float) -> Told:

@@ -173,14 +173,19 @@ PAUSES_BETWEEN_S = 0.3, 2.0
 """What is shorter is within a sentence; what is longer, no pause of somebody who goes on speaking."""
 
 
+def pauses(spans: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the pauses between sentences, in seconds, where ``spans`` are (start, end) of speech in order."""
+    least, most = PAUSES_BETWEEN_S
+    return [start - end for (_, end), (start, _) in pairwise(spans) if least <= start - end <= most]
+
+
 def pause_s(spans: Sequence[tuple[float, float]]) -> float:
     """Return how long somebody pauses between sentences, in seconds: as people do, the fewer pauses are heard the more.
 
     Args:
         spans: (start, end) of their speech in seconds, in order.
     """
-    least, most = PAUSES_BETWEEN_S
-    gaps = [start - end for (_, end), (start, _) in pairwise(spans) if least <= start - end <= most]
+    gaps = pauses(spans)
     heard, usual = float(np.log(gaps).sum()), PAUSES_AS_SURE * float(np.log(PAUSE_S))
     return float(np.exp((heard + usual) / (len(gaps) + PAUSES_AS_SURE)))
 

@@ -18,11 +18,16 @@ from tests.browser.test_places import playing, result
 __all__ = ["result"]
 
 
-def test_a_document_is_mended_by_sentence_and_taken_away(visit: Visit, result: Page, tmp_path: Path) -> None:
-    page = visit(beside=result)
+def write(page: Page) -> None:
+    """Go where texts are spoken, once there is a voice for it; turbo speaks."""
     go(page, "Write")
     expect(page.locator("#speak-voice input")).not_to_have_value("")
     choose_turbo(page, "#speak-model")
+
+
+def test_a_document_is_mended_by_sentence_and_taken_away(visit: Visit, result: Page, tmp_path: Path) -> None:
+    page = visit(beside=result)
+    write(page)
     opened = tmp_path / "morning.md"
     opened.write_text("# Morning\n\nThe boats came in. Nobody saw them.\n")
     with page.expect_file_chooser() as chooser:
@@ -70,9 +75,7 @@ def test_a_document_is_mended_by_sentence_and_taken_away(visit: Visit, result: P
 
 def test_the_sentence_that_is_heard_is_marked_and_the_whole_can_be_sought(visit: Visit, result: Page) -> None:
     page = visit(beside=result)
-    go(page, "Write")
-    expect(page.locator("#speak-voice input")).not_to_have_value("")
-    choose_turbo(page, "#speak-model")
+    write(page)
     page.fill("#speak-text textarea", "The <loud>boats came in.\nNobody saw them.\nIt was a cold morning.")
     expect(page.locator("#speak-language-said")).to_contain_text("Not understood, and not read out: <loud>")
     page.click("#speak")
@@ -101,9 +104,7 @@ def test_the_sentence_that_is_heard_is_marked_and_the_whole_can_be_sought(visit:
 
 def test_the_first_words_sound_while_the_next_are_not_yet_spoken(app: App, visit: Visit, result: Page) -> None:
     page, hold = visit(beside=result), app.home / HOLD
-    go(page, "Write")
-    expect(page.locator("#speak-voice input")).not_to_have_value("")
-    choose_turbo(page, "#speak-model")
+    write(page)
     page.fill("#speak-text textarea", "Hello. What comes then is held. And it ends.")
     hold.write_text("What comes then")
     try:
@@ -121,9 +122,7 @@ def test_the_first_words_sound_while_the_next_are_not_yet_spoken(app: App, visit
 
 def test_what_is_spoken_is_joined_after_a_reload(app: App, visit: Visit, result: Page) -> None:
     page, hold = visit(beside=result), app.home / HOLD
-    go(page, "Write")
-    expect(page.locator("#speak-voice input")).not_to_have_value("")
-    choose_turbo(page, "#speak-model")
+    write(page)
     text = "Nothing is lost. It goes on. It is heard to its end."
     page.fill("#speak-text textarea", text)
     hold.touch()
@@ -151,9 +150,7 @@ def test_what_is_spoken_is_joined_after_a_reload(app: App, visit: Visit, result:
 
 def test_what_is_stopped_after_a_reload_is_stopped(app: App, visit: Visit, result: Page) -> None:
     page, hold = visit(beside=result), app.home / HOLD
-    go(page, "Write")
-    expect(page.locator("#speak-voice input")).not_to_have_value("")
-    choose_turbo(page, "#speak-model")
+    write(page)
     page.fill("#speak-text textarea", "This is never said. Nor is this.")
     hold.touch()
     try:
@@ -174,9 +171,7 @@ def test_what_is_stopped_after_a_reload_is_stopped(app: App, visit: Visit, resul
 
 def test_lines_with_a_name_are_offered_as_a_dialogue(visit: Visit, result: Page) -> None:
     page = visit(beside=result)
-    go(page, "Write")
-    expect(page.locator("#speak-voice input")).not_to_have_value("")
-    choose_turbo(page, "#speak-model")
+    write(page)
     name = page.input_value("#speak-voice input").partition(" · ")[0]
     page.click("#speak-hear")
     page.wait_for_selector("#speak-heard .tb-player")
@@ -245,9 +240,7 @@ def test_a_chapter_is_spoken_through_a_reload_mended_and_bound(visit: Visit, res
 
 def test_how_a_word_is_said_is_set_kept_and_offered_for_a_word_that_was_not_heard(visit: Visit, result: Page) -> None:
     page = visit(beside=result)
-    go(page, "Write")
-    expect(page.locator("#speak-voice input")).not_to_have_value("")
-    choose_turbo(page, "#speak-model")
+    write(page)
     page.click("#speak-how button")
     page.fill("#readings-own textarea", "boats")
     page.evaluate("localStorage.removeItem('timbre-readings')")  # as news from before that comes late
@@ -288,9 +281,7 @@ def report(saved: Download, path: Path) -> tuple[list[str], list[tuple[str, str]
 
 def test_a_table_is_spoken_into_a_zip(visit: Visit, result: Page, tmp_path: Path) -> None:
     page = visit(beside=result)
-    go(page, "Write")
-    expect(page.locator("#speak-voice input")).not_to_have_value("")
-    choose_turbo(page, "#speak-model")
+    write(page)
     open_drawer(page, "#batch-drawer")
     page.click("#batch")
     expect(page.locator("#batch-note [role=alert]")).to_contain_text("There is no table yet.")
@@ -323,9 +314,7 @@ def test_a_table_is_spoken_into_a_zip(visit: Visit, result: Page, tmp_path: Path
 
 def test_what_was_spoken_of_a_table_is_kept_after_a_stop(app: App, visit: Visit, result: Page, tmp_path: Path) -> None:
     page = visit(beside=result)
-    go(page, "Write")
-    expect(page.locator("#speak-voice input")).not_to_have_value("")
-    choose_turbo(page, "#speak-model")
+    write(page)
     open_drawer(page, "#batch-drawer")
     table = tmp_path / "table.csv"
     table.write_text("text\n" + "".join(f"Number {number}.\n" for number in range(60)))
