@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,19 @@ def test_every_event_of_the_page_is_private(served: str, config: dict[str, Any])
     info = requests.get(f"{served}/gradio_api/info", timeout=30).json()
     assert list(info["named_endpoints"]) == ["/check", "/clone", "/speak", "/voices"]
     assert info["unnamed_endpoints"] == {}
+
+
+def test_no_change_is_waited_for_by_two_events(config: dict[str, Any]) -> None:
+    """Where two wait for the last change of one field, Gradio starts both again as one ends, and so for ever."""
+    waiting = Counter(
+        (target, kind)
+        for event in config["dependencies"]
+        if event["trigger_mode"] == "always_last" and event["backend_fn"]
+        for target, kind in event["targets"]
+        if kind != "load"  # comes once
+    )
+    assert waiting
+    assert [field for field, n in waiting.items() if n > 1] == []
 
 
 @pytest.mark.parametrize("path", ["/proc/self/environ", "/etc/passwd"])

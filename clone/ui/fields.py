@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -60,20 +59,6 @@ def language_panel(elem_id: str, said: gr.HTML) -> LanguagePanel:
     choices = [(strings.LANGUAGE_DETECT, AUTO), *((name, code) for code, name in LANGUAGES.items())]
     choice = gr.Dropdown(choices, value=AUTO, label=strings.LANGUAGE, elem_id=elem_id, elem_classes="tb-inline")
     return LanguagePanel(choice, said)
-
-
-def wire_language(
-    panel: LanguagePanel, text: gr.Textbox, studio: Studio, page: gr.Blocks, quick: dict[str, Any]
-) -> None:
-    """Say the language anew whenever the text or the choice changes."""
-    gr.on(
-        [page.load, text.change, panel.choice.change],
-        partial(language_line, studio),
-        [text, panel.choice],
-        panel.said,
-        trigger_mode="always_last",
-        **quick,
-    )
 
 
 def language_line(studio: Studio, text: str | None, chosen: str | None) -> str:

@@ -122,7 +122,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         looked_at = _wire_voice(clone_tab, desk)
         _wire_clone(clone_tab, token)
         arrived = _wire_reload(page, clone_tab, token, looked_at)
-        _wire_backend(page, BackendChoice(desk, run.backend_choice, run.consent), clone_tab, backend)
+        _wire_backend(page, BackendChoice(desk, run.backend_choice, run.consent, preview.language), clone_tab, backend)
         speaking = Speaking(desk, spoken)
         _wire_getting(page, Getting(desk, preview.getting))
         voices = Voices(desk, listed, speaking, result)
@@ -137,7 +137,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         opened = again.then(lambda: gr.Tabs(selected="speak"), None, places, **_QUICK)
         opened.then(js=_TO_THE_TEXT_JS, **_IN_BROWSER)
         _wire_drawers(Importing(desk, listed.coming, listed.listed), BatchDesk(desk, spoken.batch), token, spoken)
-        _wire_speaking(speaking, (token, run.backend_choice.key), speak_place, desk)
+        _wire_speaking(page, speaking, (token, run.backend_choice.key), speak_place, desk)
         arrived.then(speaking.under_way, token, [spoken.joined, places], **_QUICK)
         _wire_result(desk, result, speaking, (token, run.backend_choice.key))
         coding = Coding(desk, has_house_key=not settings.api_keys)
@@ -148,8 +148,6 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         ):
             panel.wire(write, inputs, _followed(inputs[1:]), _QUICK)
         page.load(speaking.recall, token, [spoken.takes, spoken.earlier], **_QUICK)
-        fields.wire_language(preview.language, preview.text, studio, page, _QUICK)
-        fields.wire_language(spoken.language, spoken.text, studio, page, _QUICK)
         page.load(_greet(desk, bool(settings.novita_api_key)), None, [owner_note, run.backend_choice.key], **_QUICK)
         page.load(js=_DRAFTS_JS, outputs=[preview.text, spoken.text], **_IN_BROWSER)
         page.unload(_leaving(desk))
@@ -329,17 +327,22 @@ def _wire_end(running: Any, stop: Any, cancel: gr.Button, start: gr.Button | Non
 
 
 def _wire_backend(page: gr.Blocks, backends: BackendChoice, clone_tab: Cloning, kept: gr.BrowserState) -> None:
+    """Have a choice kept; say what it means, and which language the text is in, whenever one of these changes."""
     choice, preview, source = backends.panel.backend, clone_tab.preview, clone_tab.voice.source
     page.load(backends.recall, kept, choice, **_QUICK)
     choice.input(backends.recall, choice, kept, **_QUICK)
-    gr.on(
-        [choice.change, source.change, preview.text.change, preview.model.change],
-        backends.chosen,
-        [choice, source, preview.text, preview.model],
-        backends.outputs(),
-        trigger_mode="always_last",
-        **_QUICK,
-    )
+    chosen = [choice, source, preview.text, preview.model, preview.language.choice]
+    _watch(page, chosen, backends.chosen, chosen, backends.outputs())
+
+
+def _watch(page: gr.Blocks, fields: list[Any], say: Any, asked: list[Any], shown: list[Any]) -> None:
+    """Have something said when the page is loaded and whenever one of the fields changes, the last change last.
+
+    A field is in one list only, and ``say`` says all there is to be said of it. Where two events wait for the same
+    change to be told, the framework tells both of it once more as soon as one has ended, and they do so for ever.
+    """
+    events = [page.load, *(each.change for each in fields)]
+    gr.on(events, say, asked, shown, trigger_mode="always_last", **_QUICK)
 
 
 def _wire_getting(page: gr.Blocks, getting: Getting) -> None:
@@ -422,11 +425,13 @@ def _wire_document(speaking: Speaking, runs: list[Any], token: gr.BrowserState, 
     d.cancel.click(document.stop, api_visibility="private", show_progress="hidden", concurrency_limit=None)
 
 
-def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], place: gr.Tab, desk: Desk) -> None:
+def _wire_speaking(
+    page: gr.Blocks, speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], place: gr.Tab, desk: Desk
+) -> None:
     p, (token, key) = speaking.panel, who
     place.select(speaking.offer, [token, p.voice], p.voice, **_QUICK)
     p.hear.click(speaking.hear, [token, p.voice], p.heard, **_QUICK)
-    p.voice.change(lambda: "", None, p.heard, **_QUICK)
+    p.voice.change(js="() => ''", outputs=p.heard, **_IN_BROWSER)
     recalled = [p.voice.change, p.how.expand]
     gr.on(recalled, js=_READINGS_JS, inputs=p.voice, outputs=list(p.readings), **_IN_BROWSER)
     edited = [each.change for each in p.readings]
@@ -439,14 +444,8 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
         js=_SAID_JS % -len(p.said()),
         **_SPEAKS,
     )
-    gr.on(
-        [p.voice.change, p.text.change, p.model.change],
-        speaking.cost,
-        [token, p.voice, p.text, p.model],
-        p.cost,
-        trigger_mode="always_last",
-        **_QUICK,
-    )
+    written = [p.voice, p.text, p.model, p.language.choice]
+    _watch(page, written, speaking.look, [token, *written], [p.language.said, p.cost, p.dialogue])
     joined = p.joined.change(
         speaking.rejoin,
         [token, p.takes, p.joined],
@@ -454,14 +453,6 @@ def _wire_speaking(speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], 
         **_SPEAKS,
     )
     joined.then(js=_AT_REST_JS, outputs=[p.cancel, p.speak], **_IN_BROWSER)
-    gr.on(
-        [p.text.change, p.voice.change],
-        speaking.offer_dialogue,
-        [token, p.text],
-        p.dialogue,
-        trigger_mode="always_last",
-        **_QUICK,
-    )
     _wire_document(speaking, [running, joined], token, desk)
     p.done.change(js=_FINISH_TAKE_JS, **_IN_BROWSER)
     p.latest.change(js=_SHOW_TAKE_JS, **_IN_BROWSER)

@@ -14,7 +14,7 @@ from clone.storage.voice import NAME_MAX_CHARS
 from clone.studio.snippets import CloneDraft, SpeakDraft
 from clone.ui import fields, parts, strings
 from clone.ui.code_panel import CodePanel, code_panel
-from clone.ui.fields import LanguagePanel, language_panel
+from clone.ui.fields import LanguagePanel, language_line, language_panel
 from clone.ui.form import examples
 from clone.ui.getting import GettingPanel, getting_panel
 from clone.ui.recording_check import SamplePanel, sample_panel
@@ -63,25 +63,28 @@ class BackendChoice:
         desk: studio, settings and files.
         panel: the components.
         consent: says who receives the recording.
+        language: of the text, which is said anew along with it.
     """
 
-    def __init__(self, desk: Desk, panel: BackendPanel, consent: gr.Checkbox) -> None:
+    def __init__(self, desk: Desk, panel: BackendPanel, consent: gr.Checkbox, language: LanguagePanel) -> None:
         self._desk = desk
         self.panel = panel
         self._consent = consent
+        self._language = language
 
     def outputs(self) -> list[Any]:
         """Return what ``chosen`` changes."""
-        return [self.panel.drawer, self._consent, self.panel.facts]
+        return [self.panel.drawer, self._consent, self.panel.facts, self._language.said]
 
-    def chosen(self, backend: str, source: str, text: str | None, model: str | None) -> Updates:
-        """Show what belongs to a backend: who receives the recording, how, and what it may cost."""
+    def chosen(self, backend: str, source: str, text: str | None, model: str | None, language: str | None) -> Updates:
+        """Show what belongs to a backend, who receives the recording, how, and what it may cost; and the language."""
         hosted = backend == NOVITA
         receiver = strings.RECEIVER_HOSTED if hosted else strings.RECEIVER
         return {
             self.panel.drawer: gr.update(visible=hosted),
             self._consent: gr.update(info=receiver),
             self.panel.facts: self._facts(source, text, model) if hosted else "",
+            self._language.said: language_line(self._desk.studio, text, language),
         }
 
     def recall(self, backend: object) -> Any:

@@ -20,7 +20,7 @@ from clone.studio.facade import Document, Passage, SpeakOrder
 from clone.ui import fields, parts, strings
 from clone.ui.batch_panel import BatchPanel, batch_panel
 from clone.ui.document_panel import DocumentPanel, document_panel, recalled, said_of
-from clone.ui.fields import REFUSALS, LanguagePanel, language_panel
+from clone.ui.fields import REFUSALS, LanguagePanel, language_line, language_panel
 from clone.ui.running import Desk, Progress, explain, refused
 from clone.ui.takes import Recorder, Take
 from clone.ui.theme import static
@@ -359,31 +359,34 @@ class Speaking:
         of_language = isinstance(error, TextError) and error.code in REFUSALS
         return {p.progress: "", p.language.said: refused(error)} if of_language else {p.progress: refused(error)}
 
-    def offer_dialogue(self, request: gr.Request, token: str, text: str | None) -> Any:
+    def look(self, request: gr.Request, token: str, chosen: str | None, *said: Any) -> Updates:
+        """Say of a text while it is written: which language it is in, what it may cost, whether it is a dialogue."""
+        (text, model, language), p = said, self.panel
+        line, cost = language_line(self._desk.studio, text, language), self._cost(request, token, chosen, text, model)
+        return {p.language.said: line, p.cost: cost, p.dialogue: self._dialogue(request, token, text)}
+
+    def _cost(self, request: gr.Request, token: str, chosen: str | None, text: str | None, model: str | None) -> str:
+        """Say what speaking with the chosen voice may cost; nothing where it is free."""
+        try:
+            if not (chosen and self._hosted(chosen, self._desk.owner(token, request))):
+                return ""
+            return parts.line(self._desk.studio.speech_cost(text or "", cloning.check_model(model or "")))
+        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
+            return parts.refusal(explain(error))
+
+    def _dialogue(self, request: gr.Request, token: str, text: str | None) -> Any:
         """Offer to read a text as a dialogue where lines of it begin with names of the visitor's voices."""
         try:
             text = cloning.check_text(text or "", cloning.SPEECH_TASK_MAX_CHARS)
             found = self._desk.studio.dialogue(text, self._desk.owner(token, request))
         except TimbreError:  # it is refused when it is to be spoken
             found = []
-        lines = ", ".join(f"{each.name}: {each.n_lines}" for each in found)
-        if not found:
-            return gr.update(visible=False, value=False)
-        return gr.update(visible=True, info=strings.DIALOGUE_LINES.format(lines))
+        lines = strings.DIALOGUE_LINES.format(", ".join(f"{each.name}: {each.n_lines}" for each in found))
+        return gr.update(visible=True, info=lines) if found else gr.update(visible=False, value=False)
 
     def stop(self, request: gr.Request) -> None:
         """Ask the run to stop."""
         self._desk.stop(request.session_hash, self._kind)
-
-    def cost(self, request: gr.Request, token: str, chosen: str | None, text: str | None, model: str | None) -> str:
-        """Say what speaking with the chosen voice may cost; nothing where it is free."""
-        try:
-            if not self._hosted(chosen, self._desk.owner(token, request)):
-                return ""
-            cost = self._desk.studio.speech_cost(text or "", cloning.check_model(model or ""))
-        except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
-            return parts.refusal(explain(error))
-        return parts.line(cost)
 
     def _order(self, owner: str, key: str | None, *said: Any) -> tuple[SpeakOrder, str]:
         voice_id, text, model, speed, pitch, volume, kind, language, dialogue, read_as = said

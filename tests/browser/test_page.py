@@ -124,6 +124,32 @@ def test_visitors_see_only_their_own_voices(public_app: App, visit: Visit) -> No
     expect(two.locator("#voices-note [role=alert]")).to_contain_text("no longer here")
 
 
+TYPED_FAST = """async (place) => {
+    const text = document.querySelector(place);
+    for (const each of ["", "Somebody types", "Somebody types fast."]) {
+        text.value = each;
+        text.dispatchEvent(new Event("input", { bubbles: true }));
+        await new Promise((done) => setTimeout(done, 5));
+    }
+}"""
+
+
+@pytest.mark.parametrize("place", ["Clone", "Write"])
+def test_a_page_is_silent_once_it_has_said_what_it_thinks_of_a_text(visit: Visit, place: str) -> None:
+    """Who types faster than the page is answered does not set off questions without an end."""
+    page, asked = visit(), []
+    go(page, place)
+    page.on("request", lambda request: asked.append(request.post_data) if "queue/join" in request.url else None)
+    field = {"Clone": "#text", "Write": "#speak-text"}[place]
+    page.evaluate(TYPED_FAST, f"{field} textarea")
+    page.fill(f"{field} textarea", "Hier ist noch ein Satz auf Deutsch.")
+    expect(page.locator({"Clone": "#language-said", "Write": "#speak-language-said"}[place])).to_contain_text("German")
+    page.wait_for_timeout(1500)
+    said = len(asked)
+    page.wait_for_timeout(1500)
+    assert asked[said:] == []
+
+
 def test_speak_says_what_is_missing(visit: Visit, public_app: App) -> None:
     page = visit(of=public_app)
     go(page, "Write")
