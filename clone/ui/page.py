@@ -335,13 +335,13 @@ def _wire_backend(page: gr.Blocks, backends: BackendChoice, clone_tab: Cloning, 
     _watch(page, chosen, backends.chosen, chosen, backends.outputs())
 
 
-def _watch(page: gr.Blocks, fields: list[Any], say: Any, asked: list[Any], shown: list[Any]) -> None:
-    """Have something said when the page is loaded and whenever one of the fields changes, the last change last.
+def _watch(page: gr.Blocks, watched: list[Any], say: Any, asked: list[Any], shown: list[Any]) -> None:
+    """Have something said when the page is loaded and whenever one of these fields changes, the last change last.
 
     A field is in one list only, and ``say`` says all there is to be said of it. Where two events wait for the same
     change to be told, the framework tells both of it once more as soon as one has ended, and they do so for ever.
     """
-    events = [page.load, *(each.change for each in fields)]
+    events = [page.load, *(each.change for each in watched)]
     gr.on(events, say, asked, shown, trigger_mode="always_last", **_QUICK)
 
 
