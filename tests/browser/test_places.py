@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from clone.audio.reader import read
-from tests.browser.driving import App, Visit, choose_source, choose_turbo, go, heard, open_drawer, upload
+from tests.browser.driving import HOLD, App, Visit, choose_source, choose_turbo, go, heard, open_drawer, upload
 from tests.browser.test_page import assert_accessible, assert_accessible_by_day_and_night, assert_fits
 
 SENTENCES = "The harbour was quiet this morning. Nobody had expected so much sun. We sat on the wall and waited."
@@ -125,19 +125,30 @@ def test_a_card_to_share(result: Page) -> None:
     assert "attachment" in page.request.get(page.url.rstrip("/") + link).headers["content-disposition"]
 
 
-def test_a_text_is_heard_from_its_first_sentence_on(result: Page, tmp_path: Path) -> None:
+def test_a_new_voice_is_gone_on_with_in_write(result: Page) -> None:
     page, voice_id = result, voice_of(result)
     page.get_by_role("button", name="Go on in Write").click()
     expect(page.locator("#speak-voice input")).to_have_value(re.compile(re.escape(voice_id[-6:])))
+    go(page, "Clone")
+
+
+def test_a_text_is_heard_from_its_first_sentence_on(visit: Visit, result: Page, app: App, tmp_path: Path) -> None:
+    page, hold = visit(beside=result), app.home / HOLD
+    go(page, "Write")
+    expect(page.locator("#speak-voice input")).not_to_have_value("")
     choose_turbo(page, "#speak-model")
-    page.fill("#speak-text textarea", " ".join([SENTENCES] * 4))
+    page.fill("#speak-text textarea", " ".join([SENTENCES] * 4) + " So ends the story.")
     expect(page.locator("#speak-count")).to_contain_text("of 50,000 characters")
     page.click("#speak-how button")
     page.get_by_role("radio", name="flac").check()
-    page.click("#speak")
-    page.wait_for_selector("#take .tb-player")
-    playing(page, "#take audio")
-    assert page.locator("#take-done a").count() == 0  # it plays, and there is more to come
+    hold.write_text("the story")
+    try:
+        page.click("#speak")
+        page.wait_for_selector("#take .tb-player")
+        playing(page, "#take audio")
+        assert page.locator("#take-done a").count() == 0  # it plays, and there is more to come
+    finally:
+        hold.unlink()
     expect(page.locator("#take-done a")).to_have_text("Download flac")
     with page.expect_download() as saved:
         page.click("#take-done a")
@@ -147,16 +158,16 @@ def test_a_text_is_heard_from_its_first_sentence_on(result: Page, tmp_path: Path
     assert path.suffix == ".flac"
     assert read(path).duration_s > 20
     with av.open(str(path)) as file:
-        assert voice_id in str(dict(file.metadata))
+        assert voice_of(result) in str(dict(file.metadata))
         assert "AI-generated" in str(dict(file.metadata))
 
     page.fill("#speak-text textarea", "And one more.")
     page.get_by_role("radio", name="wav").check()
     page.click("#speak")
     expect(page.locator("#take-done a")).to_have_text("Download wav")
-    expect(page.locator("#takes li")).to_have_count(1)
-    expect(page.locator("#takes li")).to_contain_text("The harbour was quiet")
-    first = page.locator("#takes li a").get_attribute("href") or ""
+    before = page.locator("#takes li").filter(has_text="The harbour was quiet")
+    expect(before).to_have_count(1)
+    first = before.locator("a").get_attribute("href") or ""
     assert page.request.get(page.url.rstrip("/") + first, headers={"Range": "bytes=0-3"}).body() == b"fLaC"
     assert page.request.get(page.url.rstrip("/") + first.replace("takes/", "takes/x")).status == 404
 
