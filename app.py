@@ -32,14 +32,14 @@ from gradio import routes
 
 from clone.api import app as api_app
 from clone.api import connections
-from clone.api.auth import Keys, Limits, limits_of, load_keys
+from clone.api.auth import Keys, RateLimits, limits_of, load_keys
 from clone.api.watched import Watched, log_to_stderr
 from clone.api.worker import Background
 from clone.hosted.lending import MOUNT
 from clone.studio.facade import ModelStatus, Studio
 from clone.ui import gradio_patches, page, theme
 from clone.ui.api import Authorize, refuse_everybody
-from clone.ui.gate import Door, Gate, Link, PageCache
+from clone.ui.gate import Door, Gate, OwnerLink, PageCache
 from clone.ui.sessions import SESSIONS_LIMIT, sweeping
 from clone.ui.takes import MOUNT as TAKES
 from clone.ui.takes import Takes
@@ -55,7 +55,7 @@ MAX_THREADS = 100
 """Handlers at work at once, nearly all of which wait: for downloads, for their turn in the studio's queue."""
 
 
-def launch_options(settings: Settings, api: App | None = None, link: Link | None = None) -> dict[str, Any]:
+def launch_options(settings: Settings, api: App | None = None, link: OwnerLink | None = None) -> dict[str, Any]:
     """Return how the page is served: nothing of a visitor is kept, shown to others or sent anywhere else.
 
     Args:
@@ -102,7 +102,7 @@ def build(
 
 
 def _lifespan(
-    settings: Settings, link: Link | None, inner: Callable[[routes.App], AbstractAsyncContextManager[None]]
+    settings: Settings, link: OwnerLink | None, inner: Callable[[routes.App], AbstractAsyncContextManager[None]]
 ) -> Callable[[routes.App], AbstractAsyncContextManager[None]]:
     """Return a lifespan that puts the door before everything; Gradio puts its CORS before all other middleware."""
     owners = Owners(settings)
@@ -110,14 +110,14 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(page: routes.App) -> AsyncIterator[None]:
         assert page.middleware_stack is not None
-        page.middleware_stack = Watched(Door(page.middleware_stack, owners, link or Link(owners), api_app.is_ours))
+        page.middleware_stack = Watched(Door(page.middleware_stack, owners, link or OwnerLink(owners), api_app.is_ours))
         async with inner(page):
             yield
 
     return lifespan
 
 
-def doorman(keys: Keys, limits: Limits) -> Authorize:
+def doorman(keys: Keys, limits: RateLimits) -> Authorize:
     """Return what lets programs in: with a key of the served API, and within the limits that are counted there."""
 
     def authorize(authorization: str | None, work: str) -> str:
@@ -172,7 +172,7 @@ def main() -> None:
     demo = build(studio, SETTINGS, doorman(keys, limits), takes)
     background = Background(studio, studio.tasks(), keys.house)
     api = api_app.build(studio, SETTINGS, keys, background, limits)
-    link = Link(Owners(SETTINGS))
+    link = OwnerLink(Owners(SETTINGS))
     try:
         options = launch_options(SETTINGS, api, link)
         options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.lent), Mount(TAKES, takes.route)]

@@ -17,12 +17,12 @@ from clone.engine import conversion, speaker
 from clone.engine.asr import SAMPLE_RATE as HEARD_RATE
 from clone.engine.asr import Recognizer
 from clone.engine.backend import Heard, LocalBackend
-from clone.engine.conversion import N_BANDS, SAMPLE_RATE, Frames, Match, analyse, attended, convert, nearest
+from clone.engine.conversion import N_BANDS, SAMPLE_RATE, Frames, Target, analyse, attended, convert, nearest
 from clone.engine.profile import Profile
 from clone.engine.tts import Turbo
 from tests.sounds import silence
 
-Matching = Callable[[Frames, Frames], Match]
+Matching = Callable[[Frames, Frames], Target]
 
 HEAR = """
 import sys

@@ -18,7 +18,7 @@ from clone.contract.speech import SpeechSettings
 from clone.core.errors import BusyError, CancelledError, HostedError, KeyRefused, MaybeDone, TextError, TimbreError
 from clone.core.jobs import Stop
 from clone.core.network import Network
-from clone.hosted.client import CLONE_PATH, Bounds, NotSent, Novita, Pace, Sound, speech_body
+from clone.hosted.client import CLONE_PATH, Bounds, NotSent, NovitaClient, Pace, Sound, speech_body
 from tests.faults import CHUNKED, FAULTS, FaultServer, body, chunked, for_ever, in_turn, saying, sending, serving
 
 KEY = "nv-test-51f0e2d9c8"
@@ -51,8 +51,8 @@ def no_key_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert KEY not in caplog.text
 
 
-def client(server: FaultServer, key: str = KEY) -> Novita:
-    return Novita(server.url(""), key, HURRY)
+def client(server: FaultServer, key: str = KEY) -> NovitaClient:
+    return NovitaClient(server.url(""), key, HURRY)
 
 
 def clone(server: FaultServer, request: CloneRequest = REQUEST, stop: Stop | None = None) -> CloneResponse:
@@ -187,13 +187,13 @@ def test_no_connection_is_tried_again_and_cost_nothing() -> None:
         port = closed.getsockname()[1]
     said: list[str] = []
     with pytest.raises(NotSent, match="Nothing was sent"):
-        Novita(f"http://127.0.0.1:{port}", KEY, HURRY).clone(REQUEST, said.append, Stop())
+        NovitaClient(f"http://127.0.0.1:{port}", KEY, HURRY).clone(REQUEST, said.append, Stop())
     assert len(said) == 2
 
 
 def test_a_name_that_does_not_exist_is_said_plainly() -> None:
     with pytest.raises(NotSent, match=r"No connection to nowhere\.invalid"):
-        Novita("http://nowhere.invalid", KEY, HURRY).clone(REQUEST, lambda _: None, Stop())
+        NovitaClient("http://nowhere.invalid", KEY, HURRY).clone(REQUEST, lambda _: None, Stop())
 
 
 # 429

@@ -22,7 +22,7 @@ from clone.core.errors import (
     TimbreError,
     VoiceError,
 )
-from clone.hosted.responses import CODES, NAMES, SHOWN_MAX_CHARS, Answer, clean, content
+from clone.hosted.responses import CODES, NAMES, SHOWN_MAX_CHARS, ServiceAnswer, clean, content
 from clone.ui.parts import refusal as shown
 
 KEY = "nv-test-51f0e2d9c8"
@@ -55,9 +55,9 @@ DOCUMENTED_CODES = (
 FIELDS = {None, "audio", "prompt_audio", "prompt_text", "text", "model", "accuracy", "voice_id", "api_key"}
 
 
-def answer(status: int, body: Any, **headers: str) -> Answer:
+def answer(status: int, body: Any, **headers: str) -> ServiceAnswer:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, data)
+    return ServiceAnswer(status, {name.replace("_", "-"): value for name, value in headers.items()}, data)
 
 
 def error(status: int, body: Any, *, paid: bool = False, **headers: str) -> TimbreError:

@@ -321,6 +321,16 @@ def test_every_public_function_says_what_it_does() -> None:
     assert not silent
 
 
+def test_a_class_has_a_name_of_its_own() -> None:
+    """A body of the API is named as its dialect names it; everything else is one thing wherever it is read of."""
+    places: dict[str, list[str]] = {}
+    for path in CODE:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef) and part(path) != "api":
+                places.setdefault(node.name, []).append(name(path))
+    assert {each: where for each, where in places.items() if len(where) > 1} == {}
+
+
 @pytest.mark.parametrize("path", CODE, ids=name)
 def test_no_exception_is_swallowed_unnamed(path: Path) -> None:
     assert not [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.ExceptHandler) and not node.type]

@@ -17,7 +17,7 @@ from clone.contract.speech import SpeechSettings
 from clone.core.errors import TaskError, TextError
 from clone.storage import documents
 from clone.storage.document import joined
-from clone.storage.documents import Document, Documents, Sentence
+from clone.storage.documents import Document, Documents, DocumentSentence
 from clone.storage.voices import Library
 from tests.sounds import tone
 from tests.studios import TURBO
@@ -40,9 +40,9 @@ def kept(library: Library, clock: Clock) -> Documents:
     return Documents(library.database, library.store, clock)
 
 
-def script(*texts: str) -> list[Sentence]:
+def script(*texts: str) -> list[DocumentSentence]:
     """One paragraph of sentences."""
-    return [Sentence(text, 0.35, ends_paragraph=text == texts[-1]) for text in texts]
+    return [DocumentSentence(text, 0.35, ends_paragraph=text == texts[-1]) for text in texts]
 
 
 THREE = script("One.", "Two.", "Three.")
@@ -176,11 +176,11 @@ def test_a_long_row_of_the_same_is_compared_in_no_time(kept: Documents) -> None:
 
 def test_a_text_is_written_as_it_was_read() -> None:
     said = [
-        Sentence("Chapter one", heading=2),
-        Sentence("Come in.", ends_paragraph=False, voice_id="v"),
-        Sentence("Sit down.", voice_id="v"),
-        Sentence("走吧。", ends_paragraph=False),
-        Sentence("好。"),
+        DocumentSentence("Chapter one", heading=2),
+        DocumentSentence("Come in.", ends_paragraph=False, voice_id="v"),
+        DocumentSentence("Sit down.", voice_id="v"),
+        DocumentSentence("走吧。", ends_paragraph=False),
+        DocumentSentence("好。"),
     ]
     assert joined(said, (("Ada", "v"),)) == "## Chapter one\nAda: Come in. Sit down.\n走吧。好。"
 
@@ -284,7 +284,11 @@ def test_a_take_that_is_kept_while_its_document_goes_leaves_no_file(
 
 def test_what_a_forgotten_voice_said_in_a_dialogue_goes(kept: Documents, library: Library, home: Path) -> None:
     library.add(make_voice("voice-2"), FILES)
-    two = [Sentence("Hello."), Sentence("Good day.", voice_id="voice-2"), Sentence("Bye.", voice_id="voice-2")]
+    two = [
+        DocumentSentence("Hello."),
+        DocumentSentence("Good day.", voice_id="voice-2"),
+        DocumentSentence("Bye.", voice_id="voice-2"),
+    ]
     document = say(kept, kept.begin(replace(ORDER, speakers=(("Bo", "voice-2"),)), "engine 1", two), 0, 1)
     assert (document.n_spoken, document.n_sentences) == (2, 3)
     library.forget("voice-2", "ada")

@@ -17,7 +17,7 @@ from clone.core.settings import Settings
 from clone.storage.document import joined
 from clone.storage.files import Store
 from clone.storage.voices import Library
-from clone.studio.facade import Document, Passage, Sentence, Speaker, SpeakOrder, Stage, Studio, Voice
+from clone.studio.facade import Document, DocumentSentence, Passage, Speaker, SpeakOrder, Stage, Studio, Voice
 from clone.studio.texts import script
 from tests.studios import TURBO, fit_for_a_person, last, order
 from tests.studios import say as asked
@@ -114,7 +114,7 @@ def test_a_document_is_listed_by_sentence_and_heard_by_sentence(house: Studio, s
 def test_another_take_is_another_and_the_first_can_be_chosen_again(house: Studio, said: Document) -> None:
     events = list(house.speak_sentence(said.document_id, "ann", 1))
     sentence = events[-1]
-    assert isinstance(sentence, Sentence)
+    assert isinstance(sentence, DocumentSentence)
     assert spoken(events) == [1]
     assert [each.variant for each in sentence.takes] == [0, 1]
     first, second = (each.duration_s for each in sentence.takes)

@@ -16,7 +16,7 @@ from clone.audio.reader import read
 from clone.contract.orders import SpeakOrder
 from clone.core.errors import CancelledError, TimbreError
 from clone.core.jobs import Stop
-from clone.storage.documents import Document, Documents, Sentence
+from clone.storage.documents import Document, Documents, DocumentSentence
 from clone.studio.exporting import Exporting, chapters
 from tests.sounds import silence, speechlike
 from tests.studios import TURBO, fit_for_a_person
@@ -24,14 +24,14 @@ from tests.voices import FILES, Clock, make_voice, open_library
 
 RATE = 24_000
 SCRIPT = [
-    Sentence("Before. <#0.2#>"),
-    Sentence("Part one.", ends_paragraph=False, heading=1),
-    Sentence("The harbour.", heading=1),
-    Sentence("It <rains> --> & rains.", ends_paragraph=False),
-    Sentence("…"),
-    Sentence("Part two", heading=2),
-    Sentence("../../CON: she said.", voice_id="voice-2"),
-    Sentence("Not yet."),
+    DocumentSentence("Before. <#0.2#>"),
+    DocumentSentence("Part one.", ends_paragraph=False, heading=1),
+    DocumentSentence("The harbour.", heading=1),
+    DocumentSentence("It <rains> --> & rains.", ends_paragraph=False),
+    DocumentSentence("…"),
+    DocumentSentence("Part two", heading=2),
+    DocumentSentence("../../CON: she said.", voice_id="voice-2"),
+    DocumentSentence("Not yet."),
 ]
 
 

@@ -16,10 +16,10 @@ from clone.core.jobs import HEARTBEAT_S
 from clone.core.settings import LOCAL, Settings
 from clone.studio.facade import Studio
 from clone.ui import fields, panels, strings
-from clone.ui.clone_tab import Cloning
+from clone.ui.clone_tab import CloneTab
 from clone.ui.files import VisitFiles, temporary_folder
 from clone.ui.form import Given, examples
-from clone.ui.recording_check import Prompting, Sampling
+from clone.ui.recording_check import Prompting, RecordingCheck
 from clone.ui.running import Desk
 from clone.ui.takes import Takes
 from clone.ui.visitors import Owners, new_token
@@ -31,15 +31,15 @@ VISIT = gr.Request(session_hash="one", headers={"host": "timbre.example"})
 
 
 @pytest.fixture
-def cloning(studio: Studio, settings: Settings) -> Cloning:
+def cloning(studio: Studio, settings: Settings) -> CloneTab:
     desk = Desk(studio, Owners(settings), VisitFiles(temporary_folder(settings.home)), Takes())
     with gr.Blocks():
         inputs, result = panels.clone_panels()
         voices = voices_panel()
-    return Cloning(desk, inputs, (result, voices))
+    return CloneTab(desk, inputs, (result, voices))
 
 
-def run(cloning: Cloning, given: dict[Any, Any] | None = None) -> Iterator[dict[Any, Any]]:
+def run(cloning: CloneTab, given: dict[Any, Any] | None = None) -> Iterator[dict[Any, Any]]:
     filled = {
         cloning.voice.source: strings.EXAMPLE,
         cloning.voice.example: examples()[0].name,
@@ -51,7 +51,7 @@ def run(cloning: Cloning, given: dict[Any, Any] | None = None) -> Iterator[dict[
     return cloning.clone(VISIT, TOKEN, *(filled.get(each, each.value) for each in cloning.filled()))
 
 
-def follow_until(news: Iterator[dict[Any, Any]], cloning: Cloning, told: str) -> None:
+def follow_until(news: Iterator[dict[Any, Any]], cloning: CloneTab, told: str) -> None:
     for updates in news:
         if told in updates.get(cloning.run.progress, ""):
             return
@@ -66,7 +66,7 @@ def wait_for(what: Callable[[], Any]) -> None:
     time.sleep(2 * HEARTBEAT_S)
 
 
-def test_a_run_ends_when_it_is_asked_to(cloning: Cloning, studio: Studio, settings: Settings) -> None:
+def test_a_run_ends_when_it_is_asked_to(cloning: CloneTab, studio: Studio, settings: Settings) -> None:
     news = run(cloning)
     follow_until(news, cloning, "Learning the voice")
     cloning.stop(gr.Request(session_hash="another"))
@@ -78,7 +78,7 @@ def test_a_run_ends_when_it_is_asked_to(cloning: Cloning, studio: Studio, settin
     cloning.stop(VISIT)  # nothing runs any more
 
 
-def test_what_is_done_is_shown_to_who_asks_to_stop(cloning: Cloning, studio: Studio, settings: Settings) -> None:
+def test_what_is_done_is_shown_to_who_asks_to_stop(cloning: CloneTab, studio: Studio, settings: Settings) -> None:
     news = run(cloning)
     follow_until(news, cloning, "Comparing")
     wait_for(lambda: studio.voices(Owners(settings).of(TOKEN, VISIT.headers.items())))
@@ -89,7 +89,7 @@ def test_what_is_done_is_shown_to_who_asks_to_stop(cloning: Cloning, studio: Stu
     assert updates[cloning.result.voice_id] == voice.voice_id
 
 
-def test_a_transcript_that_is_known_to_fail_is_refused_at_its_field_at_once(cloning: Cloning, clip: Path) -> None:
+def test_a_transcript_that_is_known_to_fail_is_refused_at_its_field_at_once(cloning: CloneTab, clip: Path) -> None:
     prompting = Prompting(cloning._desk, cloning.closer.audio, cloning.closer.text, cloning.closer.note)
     given = {cloning.closer.audio: str(clip), cloning.closer.text: "I never liked the smell of fresh paint."}
     assert "not enough" in prompting.compare(VISIT, *given.values(), 0.7)
@@ -103,7 +103,7 @@ def test_a_transcript_that_is_known_to_fail_is_refused_at_its_field_at_once(clon
     news.close()
 
 
-def test_a_language_that_is_not_spoken_here_is_refused_in_one_place(cloning: Cloning, studio: Studio) -> None:
+def test_a_language_that_is_not_spoken_here_is_refused_in_one_place(cloning: CloneTab, studio: Studio) -> None:
     text = "Der Zug an die Küste fährt um neun Uhr ab."
     told = fields.language_line(studio, text, "auto")
     assert "German" in told
@@ -113,7 +113,7 @@ def test_a_language_that_is_not_spoken_here_is_refused_in_one_place(cloning: Clo
     assert 'role="alert"' in updates[places[0]]
 
 
-def test_both_recordings_are_copied_once_to_be_played_and_compared(cloning: Cloning, settings: Settings) -> None:
+def test_both_recordings_are_copied_once_to_be_played_and_compared(cloning: CloneTab, settings: Settings) -> None:
     shown = list(run(cloning))[-1]
     links = re.findall(r"/takes/[^\"]+", shown[cloning.result.compare])
     assert len(links) == 4  # each is played, and can be saved
@@ -123,9 +123,9 @@ def test_both_recordings_are_copied_once_to_be_played_and_compared(cloning: Clon
     assert "words" in cloning.compare(VISIT, TOKEN, shown[cloning.result.voice_id])[cloning.result.said]
 
 
-def test_what_a_page_says_before_it_is_drawn_takes_no_recording_away(cloning: Cloning, clip: Path) -> None:
+def test_what_a_page_says_before_it_is_drawn_takes_no_recording_away(cloning: CloneTab, clip: Path) -> None:
     desk, voice = cloning._desk, cloning.voice
-    sampling = Sampling(desk, voice.sample, voice.note)
+    sampling = RecordingCheck(desk, voice.sample, voice.note)
     secret = new_token()
     tab = desk.tabs.arrive("one", secret)
     assert tab is not None

@@ -17,8 +17,7 @@ from clone.audio.segment import Alone
 from clone.audio.waveform import draw
 from clone.core.likeness import Likeness
 from clone.storage.journal import Entry
-from clone.studio.facade import Match, ModelStatus, RequestCode, Row, Sentence
-from clone.studio.facade import Take as KeptTake
+from clone.studio.facade import DocumentSentence, Match, ModelStatus, RequestCode, Row, SentenceTake
 from clone.studio.snippets import Snippet
 from clone.ui import parts
 from clone.ui.takes import Sound, Take
@@ -38,8 +37,8 @@ def contexts(text: str) -> dict[str, dict[str, Any]]:
     sent = {"entry_id": text, "owner": "ada", "created_at": MORNING, "voice_id": text}
     entries = [Entry(kind="clone", voice=voice, **sent), Entry(kind="keep", **sent)]
     picture = {"picture": draw(np.ones(16_000, np.float32), 16_000, [(0.1, 0.5)], [(0.2, 0.3)])}
-    takes = (KeptTake(0, text, text, 0, 1.0, 9), KeptTake(1, text, text, 1, 1.0, 9))
-    said = Sentence(text, sentence_id=0, position=0, take=1, takes=takes)
+    takes = (SentenceTake(0, text, text, 0, 1.0, 9), SentenceTake(1, text, text, 1, 1.0, 9))
+    said = DocumentSentence(text, sentence_id=0, position=0, take=1, takes=takes)
     sound = Sound(text, text, 2.0, text, -3.0, text)
     picture |= {"sound": sound, "verdict": text}
     whose = {"people": [(Alone((0.0, 12.0), (0.0, 12.0)), sound), (Alone(None, (2.0, 3.0)), sound)], "needed_s": 10.0}

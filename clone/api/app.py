@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from clone.api import elevenlabs, minimax, openai, responses
-from clone.api.auth import Keys, Limits, limits_of
+from clone.api.auth import Keys, RateLimits, limits_of
 from clone.api.docs_page import page
 from clone.api.elevenlabs import ElevenLabs
 from clone.api.minimax import MiniMax
@@ -66,7 +66,7 @@ class Beside:
 
 
 def build(
-    studio: Studio, settings: Settings, keys: Keys, background: Background, limits: Limits | None = None
+    studio: Studio, settings: Settings, keys: Keys, background: Background, limits: RateLimits | None = None
 ) -> FastAPI:
     """Return the API of a studio; ``limits`` are shared with whatever else lets the keys in."""
     service = Service(studio, settings, keys, limits or limits_of(studio.counts()))

@@ -143,7 +143,7 @@ class RateLimit:
 
 
 @dataclass(frozen=True)
-class Limits:
+class RateLimits:
     """How often a key may have each kind of work done: one for all ways in, so that it is counted together."""
 
     check: RateLimit = field(default_factory=RateLimit)
@@ -151,12 +151,12 @@ class Limits:
     speak: RateLimit = field(default_factory=RateLimit)
 
 
-def limits_of(counts: Counts) -> Limits:
+def limits_of(counts: Counts) -> RateLimits:
     """Return the limits of a process, counted together with all that share its library."""
     if not counts.are_shared:
-        return Limits()
+        return RateLimits()
 
     def limit(work: str) -> RateLimit:
         return RateLimit(counted=lambda owner, *most: counts.take(f"{work} {owner}", *most))
 
-    return Limits(*map(limit, ("check", "clone", "speak")))
+    return RateLimits(*map(limit, ("check", "clone", "speak")))

@@ -21,7 +21,7 @@ from clone.api.responses import headers_of
 from clone.api.service import Service, Speech
 from clone.contract.cloning import MODELS, SPEECH_LIMIT_CHARS, CloneOptions, RequestModel, check_model
 from clone.contract.orders import CloneOrder
-from clone.contract.speech import LANGUAGES, SPEED_MAX, SPEED_MIN, Sound, SpeechSettings, check_speech_text
+from clone.contract.speech import LANGUAGES, SPEED_MAX, SPEED_MIN, OutputFormat, SpeechSettings, check_speech_text
 from clone.core.errors import ApiKeyError, Refused, TimbreError, VoiceError
 from clone.storage.voice import NAME_MAX_CHARS, Voice, check_name
 
@@ -35,16 +35,16 @@ _RATES: dict[str, dict[int, tuple[int, ...]]] = {
     "opus": {48000: (32, 64, 96, 128, 192)},
 }
 _PLAIN_RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
-FORMATS: dict[str, tuple[Sound, str]] = {
+FORMATS: dict[str, tuple[OutputFormat, str]] = {
     **{
-        f"{kind}_{rate}_{kbps}": (Sound(kind, rate, kbps * 1000), _MEDIA[kind])
+        f"{kind}_{rate}_{kbps}": (OutputFormat(kind, rate, kbps * 1000), _MEDIA[kind])
         for kind, rates in _RATES.items()
         for rate, of_rate in rates.items()
         for kbps in of_rate
     },
-    **{f"{kind}_{rate}": (Sound(kind, rate), _MEDIA[kind]) for kind in ("pcm", "wav") for rate in _PLAIN_RATES},
-    "ulaw_8000": (Sound("mulaw", 8000), "audio/basic"),
-    "alaw_8000": (Sound("alaw", 8000), "audio/x-alaw-basic"),
+    **{f"{kind}_{rate}": (OutputFormat(kind, rate), _MEDIA[kind]) for kind in ("pcm", "wav") for rate in _PLAIN_RATES},
+    "ulaw_8000": (OutputFormat("mulaw", 8000), "audio/basic"),
+    "alaw_8000": (OutputFormat("alaw", 8000), "audio/x-alaw-basic"),
 }
 FORMAT = "mp3_44100_128"
 PAGE_MAX = 100
@@ -361,7 +361,7 @@ def _item(voice: Voice) -> VoiceItem:
     )
 
 
-def _format(name: str) -> tuple[Sound, str]:
+def _format(name: str) -> tuple[OutputFormat, str]:
     if name not in FORMATS:
         known = ", ".join(FORMATS)
         raise Refused(

@@ -22,7 +22,7 @@ from clone.api.requests import Sent, read_body, read_form
 from clone.api.responses import event, headers_of
 from clone.api.service import Service, Speech, begun
 from clone.contract.cloning import MODELS, SPEECH_LIMIT_CHARS, RequestModel, check_model, tier
-from clone.contract.speech import Sound, SpeechSettings, check_speech_text
+from clone.contract.speech import OutputFormat, SpeechSettings, check_speech_text
 from clone.core.errors import ApiKeyError, CancelledError, TimbreError, VoiceError
 from clone.studio.prompts import Transcript
 
@@ -33,12 +33,12 @@ OWN_PREFIX = MODELS[0].partition("-")[0] + "-"
 SPEED_MIN, SPEED_MAX = 0.25, 4.0
 
 SOUNDS = {
-    "mp3": (Sound("mp3", 24000), "audio/mpeg"),
-    "opus": (Sound("opus", 48000, 64000), "audio/ogg"),
-    "aac": (Sound("aac", 24000), "audio/aac"),
-    "flac": (Sound("flac", 24000), "audio/flac"),
-    "wav": (Sound("wav", 24000), "audio/wav"),
-    "pcm": (Sound("pcm", 24000), "audio/pcm"),
+    "mp3": (OutputFormat("mp3", 24000), "audio/mpeg"),
+    "opus": (OutputFormat("opus", 48000, 64000), "audio/ogg"),
+    "aac": (OutputFormat("aac", 24000), "audio/aac"),
+    "flac": (OutputFormat("flac", 24000), "audio/flac"),
+    "wav": (OutputFormat("wav", 24000), "audio/wav"),
+    "pcm": (OutputFormat("pcm", 24000), "audio/pcm"),
 }
 """pcm is 24 kHz, 16-bit little-endian, mono. Source: as above, response_format."""
 

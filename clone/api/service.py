@@ -13,11 +13,11 @@ from anyio import to_thread
 from fastapi import Request
 from starlette.requests import HTTPConnection
 
-from clone.api.auth import Keys, Limits, RateLimit
+from clone.api.auth import Keys, RateLimit, RateLimits
 from clone.api.requests import Asker, Follower
 from clone.audio.encoder import Encoder
 from clone.contract.orders import LOCAL_OWNER, CloneOrder, SpeakOrder
-from clone.contract.speech import LINK_LIFETIME, AudioSetting, Sound
+from clone.contract.speech import LINK_LIFETIME, AudioSetting, OutputFormat
 from clone.core.errors import VoiceError
 from clone.core.settings import Settings
 from clone.core.signed_urls import MEDIA, OTHER_MEDIA, Signer
@@ -41,7 +41,7 @@ class Service:
         limits: how often; shared with whatever else lets the keys in.
     """
 
-    def __init__(self, studio: Studio, settings: Settings, keys: Keys, limits: Limits) -> None:
+    def __init__(self, studio: Studio, settings: Settings, keys: Keys, limits: RateLimits) -> None:
         self.studio = studio
         self._limits = limits
         self.tasks = studio.tasks()
@@ -105,7 +105,7 @@ class Service:
         return cast(Cloned, await self._follower.result(request, self.studio.clone(order)))
 
     async def speech(
-        self, request: Asker, order: SpeakOrder, sound: AudioSetting | Sound, *, open_ended: bool = False
+        self, request: Asker, order: SpeakOrder, sound: AudioSetting | OutputFormat, *, open_ended: bool = False
     ) -> Speech:
         """Return speech that is about to be spoken; raises as Studio.provenance()."""
         provenance = await to_thread.run_sync(self.studio.provenance, order)

@@ -22,7 +22,7 @@ _MS = Fraction(1, 1000)
 
 
 @dataclass(frozen=True)
-class Chapter:
+class ChapterMark:
     """What a part is called, and when it begins, in seconds."""
 
     title: str
@@ -48,7 +48,7 @@ class AudiobookWriter:
         provenance: Provenance,
         *,
         title: str,
-        chapters: Sequence[Chapter],
+        chapters: Sequence[ChapterMark],
         duration_s: float,
     ) -> None:
         path.touch(0o600)
@@ -80,6 +80,6 @@ class AudiobookWriter:
         return self._n_samples / self._rate
 
 
-def _chapter(number: int, chapter: Chapter, ends_s: float) -> AvChapter:
+def _chapter(number: int, chapter: ChapterMark, ends_s: float) -> AvChapter:
     start, end = round(chapter.begins_s * 1000), round(ends_s * 1000)
     return {"id": number, "start": start, "end": end, "time_base": _MS, "metadata": {"title": chapter.title}}

@@ -34,7 +34,7 @@ _GROWTH = 1 << 22
 _FORMATS_ADVICE = "Give an mp3, m4a or wav file, or record with the microphone."
 
 
-class Sound:
+class SoundStream:
     """The sound stream of an open container, decoded to mono chunk by chunk.
 
     Args:

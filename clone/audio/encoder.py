@@ -16,7 +16,7 @@ from av.container import OutputContainer
 
 from clone.audio.tags import Provenance, marked
 from clone.audio.waveform import outline, points
-from clone.contract.speech import SAMPLE_RATES, AudioSetting, Sound
+from clone.contract.speech import SAMPLE_RATES, AudioSetting, OutputFormat
 
 _CODECS = {
     "mp3": ("mp3", "libmp3lame", "s16p"),
@@ -47,11 +47,15 @@ class Encoder:
     """
 
     def __init__(
-        self, asked: AudioSetting | Sound | str, provenance: Provenance | None = None, *, open_ended: bool = False
+        self,
+        asked: AudioSetting | OutputFormat | str,
+        provenance: Provenance | None = None,
+        *,
+        open_ended: bool = False,
     ) -> None:
         self._has_rate = not isinstance(asked, str)
         given = AudioSetting.model_validate({"format": asked}) if isinstance(asked, str) else asked
-        self._setting = Sound(given.format, given.sample_rate, given.bitrate, given.channel)
+        self._setting = OutputFormat(given.format, given.sample_rate, given.bitrate, given.channel)
         self._provenance = provenance
         self._tags_due = provenance if self._setting.format in ("mp3", "flac") else None
         self._open_ended = open_ended and self._setting.format == "wav"
@@ -152,7 +156,7 @@ class _Forward:
         return self._to.write(data)
 
 
-def wav_header(setting: Sound, n_bytes: int | None) -> bytes:
+def wav_header(setting: OutputFormat, n_bytes: int | None) -> bytes:
     """Return what stands before so many bytes of sound in a wav; None: nobody knows yet, it goes on until it ends."""
     per_frame = setting.channel * _BYTES_PER_SAMPLE
     rate = setting.sample_rate

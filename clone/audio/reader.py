@@ -17,7 +17,7 @@ import soxr  # as librosa does, without the seconds that importing librosa's num
 from clone.audio import containers, reader_process
 from clone.audio.decoder import (
     MAX_INTAKE_S,
-    Sound,
+    SoundStream,
     check_samples,
     contradictory,
     damaged,
@@ -192,7 +192,7 @@ class _Reading:
                 raise contradictory(extent.contradiction)
             return kind, extent, hashlib.sha256(data).hexdigest()
 
-    def _decode(self, file: BinaryIO, channel: int | None) -> Sound:
+    def _decode(self, file: BinaryIO, channel: int | None) -> SoundStream:
         self.allow(OPENING_S)
         try:
             with av.open(
@@ -202,7 +202,7 @@ class _Reading:
                 options={"codec_whitelist": ",".join(sorted(containers.DECODERS))},
                 metadata_errors="ignore",
             ) as container:
-                sound = Sound(container, self.kind, channel, self.part)
+                sound = SoundStream(container, self.kind, channel, self.part)
                 self._check_declared(sound)
                 self.allow(DECODING_S)
                 sound.decode()
@@ -212,14 +212,14 @@ class _Reading:
         except (av.error.FFmpegError, ValueError, OverflowError) as e:
             raise damaged(0.0, self.extent.promised_s) from e
 
-    def _check_declared(self, sound: Sound) -> None:
+    def _check_declared(self, sound: SoundStream) -> None:
         if self.extent.promised_s is not None:
             sound.declared_s = self.extent.promised_s
         if sound.declared_s is not None and sound.declared_s > MAX_INTAKE_S + 1.0:  # encoders pad
             raise too_long(sound.declared_s)
         check_samples((sound.declared_s or 0.0) * sound.sample_rate * sound.n_channels)
 
-    def _check_complete(self, sound: Sound) -> None:
+    def _check_complete(self, sound: SoundStream) -> None:
         measured, promised = sound.measured_s, sound.declared_s or 0.0
         missing, unannounced = self.extent.missing_bytes, self.extent.unannounced_bytes
         if unannounced:

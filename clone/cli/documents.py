@@ -17,7 +17,7 @@ from clone.contract.orders import LOCAL_OWNER, SpeakOrder
 from clone.core.errors import TimbreError
 
 if TYPE_CHECKING:
-    from clone.studio.facade import Document, Sentence, Studio
+    from clone.studio.facade import Document, DocumentSentence, Studio
 
 LOUDNESS = {"audiobook": -19.0, "podcast": -16.0}
 """LUFS of mono."""
@@ -91,7 +91,7 @@ def speak(
         found = _meant(document, studio)
         if sentence:
             number = _number(studio, found, sentence)
-            spoken = result(studio.speak_sentence(found.document_id, LOCAL_OWNER, number), facade.Sentence)
+            spoken = result(studio.speak_sentence(found.document_id, LOCAL_OWNER, number), facade.DocumentSentence)
             print(f"Sentence {sentence}: {spoken.duration_s:.1f} s, {len(spoken.takes)} takes.")
             return
         _speak_all(studio, found)
@@ -212,7 +212,7 @@ def _progress(document: Document) -> str:
     return f"{document.n_spoken} of {document.n_sentences} sentences, {document.duration_s:.1f} s"
 
 
-def _state(sentence: Sentence, document: Document) -> str:
+def _state(sentence: DocumentSentence, document: Document) -> str:
     return "-" if not sentence.takes else "edited" if sentence.edited(document) else f"{sentence.duration_s:.1f} s"
 
 

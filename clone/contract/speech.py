@@ -298,7 +298,7 @@ class AudioSetting(RequestModel):
 
 
 @dataclass(frozen=True)
-class Sound:
+class OutputFormat:
     """What kind of file speech becomes, in any dialect: Hz, bits per second, channels."""
 
     format: str
@@ -310,7 +310,7 @@ class Sound:
 _BOOST = f"{', '.join(LANGUAGES.values())}: read as this. Anything else: told from the text."
 
 
-class Told(RequestModel):
+class SpeechParameters(RequestModel):
     """What every request to speak says beside its text."""
 
     voice_setting: VoiceSetting
@@ -361,7 +361,7 @@ class StreamOptions(RequestModel):
     exclude_aggregated_audio: StrictBool = Field(False, description="The last event leaves out the whole audio.")
 
 
-class SpeechRequest(Told):
+class SpeechRequest(SpeechParameters):
     """The body of ``POST /v3/minimax-{model}``."""
 
     text: StrictStr = Field(min_length=1, description=f"Fewer than {SPEECH_LIMIT_CHARS:,} characters. {_MARKUP}")
@@ -395,7 +395,7 @@ class SpeechRequest(Told):
             )
 
 
-class AsyncSpeechRequest(Told):
+class AsyncSpeechRequest(SpeechParameters):
     """The body of ``POST /v3/async/minimax-{model}``."""
 
     text: StrictStr = Field(min_length=1, description=f"At most {SPEECH_TASK_MAX_CHARS:,} characters. {_MARKUP}")

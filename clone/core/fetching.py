@@ -32,7 +32,7 @@ from urllib3.util import parse_url
 
 from clone.core.errors import FetchError, TimbreError
 from clone.core.jobs import Stop
-from clone.core.network import CONNECT_S, Limits, Network, Place, Resolver, failure, timeout
+from clone.core.network import CONNECT_S, Deadline, Network, Place, Resolver, failure, timeout
 
 MAX_REDIRECTS = 5
 READ_S = 10.0
@@ -84,8 +84,8 @@ def fetch(
         CancelledError: ``stop`` was asked.
     """
     try:
-        with closing(Limits(timeout_s, stop)) as limits:
-            return _Visit(Network(allow_private, resolver, limits), max_bytes).save(url, folder)
+        with closing(Deadline(timeout_s, stop)) as deadline:
+            return _Visit(Network(allow_private, resolver, deadline), max_bytes).save(url, folder)
     except FetchError as error:
         error.field = field
         raise
@@ -118,8 +118,8 @@ def complete(
     Raises:
         FetchError, CancelledError: as ``fetch``.
     """
-    with closing(Limits(_COMPLETE_WITHIN_S, stop)) as limits:
-        visit = _Visit(Network(allow_private, resolver, limits), n_bytes)
+    with closing(Deadline(_COMPLETE_WITHIN_S, stop)) as deadline:
+        visit = _Visit(Network(allow_private, resolver, deadline), n_bytes)
         visit.complete(place_of(url), path, tell or (lambda n_here: None))
 
 
@@ -250,14 +250,14 @@ class _Visit:
         with self.mapped(place):
             content = _decompressed(response, place.shown)
             while chunk := content.read(_CHUNK_BYTES):
-                self.network.limits.check(place.shown)
+                self.network.deadline.check(place.shown)
                 n_bytes += len(chunk)
                 self._check_size(n_bytes, place)
                 if not n_before and len(head) < _HEAD_BYTES:
                     head += chunk[:_HEAD_BYTES]
                     _check_no_page(head, place.shown)
                 yield chunk
-        self.network.limits.check(place.shown)  # a connection that we cut looks like one that ended
+        self.network.deadline.check(place.shown)  # a connection that we cut looks like one that ended
         if n_bytes == n_before:
             raise failure("url_empty", f"The file at {place.shown} is empty.", "Check that it was uploaded whole.")
 
@@ -279,7 +279,7 @@ class _Visit:
         except TimbreError:
             raise
         except LOW_LEVEL as error:
-            self.network.limits.check(place.shown)
+            self.network.deadline.check(place.shown)
             raise explain(error, place.shown) from None
 
 

@@ -1,4 +1,4 @@
-"""The sockets under a download: which addresses it may lead to, and limits that reach into blocking calls."""
+"""The sockets under a download: which addresses it may lead to, and a deadline that reaches into blocking calls."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _inner(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return ip.ipv4_mapped or ip
 
 
-class Limits:
+class Deadline:
     """A deadline and a stop that reach into blocking calls, by shutting their sockets down."""
 
     def __init__(self, timeout_s: float, stop: Stop | None) -> None:
@@ -134,7 +134,7 @@ class Network:
 
     allow_private: bool
     resolver: Resolver
-    limits: Limits
+    deadline: Deadline
 
     def judged_addresses(self, place: Place) -> list[Any]:
         """Look a host up, once; refuse it if any of its addresses is not to be connected to."""
@@ -149,9 +149,9 @@ class Network:
         threading.Thread(target=look_up, daemon=True).start()
         answer: list[Any] | Exception | None = None
         while answer is None:
-            self.limits.check(place.shown)
+            self.deadline.check(place.shown)
             with suppress(queue.Empty):
-                answer = answers.get(timeout=min(0.1, self.limits.left_s()))
+                answer = answers.get(timeout=min(0.1, self.deadline.left_s()))
         if isinstance(answer, Exception) or not answer:
             raise failure("url_unresolved", f"There is no host named {place.host}.", "Check the address.")
         if not all(is_allowed(str(info[4][0]), self.allow_private) for info in answer):
@@ -166,18 +166,18 @@ class Network:
         """Connect to the first of these addresses that answers, and to no other."""
         timed_out = False
         for family, _kind, protocol, _name, address in addresses:
-            self.limits.check(place.shown)
+            self.deadline.check(place.shown)
             connection = socket.socket(family, socket.SOCK_STREAM, protocol)
             try:
-                self.limits.watch(connection)
-                connection.settimeout(min(CONNECT_S, self.limits.left_s()))
+                self.deadline.watch(connection)
+                connection.settimeout(min(CONNECT_S, self.deadline.left_s()))
                 connection.connect(address)
             except OSError as error:
                 connection.close()
                 timed_out = isinstance(error, TimeoutError)
             else:
                 return connection
-        self.limits.check(place.shown)
+        self.deadline.check(place.shown)
         if timed_out:
             raise timeout(place.shown, CONNECT_S)
         raise failure("url_unreachable", f"{place.shown} can't be reached.", "Check the address, or try again later.")

@@ -137,7 +137,7 @@ def analyse(samples: np.ndarray, features: np.ndarray, n_bands: int = N_BANDS) -
 
 
 @dataclass(frozen=True)
-class Match:
+class Target:
     """What a person sounds like where the same is said, for each frame of base speech.
 
     Attributes:
@@ -151,25 +151,25 @@ class Match:
     nearness: np.ndarray
 
 
-def nearest(base: Frames, reference: Frames) -> Match:
+def nearest(base: Frames, reference: Frames) -> Target:
     """Match each base frame with the frames of the reference nearest to it, but for those near to every frame."""
     nearness = base.features @ reference.features.T
     n_hub = min(N_NEAREST_HUB, len(base.features))
     hub = np.partition(nearness, len(base.features) - n_hub, axis=0)[-n_hub:].mean(axis=0)
     found = _largest(nearness - HUB_SHARE * hub, N_NEIGHBOURS)
-    return Match(
+    return Target(
         _moving(reference.envelopes[found].mean(axis=1), reference, MOVEMENT_SHARE, MOVEMENT_LIMIT),
         reference.power[found].mean(axis=(0, 1)),
         np.take_along_axis(nearness, found, axis=1).mean(axis=1),
     )
 
 
-def attended(base: Frames, reference: Frames) -> Match:
+def attended(base: Frames, reference: Frames) -> Target:
     """Match each base frame with all frames of the reference, by weights that were learned from English."""
     weights = _attention(base.features, reference.features)
     cosines = base.features @ reference.features.T
     n_nearest = min(N_NEIGHBOURS, cosines.shape[1])
-    return Match(
+    return Target(
         _moving(weights @ reference.envelopes, reference, 1.0, ATTENDED_MOVEMENT_LIMIT),
         weights.mean(axis=0) @ reference.power,
         np.partition(cosines, -n_nearest, axis=1)[:, -n_nearest:].mean(axis=1),
@@ -180,7 +180,7 @@ def convert(
     samples: np.ndarray,
     features: np.ndarray,
     reference: Frames,
-    match: Callable[[Frames, Frames], Match] = nearest,
+    match: Callable[[Frames, Frames], Target] = nearest,
 ) -> np.ndarray:
     """Return base speech with the reference's timbre.
 

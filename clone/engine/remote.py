@@ -30,7 +30,7 @@ from clone.engine.connection import Connection, Died, Full
 from clone.engine.engine import MAX_LEARNED_S, SAMPLE_RATE, Engine, Heard, Line, Network, Networks, spoken
 from clone.engine.g2p.text import Sentence
 from clone.engine.profile import Profile
-from clone.engine.replica import Answer, Known, packed, unpacked
+from clone.engine.replica import Known, Reply, packed, unpacked
 
 if TYPE_CHECKING:
     from clone.engine.models import Models
@@ -208,7 +208,7 @@ class RayBackend(LocalBackend):
             try:
                 with closing(self._connection.call(asked, voices, stop)) as answers:
                     for data in answers:
-                        answer: Answer = pickle.loads(data)
+                        answer: Reply = pickle.loads(data)
                         if answer.error is not None:
                             raise answer.error
                         if answer.engines is None:

@@ -52,7 +52,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """One answer of several: a value, an error, or, last, which engines are here."""
 
     value: object = None
@@ -158,7 +158,7 @@ class Replica:
             pass
         tell(None)
 
-    def _answers(self, asked: bytes, fetch: Fetch, stop: Stop) -> Iterator[Answer]:
+    def _answers(self, asked: bytes, fetch: Fetch, stop: Stop) -> Iterator[Reply]:
         request = ""
         try:
             method, given, named, request = pickle.loads(asked)
@@ -167,15 +167,15 @@ class Replica:
                 self._resting.cancel()
                 stop.check()
                 for value in self._values(method, given, named, stop):
-                    yield Answer(value)
+                    yield Reply(value)
                 self._rest_soon()
-            yield Answer(engines=tuple(self._backend.here()))
+            yield Reply(engines=tuple(self._backend.here()))
         except TimbreError as error:
-            yield Answer(error=error)
+            yield Reply(error=error)
         except Exception as error:  # noqa: BLE001  whatever it is belongs to the caller
             # Without the message, which may have a text in it.
             log.error("A call of request %s failed: %s at %s", request, type(error).__name__, _place(error))
-            yield Answer(error=EngineError(f"An engine failed ({type(error).__name__}).", code="engine_failed"))
+            yield Reply(error=EngineError(f"An engine failed ({type(error).__name__}).", code="engine_failed"))
 
     def _values(self, method: str, given: tuple[Any, ...], named: dict[str, Any], stop: Stop) -> Iterator[object]:
         if method == "about":

@@ -30,8 +30,8 @@ from clone.contract.speech import AS_IT_IS, LANGUAGES, SpeechSettings
 from clone.core.errors import BusyError, CancelledError, FetchError, HostedError, KeyRefused, MaybeDone, TimbreError
 from clone.core.fetching import LOW_LEVEL, Pinned, explain, place_of
 from clone.core.jobs import Stop
-from clone.core.network import CONNECT_S, Limits, Network, Place
-from clone.hosted.responses import MAYBE_DONE_ADVICE, Answer, clean, content
+from clone.core.network import CONNECT_S, Deadline, Network, Place
+from clone.hosted.responses import MAYBE_DONE_ADVICE, ServiceAnswer, clean, content
 
 _CHUNK_BYTES = 64 * 1024
 _KEY = re.compile(r"[\x21-\x7e]{1,500}")
@@ -91,11 +91,11 @@ class Wire:
         """The key, for taking it out of what is shown."""
         return self._key
 
-    def get(self, path: str, bounds: Bounds, stop: Stop) -> Answer:
+    def get(self, path: str, bounds: Bounds, stop: Stop) -> ServiceAnswer:
         """Ask for something; it costs nothing and may be repeated."""
         return self._exchange(requests.Request("GET", self.base_url + path), bounds, stop, stop)
 
-    def post(self, path: str, body: Mapping[str, Any], bounds: Bounds, stop: Stop) -> Answer:
+    def post(self, path: str, body: Mapping[str, Any], bounds: Bounds, stop: Stop) -> ServiceAnswer:
         """Send something, once; ``stop`` is obeyed until it leaves, and not while its answer is awaited.
 
         Raises:
@@ -106,7 +106,7 @@ class Wire:
         data = json.dumps(body).encode()  # plain ASCII, which no proxy misreads
         return self._exchange(requests.Request("POST", self.base_url + path, data=data), bounds, stop, Stop())
 
-    def _exchange(self, request: requests.Request, bounds: Bounds, before: Stop, during: Stop) -> Answer:
+    def _exchange(self, request: requests.Request, bounds: Bounds, before: Stop, during: Stop) -> ServiceAnswer:
         before.check()
         place = place_of(str(request.url))
         request.headers = {
@@ -116,8 +116,8 @@ class Wire:
             "Accept-Encoding": "identity",
             "User-Agent": "Timbre",
         }
-        with closing(Limits(bounds.total_s, during)) as limits:
-            visit = _Exchange(limits, place, bounds, before)
+        with closing(Deadline(bounds.total_s, during)) as deadline:
+            visit = _Exchange(deadline, place, bounds, before)
             try:
                 return visit.run(request.prepare())
             except FetchError as error:
@@ -130,23 +130,23 @@ class Wire:
 class _Exchange:
     """One exchange under way; ``connected`` from the moment a request could have left."""
 
-    def __init__(self, limits: Limits, place: Place, bounds: Bounds, stop: Stop) -> None:
-        self.limits = limits
+    def __init__(self, deadline: Deadline, place: Place, bounds: Bounds, stop: Stop) -> None:
+        self.deadline = deadline
         self.stop = stop
         self.place = place
         self.bounds = bounds
         self.connected = False
 
-    def run(self, prepared: requests.PreparedRequest) -> Answer:
+    def run(self, prepared: requests.PreparedRequest) -> ServiceAnswer:
         # The address is the owner's own setting, so it may be private; link-local ones stay closed even so.
-        network = Network(True, socket.getaddrinfo, self.limits)
+        network = Network(True, socket.getaddrinfo, self.deadline)
         dial = partial(network.dial, network.judged_addresses(self.place), self.place)
         with closing(_Told(dial, self._connects)) as adapter:
             timeout = (CONNECT_S, self.bounds.read_s)
             with closing(adapter.send(prepared, stream=True, timeout=timeout, verify=True, proxies={})) as response:
                 body, complete = self._body(response)
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status_code, headers, body, complete)
+                return ServiceAnswer(response.status_code, headers, body, complete)
 
     def failure(self, error: FetchError) -> HostedError:
         """Return what a failure of the network is here, where nobody gave a link or could upload a file."""
@@ -172,11 +172,11 @@ class _Exchange:
         refused, body = response.status_code >= 400, bytearray()
         try:
             while chunk := response.raw.read(_CHUNK_BYTES, decode_content=True):
-                self.limits.check(self.place.shown)
+                self.deadline.check(self.place.shown)
                 body += chunk
                 if len(body) > self.bounds.max_bytes:
                     raise FetchError("The answer is too big.", code="url_too_big")
-            self.limits.check(self.place.shown)
+            self.deadline.check(self.place.shown)
         except (FetchError, *LOW_LEVEL):
             if not refused:
                 raise
@@ -250,7 +250,7 @@ class Pace:
     reconnect_s: float = 1.0
 
 
-class Novita:
+class NovitaClient:
     """A client with one key; keeps nothing between calls, so threads may share it.
 
     Args:
@@ -327,7 +327,7 @@ class Novita:
             _wait(wait_s, say, stop)
         return content(answer, key=self._wire.key, paid=True)
 
-    def _connected(self, path: str, body: dict[str, Any], bounds: Bounds, say: Say, stop: Stop) -> Answer:
+    def _connected(self, path: str, body: dict[str, Any], bounds: Bounds, say: Say, stop: Stop) -> ServiceAnswer:
         for n_tries in range(1, MAX_CONNECTS + 1):
             stop.check()
             try:
@@ -369,7 +369,7 @@ class Novita:
         state = _task(answer)
         if str(state.get("status")).endswith("FAILED"):
             reason = str(state.get("reason") or "TASK_FAILED")
-            failed = Answer(500, {}, _flat(reason, answer))
+            failed = ServiceAnswer(500, {}, _flat(reason, answer))
             content(failed, key=self._wire.key)  # raises
         audios = answer.get("audios")
         first = audios[0] if isinstance(audios, list) and audios else None

@@ -187,7 +187,7 @@ _QUERY = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]*")
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServiceAnswer:
     """What came back: header names in small letters; ``complete`` unless the body broke off."""
 
     status: int
@@ -217,7 +217,7 @@ class _Said:
     trace_id: str = ""
 
 
-def content(answer: Answer, *, key: str = "", paid: bool = False) -> dict[str, Any]:
+def content(answer: ServiceAnswer, *, key: str = "", paid: bool = False) -> dict[str, Any]:
     """Return an answer's JSON, or raise what it says.
 
     Args:
@@ -258,7 +258,7 @@ def _is_bad(body: dict[str, Any], said: _Said) -> bool:
     return bool(said.name or body.get("error") or said.code not in (None, 0, 200))
 
 
-def _said(body: dict[str, Any], answer: Answer) -> _Said:
+def _said(body: dict[str, Any], answer: ServiceAnswer) -> _Said:
     error, base = body.get("error"), body.get("base_resp")
     inner: dict[str, Any] = error if isinstance(error, dict) else base if isinstance(base, dict) else body
     words = (inner.get("message"), inner.get("status_msg"), inner.get("detail"), error, body.get("message"))
@@ -282,7 +282,7 @@ def _inside(message: str) -> int | None:
     return next((code for code in found if code in CODES), None)
 
 
-def _trace(body: dict[str, Any], answer: Answer) -> str:
+def _trace(body: dict[str, Any], answer: ServiceAnswer) -> str:
     metadata = body.get("metadata")
     inside = [body.get("trace_id"), body.get("request_id")]
     inside += [metadata.get("trace_id")] if isinstance(metadata, dict) else []
@@ -292,7 +292,7 @@ def _trace(body: dict[str, Any], answer: Answer) -> str:
     return ""
 
 
-def _error(answer: Answer, said: _Said, key: str, paid: bool) -> TimbreError:
+def _error(answer: ServiceAnswer, said: _Said, key: str, paid: bool) -> TimbreError:
     known, by_status = _known(answer, said), BY_STATUS.get(answer.status)
     message = known.message if known else _unknown(answer, said, key)
     if said.trace_id:
@@ -313,7 +313,7 @@ def _code(said: _Said) -> str:
     return said.name.lower() or (f"hosted_{said.code}" if said.code in CODES else "hosted_unknown")
 
 
-def _known(answer: Answer, said: _Said) -> Reason | None:
+def _known(answer: ServiceAnswer, said: _Said) -> Reason | None:
     """The most exact of what was said: the number, the name, the status."""
     if said.code in CODES:
         return CODES[said.code]
@@ -322,7 +322,7 @@ def _known(answer: Answer, said: _Said) -> Reason | None:
     return None if said.message else BY_STATUS.get(answer.status)
 
 
-def _unknown(answer: Answer, said: _Said, key: str) -> str:
+def _unknown(answer: ServiceAnswer, said: _Said, key: str) -> str:
     if said.message:
         return f"The service answered {answer.status}: “{clean(said.message, key)}”."
     if 300 <= answer.status < 400:

@@ -229,7 +229,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_takes, _tags, _leases)
 """What brings a database of the first version to the one above, in order; one more than the last for each."""
 
 
-class Kept:
+class Repository:
     """Something kept in rows, with files in the store; every owner's, and safe to share between threads.
 
     Args:

@@ -42,7 +42,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Take:
+class SentenceTake:
     """One spoken version of a sentence: what was said, by whom, and which of the ways to say it; 0 s where no sound."""
 
     take: int
@@ -54,7 +54,7 @@ class Take:
 
 
 @dataclass(frozen=True)
-class Sentence:
+class DocumentSentence:
     """One unit of a document, in its place.
 
     Attributes:
@@ -77,10 +77,10 @@ class Sentence:
     sentence_id: int = -1
     position: int = -1
     take: int | None = None
-    takes: tuple[Take, ...] = ()
+    takes: tuple[SentenceTake, ...] = ()
 
     @property
-    def chosen(self) -> Take | None:
+    def chosen(self) -> SentenceTake | None:
         """The take that is heard; None where there is none."""
         return next((each for each in self.takes if each.take == self.take), None)
 
@@ -99,7 +99,7 @@ class Sentence:
         return self.chosen is None or self.edited(document)
 
 
-def joined(sentences: Sequence[Sentence], speakers: Speakers = ()) -> str:
+def joined(sentences: Sequence[DocumentSentence], speakers: Speakers = ()) -> str:
     """Return sentences as one text: a paragraph a line, headings and who speaks marked as they are written."""
     names, text, begins = {voice_id: name for name, voice_id in speakers}, "", True
     for each in sentences:
@@ -112,7 +112,7 @@ def joined(sentences: Sequence[Sentence], speakers: Speakers = ()) -> str:
     return text.strip()
 
 
-def matched(before: Sequence[Sentence], script: Sequence[Sentence]) -> list[Sentence]:
+def matched(before: Sequence[DocumentSentence], script: Sequence[DocumentSentence]) -> list[DocumentSentence]:
     """Return a script whose sentences have the numbers, and takes, of those before that they are.
 
     What says the same is the same, wherever it is now; what is new, and follows where something went, is an edit of it.

@@ -41,10 +41,18 @@ from clone.contract.orders import Speakers, SpeakOrder
 from clone.contract.speech import SpeechSettings
 from clone.core.errors import TaskError
 from clone.storage import leftovers
-from clone.storage.database import DOCUMENTS, SENTENCES, TAKES, VOICES, Kept, truncate_log
-from clone.storage.document import Document, Sentence, Take, joined, matched, unknown_document, unknown_sentence
+from clone.storage.database import DOCUMENTS, SENTENCES, TAKES, VOICES, Repository, truncate_log
+from clone.storage.document import (
+    Document,
+    DocumentSentence,
+    SentenceTake,
+    joined,
+    matched,
+    unknown_document,
+    unknown_sentence,
+)
 
-__all__ = ["Document", "Documents", "Sentence", "Take"]
+__all__ = ["Document", "DocumentSentence", "Documents", "SentenceTake"]
 
 MAX_DOCUMENTS = 50
 """Of one owner; the oldest goes when another begins."""
@@ -87,10 +95,10 @@ _GO = delete(SENTENCES).where(_NUMBERED)
 _CHANGE = update(SENTENCES).where(_NUMBERED).values({name: bindparam(name) for name in _PLACED})
 
 
-class Documents(Kept):
+class Documents(Repository):
     """All that was said with the voices."""
 
-    def begin(self, order: SpeakOrder, engine: str, script: Sequence[Sentence], name: str = "") -> Document:
+    def begin(self, order: SpeakOrder, engine: str, script: Sequence[DocumentSentence], name: str = "") -> Document:
         """Return the document that an order goes on with, or a new one where none is left unfinished.
 
         Args:
@@ -124,8 +132,8 @@ class Documents(Kept):
         return self.get(document_id, order.owner)
 
     def add(
-        self, document: Document, sentence: Sentence, samples: np.ndarray, sample_rate: int, variant: int = 0
-    ) -> Take | None:
+        self, document: Document, sentence: DocumentSentence, samples: np.ndarray, sample_rate: int, variant: int = 0
+    ) -> SentenceTake | None:
         """Keep a take of a sentence, and choose it.
 
         Args:
@@ -164,7 +172,7 @@ class Documents(Kept):
         self._store.remove(*(keys[:-MAX_TAKES] if kept else keys[-1:]))  # with one that a kill may have left
         if not kept:
             self._tidy(document.document_id)
-        return Take(take=number, **said, **done) if kept else None
+        return SentenceTake(take=number, **said, **done) if kept else None
 
     def get(self, document_id: str, owner: str) -> Document:
         """Return an owner's document.
@@ -181,7 +189,7 @@ class Documents(Kept):
         """Return an owner's documents in which something is spoken, or that have a name, last changed first."""
         return [each for each in self._found(DOCUMENTS.c.owner == owner) if each.n_spoken or each.n_bytes or each.name]
 
-    def sentences(self, document: Document, sentence_id: int | None = None) -> list[Sentence]:
+    def sentences(self, document: Document, sentence_id: int | None = None) -> list[DocumentSentence]:
         """Return a document's sentences in order, each with its takes; or the one of a number, if it is there."""
         which: dict[str, Any] = {"document_id": document.document_id}
         which |= {} if sentence_id is None else {"sentence_id": sentence_id}
@@ -190,19 +198,19 @@ class Documents(Kept):
         takes = select(TAKES).filter_by(**which).join(VOICES, live).where(whole).order_by(TAKES.c.take)
         with self._reading.begin() as db:
             rows = db.execute(select(SENTENCES).filter_by(**which).order_by(SENTENCES.c.position)).all()
-            found: dict[int, list[Take]] = {}
+            found: dict[int, list[SentenceTake]] = {}
             for row in db.execute(takes):
                 found.setdefault(row.sentence_id, []).append(_take(row))
         return [_sentence(row, found.get(row.sentence_id, [])) for row in rows]
 
-    def sentence(self, document: Document, sentence_id: int) -> Sentence:
+    def sentence(self, document: Document, sentence_id: int) -> DocumentSentence:
         """Return one of a document's sentences; raises TaskError ``unknown_sentence``."""
         found = self.sentences(document, sentence_id)
         if not found:
             raise unknown_sentence()
         return found[0]
 
-    def path(self, document: Document, sentence: Sentence, take: int | None = None) -> Path:
+    def path(self, document: Document, sentence: DocumentSentence, take: int | None = None) -> Path:
         """Return a local file of a sentence's take, the chosen one by default; not to be changed, nor kept.
 
         Raises:
@@ -217,7 +225,7 @@ class Documents(Kept):
                     break
         raise TaskError("This sentence has no sound.", code="no_sound", advice="Have it spoken.")
 
-    def sound(self, document: Document, sentence: Sentence) -> tuple[np.ndarray, int] | None:
+    def sound(self, document: Document, sentence: DocumentSentence) -> tuple[np.ndarray, int] | None:
         """Return what is heard of a sentence: float32 samples, mono, and Hz; None where there is nothing."""
         try:
             said = read(self.path(document, sentence))
@@ -225,7 +233,7 @@ class Documents(Kept):
             return None
         return said.samples, said.sample_rate
 
-    def spoken(self, document: Document) -> Iterator[tuple[Sentence, np.ndarray, int]]:
+    def spoken(self, document: Document) -> Iterator[tuple[DocumentSentence, np.ndarray, int]]:
         """Yield in order what is heard of the sentences that have sound: float32 samples, mono, and Hz."""
         for sentence in self.sentences(document):
             sound = self.sound(document, sentence)
@@ -253,7 +261,9 @@ class Documents(Kept):
         """
         return self._change(document, sentence_id, text=text)
 
-    def rewrite(self, document: Document, text: str, script: Sequence[Sentence], speakers: Speakers) -> Document:
+    def rewrite(
+        self, document: Document, text: str, script: Sequence[DocumentSentence], speakers: Speakers
+    ) -> Document:
         """Give a document another text; what is in both keeps its takes, and what was changed in its place, too.
 
         Args:
@@ -412,7 +422,9 @@ def _said_by_nobody(table: Table, query: Select[Any]) -> Select[Any]:
     return query.join(DOCUMENTS, of).where(table.c.voice_id != DOCUMENTS.c.voice_id, ~there)
 
 
-def _store(db: Connection, document_id: str, before: Sequence[Sentence], after: Sequence[Sentence]) -> None:
+def _store(
+    db: Connection, document_id: str, before: Sequence[DocumentSentence], after: Sequence[DocumentSentence]
+) -> None:
     """Write the sentences of a document: those without a number are new, and those that are missing go."""
     known = {each.sentence_id: each for each in before}
     unused = max(known, default=-1) + 1
@@ -431,7 +443,7 @@ def _store(db: Connection, document_id: str, before: Sequence[Sentence], after: 
             db.execute(statement, rows)
 
 
-def _locked(db: Connection, document: Document) -> list[Sentence]:
+def _locked(db: Connection, document: Document) -> list[DocumentSentence]:
     """Return a document's sentences, without their takes, that nobody else changes until the transaction ends."""
     row = select(DOCUMENTS.c.owner).filter_by(document_id=document.document_id).with_for_update()
     if db.execute(row).first() is None:
@@ -453,13 +465,13 @@ def _from_row(row: Row[Any]) -> Document:
     return Document(**row._asdict() | {"settings": settings, "speakers": speakers})
 
 
-def _sentence(row: Row[Any], takes: Sequence[Take] = ()) -> Sentence:
+def _sentence(row: Row[Any], takes: Sequence[SentenceTake] = ()) -> DocumentSentence:
     values = {name: value for name, value in row._asdict().items() if name != "document_id"}
-    return Sentence(**values | {"ends_paragraph": bool(row.ends_paragraph), "takes": tuple(takes)})
+    return DocumentSentence(**values | {"ends_paragraph": bool(row.ends_paragraph), "takes": tuple(takes)})
 
 
-def _take(row: Row[Any]) -> Take:
-    return Take(row.take, row.text, row.voice_id, row.variant, row.duration_s, row.n_bytes)
+def _take(row: Row[Any]) -> SentenceTake:
+    return SentenceTake(row.take, row.text, row.voice_id, row.variant, row.duration_s, row.n_bytes)
 
 
 def _key(document_id: str, sentence_id: int, take: int) -> str:

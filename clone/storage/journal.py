@@ -28,7 +28,7 @@ from clone.contract.speech import SpeechSettings
 from clone.core.errors import BusyError, MaybeDone, TimbreError
 from clone.core.workspace import make_private_folder
 from clone.storage import leftovers
-from clone.storage.database import PAID, Kept, truncate_log
+from clone.storage.database import PAID, Repository, truncate_log
 from clone.storage.files import Store
 from clone.storage.locks import Locks
 from clone.storage.voice import Voice, record, to_record
@@ -75,7 +75,7 @@ class Entry:
         return self.created_at + RETENTION
 
 
-class Journal(Kept):
+class Journal(Repository):
     """All entries; safe to share between processes with the same home, too.
 
     Args:

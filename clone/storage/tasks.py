@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, 
 from clone.contract.speech import LINK_LIFETIME, TASK_STATUSES
 from clone.core.errors import BusyError, TaskError
 from clone.storage import leftovers
-from clone.storage.database import TASKS, Kept, used_bytes, utc_now
+from clone.storage.database import TASKS, Repository, used_bytes, utc_now
 from clone.storage.files import Store
 from clone.storage.locks import lock
 from clone.storage.server import seconds
@@ -65,7 +65,7 @@ class Task:
     done_percent: int = 0
 
 
-class Tasks(Kept):
+class Tasks(Repository):
     """All speech that is fetched by a link.
 
     Args:

@@ -26,11 +26,11 @@ from clone.engine.backend import SAMPLE_RATE, LocalBackend
 from clone.engine.g2p import text as reading
 from clone.engine.g2p.languages import unreadable
 from clone.engine.profile import ENGINE_VERSION, Profile
-from clone.storage.documents import Document, Documents, Sentence
+from clone.storage.documents import Document, Documents, DocumentSentence
 from clone.storage.voice import check_name, one_line
 from clone.storage.voices import Library
 from clone.studio.results import Passage, Spoken
-from clone.studio.synthesis import LINES_A_REST, Event, Manner, Synthesis
+from clone.studio.synthesis import LINES_A_REST, Delivery, Event, Synthesis
 from clone.studio.texts import Speaker, script, speakers_in
 
 FOLLOWED_S = 60.0
@@ -81,7 +81,7 @@ class Authoring:
         """Return an owner's document; raises TaskError when there is none."""
         return self._documents.get(document_id, owner)
 
-    def sentences(self, document_id: str, owner: str) -> list[Sentence]:
+    def sentences(self, document_id: str, owner: str) -> list[DocumentSentence]:
         """Return a document's sentences in order, each with its takes; raises as document()."""
         return self._documents.sentences(self._documents.get(document_id, owner))
 
@@ -178,7 +178,7 @@ class Authoring:
         """
         return speakers_in(text, [voice for voice in self._library.voices(owner) if voice.backend == LOCAL])
 
-    def _script(self, order: SpeakOrder) -> list[Sentence]:
+    def _script(self, order: SpeakOrder) -> list[DocumentSentence]:
         for _, voice_id in order.speakers:
             self._synthesis.check(replace(order, voice_id=voice_id))
         return script(order, self._synthesis.check(order))
@@ -205,7 +205,7 @@ class Authoring:
                 yield cast(Event, event)
                 continue
             yield Passage(event.samples, event.sample_rate)
-            sentence = Sentence(order.text)
+            sentence = DocumentSentence(order.text)
             document = self._documents.begin(order, NOVITA, [sentence])
             self._documents.add(document, replace(sentence, sentence_id=0), event.samples, event.sample_rate)
             yield self._documents.get(document.document_id, order.owner)
@@ -232,7 +232,7 @@ class Authoring:
         if run is not None and run.owner == owner:
             run.stop()
 
-    def speak_sentence(self, document_id: str, owner: str, sentence_id: int) -> Iterator[Event | Sentence]:
+    def speak_sentence(self, document_id: str, owner: str, sentence_id: int) -> Iterator[Event | DocumentSentence]:
         """Speak a sentence: as it was edited, or in another take; the last three are kept, and the new one is chosen.
 
         An engine that has one way alone to say a sentence says it in another tempo. Closing the iterator cancels.
@@ -315,7 +315,7 @@ class Authoring:
     def _speak(
         self,
         document: Document,
-        some: list[Sentence],
+        some: list[DocumentSentence],
         tell: Tell,
         stop: Stop,
         *,
@@ -346,16 +346,16 @@ class Authoring:
             if voice.voice_id not in profiles:
                 profiles[voice.voice_id] = self._synthesis.profile(voice, stop)
             take = _variant(sentence, voice.voice_id)
-            manner = Manner(profiles[voice.voice_id], document.model, document.settings, language, take)
-            self._say(document, sentence, manner, tell, stop, early=early and n_before == 0)
+            delivery = Delivery(profiles[voice.voice_id], document.model, document.settings, language, take)
+            self._say(document, sentence, delivery, tell, stop, early=early and n_before == 0)
             if (n_before + 1) % LINES_A_REST == 0:
                 self._backend.rest()
 
     def _say(
-        self, document: Document, sentence: Sentence, manner: Manner, tell: Tell, stop: Stop, *, early: bool
+        self, document: Document, sentence: DocumentSentence, delivery: Delivery, tell: Tell, stop: Stop, *, early: bool
     ) -> None:
         """Say one sentence of a document, which an edit may have made several of, and keep it as one."""
-        parts, voice_id = reading.sentences(sentence.text, manner.language), sentence.voice_id or document.voice_id
+        parts, voice_id = reading.sentences(sentence.text, delivery.language), sentence.voice_id or document.voice_id
         said: list[np.ndarray] = []
 
         def hand_over(samples: np.ndarray, silence_s: float = 0.0) -> None:
@@ -366,11 +366,11 @@ class Authoring:
         def keep(samples: np.ndarray) -> None:
             said.append(samples)
             if len(said) == len(parts):
-                self._documents.add(document, sentence, np.concatenate(said), SAMPLE_RATE, manner.take)
+                self._documents.add(document, sentence, np.concatenate(said), SAMPLE_RATE, delivery.take)
 
         for i, part in enumerate(parts, 1):
             whole = replace(part, pause_s=sentence.pause_s) if i == len(parts) else part
-            self._synthesis.utter(whole, manner, stop, hand_over, keep=keep, early=early and not manner.take)
+            self._synthesis.utter(whole, delivery, stop, hand_over, keep=keep, early=early and not delivery.take)
 
 
 class _Run:
@@ -484,7 +484,7 @@ def _stage(position: int, total: int) -> str:
     return f"Speaking sentence {position + 1} of {total}" if total > 1 else "Speaking"
 
 
-def _variant(sentence: Sentence, voice_id: str) -> int:
+def _variant(sentence: DocumentSentence, voice_id: str) -> int:
     """Return which way to say a sentence none of its takes has."""
     tried = [each.variant for each in sentence.takes if (each.text, each.voice_id) == (sentence.text, voice_id)]
     return max(tried, default=-1) + 1

@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from clone.audio.audiobook import AudiobookWriter, Chapter
+from clone.audio.audiobook import AudiobookWriter, ChapterMark
 from clone.audio.encoder import FileWriter
 from clone.audio.leveling import LUFS_MAX, LUFS_MIN, gain_to, leveled
 from clone.audio.tags import Provenance
@@ -17,7 +17,7 @@ from clone.audio.writer import file_bytes
 from clone.contract.markup import plain
 from clone.core.errors import Refused, TaskError
 from clone.core.jobs import Stop
-from clone.storage.documents import Document, Documents, Sentence
+from clone.storage.documents import Document, Documents, DocumentSentence
 from clone.storage.voices import Library
 from clone.studio.archives import safe_name
 from clone.studio.results import provenance_of
@@ -31,7 +31,7 @@ TITLE_MAX_CHARS = 60
 class Cue:
     """A sentence and when it is heard, in seconds."""
 
-    sentence: Sentence
+    sentence: DocumentSentence
     begins_s: float
     ends_s: float
 
@@ -114,11 +114,11 @@ class _Sounds:
             None if lufs is None else gain_to(lambda: (each for _, each in self._all()), self.sample_rate, lufs)
         )
 
-    def __iter__(self) -> Iterator[tuple[Sentence, np.ndarray]]:
+    def __iter__(self) -> Iterator[tuple[DocumentSentence, np.ndarray]]:
         for sentence, samples in self._all():
             yield sentence, samples if self._gain_db is None else leveled(samples, self.sample_rate, self._gain_db)
 
-    def _all(self) -> Iterator[tuple[Sentence, np.ndarray]]:
+    def _all(self) -> Iterator[tuple[DocumentSentence, np.ndarray]]:
         for sentence, samples, _ in self._documents.spoken(self._document):
             self._stop.check()
             yield sentence, samples
@@ -129,21 +129,21 @@ def title_of(document: Document) -> str:
     return document.name or " ".join(document.text.lstrip("# ").split())[:TITLE_MAX_CHARS]
 
 
-def chapters(cues: list[Cue], title: str) -> list[Chapter]:
+def chapters(cues: list[Cue], title: str) -> list[ChapterMark]:
     """Return the chapters of what is heard: one a heading, and one before the first where something is said there."""
-    found: list[Chapter] = []
+    found: list[ChapterMark] = []
     level = 0
     for cue in cues:
         sentence, said = cue.sentence, " ".join(plain(cue.sentence.text).split())
         if sentence.heading and level:  # a heading of several sentences
             found[-1] = replace(found[-1], title=f"{found[-1].title} {said}".strip())
         elif sentence.heading or not found:
-            found.append(Chapter(said if sentence.heading else title, cue.begins_s))
+            found.append(ChapterMark(said if sentence.heading else title, cue.begins_s))
         level = 0 if sentence.ends_paragraph else sentence.heading
     return found
 
 
-def _cues(sentences: list[Sentence]) -> Iterator[Cue]:
+def _cues(sentences: list[DocumentSentence]) -> Iterator[Cue]:
     at_s = 0.0
     for sentence in sentences:
         if sentence.duration_s:

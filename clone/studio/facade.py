@@ -32,7 +32,7 @@ from clone.engine.converted import Hibari, Kokoro
 from clone.engine.models import Models, ModelStatus
 from clone.engine.transcript import Match
 from clone.storage.counts import Counts
-from clone.storage.documents import Document, Documents, Sentence, Take
+from clone.storage.documents import Document, Documents, DocumentSentence, SentenceTake
 from clone.storage.files import Store
 from clone.storage.journal import Entry
 from clone.storage.retention import Retention
@@ -41,6 +41,7 @@ from clone.storage.uploads import Uploads
 from clone.storage.voice import Voice
 from clone.storage.voices import Library
 from clone.studio import analysis, voice_card
+from clone.studio.admission import Admission
 from clone.studio.analysis import Bounds, Examination, Examining, Excerpt
 from clone.studio.batch import Batch, BatchDone, BatchOrder, Row
 from clone.studio.cloning import Cloning
@@ -50,7 +51,6 @@ from clone.studio.evaluation import OUTLINE_COLUMNS, Outline, compare, outlines
 from clone.studio.exporting import Exporting, title_of
 from clone.studio.getting import Getting, backend_of, models_of
 from clone.studio.hosted import Calls
-from clone.studio.line import Line
 from clone.studio.portable import Imported, Portable
 from clone.studio.prompts import PromptPair, Prompts, Transcript
 from clone.studio.results import Cloned, Passage, Spoken, provenance_of
@@ -65,6 +65,7 @@ __all__ = [
     "CloneOrder",
     "Cloned",
     "Document",
+    "DocumentSentence",
     "Examination",
     "Excerpt",
     "FileWriter",
@@ -76,13 +77,12 @@ __all__ = [
     "PromptPair",
     "RequestCode",
     "Row",
-    "Sentence",
+    "SentenceTake",
     "SpeakOrder",
     "Speaker",
     "Spoken",
     "Stage",
     "Studio",
-    "Take",
     "TextFile",
     "Voice",
     "Waiting",
@@ -110,7 +110,7 @@ class Studio:
         self._examining = Examining(self._backend)
         self._prompts = Prompts(self._backend, self._examining)
         self._calls = Calls(settings, store, self._library, self._workspace)
-        self._run = Line(self._library, self._queue, self._calls).run
+        self._run = Admission(self._library, self._queue, self._calls).run
         self._downloads = Downloads(self._calls.publisher.copy, settings.allow_private_urls)
         self._documents = Documents(self._library.database, store)
         self.uploads = Uploads(self._workspace)

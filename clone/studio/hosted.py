@@ -25,7 +25,7 @@ from clone.core.jobs import Queue, Stage, Stop, Tell, Work
 from clone.core.likeness import Likeness
 from clone.core.settings import NOVITA, Settings
 from clone.core.workspace import Workspace
-from clone.hosted.client import CLONE_PATH, Novita, Say, Sound, clone_body
+from clone.hosted.client import CLONE_PATH, NovitaClient, Say, Sound, clone_body
 from clone.hosted.lending import Link, Publisher
 from clone.hosted.pricing import KEEP_BILL, KEEP_MODEL, KEEP_TEXT, Bill, clone_bill, estimate
 from clone.storage.files import Store
@@ -183,7 +183,7 @@ class Calls:
             stop: obeyed until the request is sent.
 
         Raises:
-            As ``Novita.clone``; KeyRefused; BusyError ``same_request``; MaybeDone ``maybe_paid``, it was sent
+            As ``NovitaClient.clone``; KeyRefused; BusyError ``same_request``; MaybeDone ``maybe_paid``, it was sent
             before, or ``not_kept``, with the voice_id in it.
         """
         order, voice = asked.order, asked.voice
@@ -211,7 +211,7 @@ class Calls:
         """Have a text said with a hosted voice, which makes the voice permanent, there and here.
 
         Raises:
-            As ``Novita.speak``; KeyRefused; HostedError ``speech_lost``; BusyError ``same_request``; MaybeDone
+            As ``NovitaClient.speak``; KeyRefused; HostedError ``speech_lost``; BusyError ``same_request``; MaybeDone
             ``maybe_paid``, it was sent before.
         """
         asked = order.text, order.model, order.settings
@@ -296,8 +296,8 @@ class Calls:
                 advice=f"The voice is kept for good now. {getattr(error, 'message', '')}".strip(),
             ) from None
 
-    def _client(self, owner: str, given: str | None) -> Novita:
-        return Novita(self._settings.novita_base_url, self.key(owner, given))
+    def _client(self, owner: str, given: str | None) -> NovitaClient:
+        return NovitaClient(self._settings.novita_base_url, self.key(owner, given))
 
     @contextmanager
     def _address(self, clip: Clip, folder: Path) -> Iterator[str]:

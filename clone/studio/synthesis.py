@@ -43,7 +43,7 @@ class HandOver(Protocol):
 
 
 @dataclass(frozen=True)
-class Manner:
+class Delivery:
     """Who speaks, with which model, how, and in what language; ``take`` is another way to say the same."""
 
     profile: Profile
@@ -201,7 +201,7 @@ class Synthesis:
     def utter(
         self,
         sentence: Sentence,
-        manner: Manner,
+        delivery: Delivery,
         stop: Stop,
         hand_over: HandOver,
         *,
@@ -212,21 +212,21 @@ class Synthesis:
 
         Args:
             sentence: one of sentences().
-            manner: who says it, and how.
+            delivery: who says it, and how.
             stop: obeyed inside the run.
             hand_over: takes what is to be heard, in parts; the last one after it was kept: what was heard is there.
             keep: takes all of it, its pause included.
             early: hand the beginning over before the rest is spoken.
         """
-        how, spoken = manner.settings, list[np.ndarray]()
-        asked = manner.profile, sentence, manner.model, manner.language, how
-        with closing(self._backend.utter(*asked, stop=stop, early=early, take=manner.take)) as parts:
+        how, spoken = delivery.settings, list[np.ndarray]()
+        asked = delivery.profile, sentence, delivery.model, delivery.language, how
+        with closing(self._backend.utter(*asked, stop=stop, early=early, take=delivery.take)) as parts:
             line = cast(Line, next(parts))
             if not (line.phonemes or line.silence_s):
                 keep(np.zeros(0, np.float32))
                 return
-            self._count(line, manner.model, how, manner.profile)
-            rest = pause = self._backend.pause(manner.profile, line, how)
+            self._count(line, delivery.model, how, delivery.profile)
+            rest = pause = self._backend.pause(delivery.profile, line, how)
             for samples in cast(Iterator[np.ndarray], parts):
                 if early:
                     hand_over(samples)
@@ -242,7 +242,11 @@ class Synthesis:
         def speak(tell: Tell, stop: Stop) -> None:
             some, before, total = part
             tell(Stage("Recalling the voice", before, total))
-            manner, used, begins = Manner(self._speaker(order, stop), order.model, order.settings, language), False, ""
+            delivery, used, begins = (
+                Delivery(self._speaker(order, stop), order.model, order.settings, language),
+                False,
+                "",
+            )
 
             def hand_over(samples: np.ndarray, silence_s: float = 0.0) -> None:
                 nonlocal used, begins
@@ -256,7 +260,7 @@ class Synthesis:
             for i, sentence in enumerate(some, before):
                 tell(Stage(f"Speaking sentence {i + 1} of {total}" if total > 1 else "Speaking", i, total, even=True))
                 begins = sentence.text
-                self.utter(sentence, manner, stop, hand_over, early=i == 0)  # there is nothing to hear yet
+                self.utter(sentence, delivery, stop, hand_over, early=i == 0)  # there is nothing to hear yet
                 if (i + 1) % LINES_A_REST == 0:
                     self._backend.rest()
 

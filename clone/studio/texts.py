@@ -15,7 +15,7 @@ from clone.contract.orders import SpeakOrder
 from clone.core.errors import Refused
 from clone.engine.g2p import text as reading
 from clone.engine.g2p.languages import unreadable
-from clone.storage.document import Sentence
+from clone.storage.document import DocumentSentence
 from clone.storage.voice import NAME_MAX_CHARS, Voice, one_line
 from clone.studio.archives import Archive, check_size
 from clone.studio.epub import read_book
@@ -33,7 +33,7 @@ class Speaker:
     n_lines: int
 
 
-def script(order: SpeakOrder, language: str) -> list[Sentence]:
+def script(order: SpeakOrder, language: str) -> list[DocumentSentence]:
     """Return the sentences of a text that is to be said.
 
     A line that begins with ``# `` to ``###### `` is a heading, one that begins with the name of a speaker and a colon
@@ -43,7 +43,7 @@ def script(order: SpeakOrder, language: str) -> list[Sentence]:
         TextError: there is nothing to say.
     """
     cast = {name.casefold(): voice_id for name, voice_id in order.speakers}
-    found: list[Sentence] = []
+    found: list[DocumentSentence] = []
     for line in order.text.split("\n"):
         heading, (name, said) = _HEADING.match(line), _named(line)
         speaker = cast.get(name.casefold())
@@ -52,7 +52,7 @@ def script(order: SpeakOrder, language: str) -> list[Sentence]:
         for each in reading.sentences(said.strip(), language):
             pause = f" <#{each.silence_s:g}#>" if each.silence_s else ""  # kept as it is written, to be edited
             text = f"{each.text}{pause}".strip()
-            found.append(Sentence(text, each.pause_s, ends_paragraph=False, heading=level, voice_id=own))
+            found.append(DocumentSentence(text, each.pause_s, ends_paragraph=False, heading=level, voice_id=own))
         if found:
             found[-1] = _last(found[-1], reading.PARAGRAPH_PAUSE_S, reading.END_PAUSE_S)
     if not found:
@@ -84,7 +84,7 @@ def _named(line: str) -> tuple[str, str]:
     return (" ".join(parts[0].split()), parts[1].strip()) if is_named else ("", line)
 
 
-def _last(sentence: Sentence, pause_s: float, instead_of_s: float) -> Sentence:
+def _last(sentence: DocumentSentence, pause_s: float, instead_of_s: float) -> DocumentSentence:
     """Return the last sentence of a paragraph, with a pause that fits unless it has one of its own."""
     own = sentence.pause_s if sentence.pause_s != instead_of_s else pause_s
     return replace(sentence, ends_paragraph=True, pause_s=own)

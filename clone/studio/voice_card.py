@@ -28,7 +28,7 @@ HEIGHT = 72
 
 
 @dataclass(frozen=True)
-class Sound:
+class CardSound:
     """A recording as the page has it: an address that holds all of it, its length as m:ss, its drawn outline."""
 
     address: str
@@ -74,13 +74,13 @@ def _template() -> Template:
     return environment.get_template("voice_card.html.j2")
 
 
-def _original(recording: Recording) -> Sound:
+def _original(recording: Recording) -> CardSound:
     """Encode it anew, always: what else its file says of the person stays here."""
     bit_rate = LONG_BIT_RATE if recording.duration_s > LONG_S else MP3_BIT_RATE
     return _sound(recording, mp3_bytes(recording.samples, recording.sample_rate, bit_rate))
 
 
-def _clone(voice: Voice, path: Path) -> Sound:
+def _clone(voice: Voice, path: Path) -> CardSound:
     """Take it as it is where every browser plays it, tags and all."""
     recording = read(path)
     if recording.format == "mp3":
@@ -88,9 +88,9 @@ def _clone(voice: Voice, path: Path) -> Sound:
     return _sound(recording, mp3_bytes(recording.samples, recording.sample_rate, provenance=provenance_of(voice)))
 
 
-def _sound(recording: Recording, mp3: bytes) -> Sound:
+def _sound(recording: Recording, mp3: bytes) -> CardSound:
     address = f"data:audio/mpeg;base64,{b64encode(mp3).decode()}"
-    return Sound(address, clock(recording.duration_s), points(*outline(recording.samples, N_COLUMNS), HEIGHT))
+    return CardSound(address, clock(recording.duration_s), points(*outline(recording.samples, N_COLUMNS), HEIGHT))
 
 
 def _settings(voice: Voice) -> list[tuple[str, str]]:

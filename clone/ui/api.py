@@ -44,7 +44,7 @@ _SHOWN = ("code", "severity", "measured", "limit", "message", "advice")
 _Result = TypeVar("_Result", Cloned, Spoken)
 
 
-class Told(gr.Error):
+class ShownError(gr.Error):
     """An error as the caller reads it; Gradio's own would put it into quotes."""
 
     def __str__(self) -> str:
@@ -244,7 +244,7 @@ class Endpoints:
                 with self._lock:
                     self._running.remove(owner)
         except Exception as error:  # noqa: BLE001  a caller is never shown a traceback
-            raise Told(str(explain(error)), print_exception=False) from None
+            raise ShownError(str(explain(error)), print_exception=False) from None
 
     @contextmanager
     def _lent(self, given: object, field: str) -> Iterator[Path | str]:

@@ -27,7 +27,7 @@ Updates = dict[Any, Any]
 _KIND = "clone"
 
 
-class Cloning:
+class CloneTab:
     """The handlers of the upper part of the page.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from clone.core.errors import CancelledError
-from clone.studio.facade import Document, Passage, Sentence
+from clone.studio.facade import Document, DocumentSentence, Passage
 from clone.ui import fields, parts, strings
 from clone.ui.running import Desk, Progress, explain
 from clone.ui.takes import Take, file_name
@@ -169,7 +169,7 @@ class DocumentDesk:
                 with closing(begin(owner)) as events:
                     for event in events:
                         stop.check()
-                        if not isinstance(event, Document | Sentence | Passage):
+                        if not isinstance(event, Document | DocumentSentence | Passage):
                             yield {p.note: progress.shown(event)}
                 if number is not None:
                     shown = {p.player: self._player(request, which, owner, number)}
@@ -236,7 +236,7 @@ def said_of(document: Document) -> str:
     return "" if document.complete else strings.PART_SAID.format(document.n_spoken, document.n_sentences)
 
 
-def _begins(sentences: list[Sentence]) -> Iterator[tuple[int, float]]:
+def _begins(sentences: list[DocumentSentence]) -> Iterator[tuple[int, float]]:
     at_s = 0.0
     for each in sentences:
         if each.duration_s:

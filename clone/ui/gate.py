@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _QUIET = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
 
-class Link:
+class OwnerLink:
     """The address that makes a browser the owner's, once; then another takes its place, and is logged.
 
     Args:
@@ -71,7 +71,7 @@ class Door:
         is_open: tells of a request for what anybody may ask from anywhere, as it takes a key.
     """
 
-    def __init__(self, app: App, owners: Owners, link: Link, is_open: Callable[[Scope], bool]) -> None:
+    def __init__(self, app: App, owners: Owners, link: OwnerLink, is_open: Callable[[Scope], bool]) -> None:
         self._app = app
         self._owners = owners
         self._link = link

@@ -43,7 +43,7 @@ def getting_panel() -> GettingPanel:
     return GettingPanel(shown, told, offer, get, cancel, note)
 
 
-class Getting:
+class ModelOffer:
     """The handlers of the line. Each looks at who asks: what is not shown can be asked for all the same."""
 
     def __init__(self, desk: Desk, panel: GettingPanel) -> None:

@@ -19,15 +19,15 @@ from clone.studio.facade import Studio
 from clone.studio.snippets import SpeakDraft
 from clone.ui import api, fields, gradio_patches, panels, parts, strings, tabs
 from clone.ui.batch_panel import BatchDesk
-from clone.ui.clone_tab import Cloning
+from clone.ui.clone_tab import CloneTab
 from clone.ui.code_panel import Coding, code_panel
 from clone.ui.document_panel import DocumentDesk
 from clone.ui.fields import LanguagePanel
 from clone.ui.files import VisitFiles, temporary_folder
-from clone.ui.getting import Getting
+from clone.ui.getting import ModelOffer
 from clone.ui.import_panel import Importing
 from clone.ui.panels import BACKEND_KEY, BackendChoice
-from clone.ui.recording_check import Prompting, Sampling
+from clone.ui.recording_check import Prompting, RecordingCheck
 from clone.ui.result import Comparing, ResultPanel
 from clone.ui.running import Desk, ending_quietly
 from clone.ui.sessions import QUEUE_LIMIT
@@ -118,13 +118,13 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
                 listed = voices_panel()
         owner_note = fields.slot("whose")
         gr.HTML(parts.render("footer", version=__version__))
-        clone_tab = Cloning(desk, (voice, closer, preview, run), (result, listed))
+        clone_tab = CloneTab(desk, (voice, closer, preview, run), (result, listed))
         looked_at = _wire_voice(clone_tab, desk)
         _wire_clone(clone_tab, token)
         arrived = _wire_reload(page, clone_tab, token, looked_at)
         _wire_backend(page, BackendChoice(desk, run.backend_choice, run.consent, preview.language), clone_tab, backend)
         speaking = Speaking(desk, spoken)
-        _wire_getting(page, Getting(desk, preview.getting))
+        _wire_getting(page, ModelOffer(desk, preview.getting))
         voices = Voices(desk, listed, speaking, result)
         keeping = _wire_voices(voices, (token, run.backend_choice.key), places)
         pending = Pending(desk, left, listed.listed)
@@ -156,11 +156,11 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
     return page  # type: ignore[no-any-return]
 
 
-def _wire_voice(clone_tab: Cloning, desk: Desk) -> dict[str, Any]:
+def _wire_voice(clone_tab: CloneTab, desk: Desk) -> dict[str, Any]:
     """Return the event that looks at the recording which a page's tab has."""
     voice, preview, closer = clone_tab.voice, clone_tab.preview, clone_tab.closer
     sample = voice.sample
-    sampling = Sampling(desk, sample, voice.note)
+    sampling = RecordingCheck(desk, sample, voice.note)
     voice.source.change(js=_SHOW_SOURCE_JS, inputs=voice.source, outputs=list(voice.by_source), **_IN_BROWSER)
     preview.text.change(js=_COUNT_JS, inputs=preview.text, outputs=preview.counter, **_IN_BROWSER)
     looked_at: dict[str, Any] = {
@@ -226,7 +226,7 @@ def _wire_voice(clone_tab: Cloning, desk: Desk) -> dict[str, Any]:
     return looked_at | {"fn": sampling.look_again}
 
 
-def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:
+def _wire_clone(clone_tab: CloneTab, token: gr.BrowserState) -> None:
     run = clone_tab.run
     run.clone.click(js=_AGREE_JS, inputs=clone_tab.given(), **_IN_BROWSER)
     running = run.clone.click(
@@ -255,7 +255,7 @@ def _wire_clone(clone_tab: Cloning, token: gr.BrowserState) -> None:
     joined.then(js=_AT_REST_JS, outputs=[run.cancel, run.clone], **_IN_BROWSER)
 
 
-def _wire_reload(page: gr.Blocks, clone_tab: Cloning, token: gr.BrowserState, looked_at: dict[str, Any]) -> Any:
+def _wire_reload(page: gr.Blocks, clone_tab: CloneTab, token: gr.BrowserState, looked_at: dict[str, Any]) -> Any:
     """Return the event of a page's arrival in its tab."""
     secret = gr.Textbox(visible=False)
     back = gr.Button(visible="hidden", elem_id="back")  # pressed by the script when the page is looked at again
@@ -296,7 +296,7 @@ def _wire_result(desk: Desk, result: ResultPanel, speaking: Speaking, who: tuple
     result.cancel.click(js=_SILENT_TRIED_JS, **_IN_BROWSER)
 
 
-def _wire_code(coding: Coding, clone_tab: Cloning, token: gr.BrowserState) -> None:
+def _wire_code(coding: Coding, clone_tab: CloneTab, token: gr.BrowserState) -> None:
     filled, panel = clone_tab.filled(), clone_tab.run.code
     panel.wire(coding.clone, [panel.lent, *filled], _followed(filled), _QUICK)
     panel.shown.apply(coding.lend, [token, panel.lent, *filled], [panel.shown, panel.lent], **_SLOW)
@@ -326,7 +326,7 @@ def _wire_end(running: Any, stop: Any, cancel: gr.Button, start: gr.Button | Non
     running.then(js=_AT_REST_JS, outputs=buttons, **_IN_BROWSER)
 
 
-def _wire_backend(page: gr.Blocks, backends: BackendChoice, clone_tab: Cloning, kept: gr.BrowserState) -> None:
+def _wire_backend(page: gr.Blocks, backends: BackendChoice, clone_tab: CloneTab, kept: gr.BrowserState) -> None:
     """Have a choice kept; say what it means, and which language the text is in, whenever one of these changes."""
     choice, preview, source = backends.panel.backend, clone_tab.preview, clone_tab.voice.source
     page.load(backends.recall, kept, choice, **_QUICK)
@@ -345,7 +345,7 @@ def _watch(page: gr.Blocks, watched: list[Any], say: Any, asked: list[Any], show
     gr.on(events, say, asked, shown, trigger_mode="always_last", **_QUICK)
 
 
-def _wire_getting(page: gr.Blocks, getting: Getting) -> None:
+def _wire_getting(page: gr.Blocks, getting: ModelOffer) -> None:
     p = getting.panel
     page.load(getting.show, None, getting.outputs(), **_QUICK)
     running = p.get.click(

@@ -25,7 +25,7 @@ from clone.core.likeness import Likeness
 from clone.core.settings import LOCAL, NOVITA
 from clone.storage.journal import Entry
 from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, TAGS_MAX_CHARS, Voice
-from clone.studio.facade import Document, Examination, Match, ModelStatus, RequestCode, Sentence
+from clone.studio.facade import Document, DocumentSentence, Examination, Match, ModelStatus, RequestCode
 from clone.studio.snippets import OPEN
 from clone.ui import strings
 from clone.ui.takes import Sound, Take
@@ -250,7 +250,7 @@ def take(said: Take) -> str:
     return render("take", take=said)
 
 
-def sentences(document: Document, said: Iterable[Sentence], *, spoken: bool = True) -> str:
+def sentences(document: Document, said: Iterable[DocumentSentence], *, spoken: bool = True) -> str:
     """Return a document's sentences, each with what can be done with it; while it is ``spoken``, only its text."""
     return render("sentences_said", sentences=[(each, each.edited(document)) for each in said], spoken=spoken)
 

@@ -60,7 +60,7 @@ def sample_panel() -> SamplePanel:
     return SamplePanel(part, use, start, length, hear, player, cures, needs, cures_note, compare, both, apply)
 
 
-class Sampling:
+class RecordingCheck:
     """The handlers of a recording that is not cloned yet.
 
     Args:

@@ -15,7 +15,7 @@ import pytest
 import requests
 from gradio_client import Client, handle_file
 
-from clone.studio.line import MAX_JOBS_PER_OWNER
+from clone.studio.admission import MAX_JOBS_PER_OWNER
 from tests.running import COLD, App
 from tests.scale import racing, simulated
 from tests.scale.racing import Host

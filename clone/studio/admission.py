@@ -14,7 +14,7 @@ MAX_JOBS_PER_OWNER = MAX_WAITING_PER_OWNER + MAX_RUNNING_PER_OWNER
 """At all hosts together: as many as may wait and be at work on one."""
 
 
-class Line:
+class Admission:
     """One per studio; thread-safe.
 
     Args:
