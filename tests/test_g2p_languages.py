@@ -7,7 +7,7 @@ import pytest
 from clone.contract.speech import LANGUAGES
 from clone.core.errors import TextError
 from clone.engine.g2p import espeak
-from clone.engine.g2p.languages import EXTRA, EXTRA_LICENCE, NAMES, can_speak, check, told
+from clone.engine.g2p.languages import EXTRA, EXTRA_LICENCE, NAMES, can_speak, check, detected
 
 ENGLISH = [
     "Hi!",
@@ -68,7 +68,7 @@ def test_english_passes_short_ones_and_names_too(text: str) -> None:
 
 @pytest.mark.parametrize(("language", "text"), FOREIGN, ids=lambda each: each[:12])
 def test_the_language_is_told_from_the_text(language: str, text: str) -> None:
-    assert NAMES[told(text)] == language
+    assert NAMES[detected(text)] == language
 
 
 @pytest.mark.parametrize(("language", "text"), UNSPOKEN, ids=lambda each: each[:12])
@@ -93,7 +93,7 @@ def test_what_is_not_spoken_is_refused_by_name(language: str, text: str) -> None
     ],
 )
 def test_a_script_settles_it_even_beside_latin_words(language: str, text: str) -> None:
-    assert told(text) == language
+    assert detected(text) == language
 
 
 def test_a_language_that_is_set_is_believed() -> None:
@@ -113,7 +113,7 @@ def test_without_the_extra_its_languages_are_refused_with_its_name_and_licence(
     language: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(espeak, "PACKAGE", "no_such_package")
-    code = told(text)
+    code = detected(text)
     assert can_speak(code) == (code not in espeak.VOICES)
     if code not in espeak.VOICES:
         assert check(text) == code
@@ -128,4 +128,4 @@ def test_without_the_extra_its_languages_are_refused_with_its_name_and_licence(
 
 
 def test_what_is_no_language_of_ours_has_no_name() -> None:
-    assert told("ქართული ენა ლამაზია") not in LANGUAGES
+    assert detected("ქართული ენა ლამაზია") not in LANGUAGES

@@ -418,10 +418,10 @@ def test_the_language_of_a_text_is_told_once_for_a_request(
 
     def counted(text: str) -> str:
         texts.append(text)
-        return told(text)
+        return detected(text)
 
-    told = languages.told
-    monkeypatch.setattr(languages, "told", counted)
+    detected = languages.detected
+    monkeypatch.setattr(languages, "detected", counted)
     voice = last(studio.clone(order(examples[1], text=TEXT))).voice
     assert texts.count(TEXT) == 1  # learning a voice has sentences of its own
     last(studio.speak(say(voice)))

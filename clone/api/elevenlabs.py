@@ -300,7 +300,7 @@ class ElevenLabs:
     async def page(self, request: Request) -> Response:
         """List some of them."""
         asked = request.query_params
-        size, start = _whole(asked, "page_size", 10, 1, PAGE_MAX), _whole(asked, "next_page_token", 0, 0, 10**6)
+        size, start = _integer(asked, "page_size", 10, 1, PAGE_MAX), _integer(asked, "next_page_token", 0, 0, 10**6)
         sought = asked.get("search", "").casefold()
         found = [each for each in await self._own(request) if sought in each.name.casefold()]
         more = len(found) > start + size
@@ -374,7 +374,7 @@ def _format(name: str) -> tuple[OutputFormat, str]:
     return FORMATS[name]
 
 
-def _whole(asked: Any, name: str, default: int, least: int, most: int) -> int:
+def _integer(asked: Any, name: str, default: int, least: int, most: int) -> int:
     given_text = asked.get(name, str(default))
     value = int(given_text) if given_text.isascii() and given_text.isdecimal() and len(given_text) < 9 else -1
     if not least <= value <= most:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field, StrictInt, StrictStr, field_validator
 
 from clone.api.dialect import Dialect, Operation
 from clone.api.requests import read_body, read_form
-from clone.api.responses import SUCCESS, event, extra_of, headers_of, whole
+from clone.api.responses import SUCCESS, event, extra_of, headers_of, wrapped
 from clone.api.service import Service, Speech, begun
 from clone.contract.cloning import (
     MODELS,
@@ -362,7 +362,7 @@ class MiniMax:
         done = {"audio": audio, "status": 2} | await self._service.subtitles(
             request, speech, order, wanted=asked.subtitle_enable
         )
-        return JSONResponse(whole(done, extra_of(speech, asked)), headers=headers)
+        return JSONResponse(wrapped(done, extra_of(speech, asked)), headers=headers)
 
     async def voices(self, request: Request) -> Response:
         """List the voices of the key's holder."""
@@ -412,11 +412,11 @@ class MiniMax:
                     has_begun = True
                     if again:
                         said += audio
-                    yield event(whole({"audio": audio.hex(), "status": 1}))
+                    yield event(wrapped({"audio": audio.hex(), "status": 1}))
             done = {"audio": said.hex(), "status": 2} | await self._service.subtitles(
                 request, speech, order, wanted=asked.subtitle_enable
             )
-            yield event(whole(done, extra_of(speech, asked)))
+            yield event(wrapped(done, extra_of(speech, asked)))
         except CancelledError:
             return
         except TimbreError as error:

@@ -129,10 +129,10 @@ def speech_answer(model: str, audio: str, subtitles: dict[str, str], extra: dict
     """
     if model not in NEWEST:
         return JSONResponse({"audio": audio} | subtitles)
-    return JSONResponse(whole({"audio": audio, "status": 2} | subtitles, extra))
+    return JSONResponse(wrapped({"audio": audio, "status": 2} | subtitles, extra))
 
 
-def whole(data: dict[str, Any], extra: dict[str, Any] | None = None) -> dict[str, Any]:
+def wrapped(data: dict[str, Any], extra: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the longer shape, which is MiniMax's own too."""
     body: dict[str, Any] = {"data": data} | ({} if extra is None else {"extra_info": extra})
     return body | {"trace_id": watch.request_id(), "base_resp": SUCCESS}
@@ -157,14 +157,14 @@ def extra_of(speech: Speech, asked: SpeechRequest) -> dict[str, Any]:
 def speech_event(model: str, audio: bytes) -> bytes:
     """Return a piece of speech as an event, in the shape of a model's generation."""
     data = {"audio": audio.hex(), "status": 1}
-    return event(whole(data) if model in NEWEST else data)
+    return event(wrapped(data) if model in NEWEST else data)
 
 
 def last_event(model: str, subtitles: dict[str, str], extra: dict[str, Any]) -> bytes:
     """Return the event that ends a stream; there is no audio in it."""
     if model not in NEWEST:
         return event({"status": 2} | subtitles)
-    return event(whole({"audio": "", "status": 2} | subtitles, extra))
+    return event(wrapped({"audio": "", "status": 2} | subtitles, extra))
 
 
 def event(values: dict[str, Any]) -> bytes:

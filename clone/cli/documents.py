@@ -40,7 +40,7 @@ def list_documents(as_json: bool = _JSON) -> None:
         found = studio.documents(LOCAL_OWNER)
         names = {each.document_id: studio.title_of(each) for each in found}
     if as_json:
-        print_json({"documents": [_told(each, names[each.document_id]) for each in found]})
+        print_json({"documents": [_as_json(each, names[each.document_id]) for each in found]})
         return
     rows = [(each.document_id[:8], _progress(each), each.voice_name, names[each.document_id]) for each in found]
     print_table(rows)
@@ -128,7 +128,7 @@ def show(document: str = _WHICH, as_json: bool = _JSON) -> None:
             }
             for each in sentences
         ]
-        print_json(_told(found, found.name) | {"sentences": rows})
+        print_json(_as_json(found, found.name) | {"sentences": rows})
         return
     print_table([(str(each.position + 1), _state(each, found), each.text) for each in sentences])
 
@@ -216,7 +216,7 @@ def _state(sentence: DocumentSentence, document: Document) -> str:
     return "-" if not sentence.takes else "edited" if sentence.edited(document) else f"{sentence.duration_s:.1f} s"
 
 
-def _told(document: Document, title: str) -> dict[str, object]:
+def _as_json(document: Document, title: str) -> dict[str, object]:
     names = ("document_id", "voice_id", "voice_name", "model", "n_sentences", "n_spoken", "duration_s")
     told = {name: getattr(document, name) for name in names}
     return told | {"title": title, "created_at": document.created_at.isoformat(timespec="seconds")}

@@ -63,7 +63,7 @@ class SpeechSettings:
     treble_db: float = 0.0
     readings: tuple[tuple[str, str], ...] = ()
 
-    def told(self) -> dict[str, Any]:
+    def changed(self) -> dict[str, Any]:
         """Return what requests are known again by: what came later only where it is set, so that old keys hold."""
         own = AS_IT_IS
         return {
@@ -120,11 +120,11 @@ def respelled(text: str, readings: Iterable[tuple[str, str]]) -> str:
     if not as_read:
         return text
     words = sorted(as_read, key=len, reverse=True)
-    pattern = "|".join(_whole(word) for word in words)
+    pattern = "|".join(_as_word(word) for word in words)
     return re.sub(pattern, lambda found: as_read.get(found[0].casefold(), found[0]), text, flags=re.IGNORECASE)
 
 
-def _whole(word: str) -> str:
+def _as_word(word: str) -> str:
     begins, ends = (c.isascii() and c.isalnum() for c in (word[0], word[-1]))
     return ("(?<![a-zA-Z0-9])" if begins else "") + re.escape(word) + ("(?![a-zA-Z0-9])" if ends else "")
 
@@ -291,7 +291,7 @@ class AudioSetting(RequestModel):
 
     @field_validator("sample_rate", "bitrate", "channel", mode="before")
     @classmethod
-    def _whole(cls, value: object) -> object:
+    def _integer(cls, value: object) -> object:
         if type(value) is not int:  # True and 8000.0 are equal to members of a Literal
             raise ValueError("not a whole number")
         return value

@@ -232,7 +232,7 @@ class LocalBackend:
 
     def language_of(self, text: str, language: str | None = None) -> languages.TextLanguage:
         """Return the language of a text, as check_text() finds it, and what would refuse it; refuses nothing."""
-        return languages.found(markup.plain(text), language)
+        return languages.resolved(markup.plain(text), language)
 
     def script(
         self, text: str, language: str | None = None, stop: Stop | None = None, how: SpeechSettings = AS_IT_IS

@@ -79,7 +79,7 @@ class _Calls:
                 async for answer in response:
                     await _write(writer, ANSWER, answer)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it belongs to who asked
-                kind, word = _told(error)
+                kind, word = _described(error)
             await _write(writer, kind, word.encode())
         writer.close()
 
@@ -112,7 +112,7 @@ async def _write(writer: asyncio.StreamWriter, kind: bytes, data: bytes) -> None
     await writer.drain()
 
 
-def _told(error: BaseException) -> tuple[bytes, str]:
+def _described(error: BaseException) -> tuple[bytes, str]:
     """Return of which kind an end is, and what is said of it."""
     from ray import exceptions as of_ray
     from ray.serve import exceptions as of_serve

@@ -233,7 +233,7 @@ def match(transcript: str, heard: str) -> float:
     has. What only sounds or is spelled a little different counts by the letters that agree. Other languages are
     compared letter by letter as bare words (normalised Levenshtein similarity).
     """
-    if languages.told(transcript) != "en":
+    if languages.detected(transcript) != "en":
         return float(Levenshtein.normalized_similarity(bare(transcript), bare(heard)))
     written, spoken = words(transcript), words(heard)
     both = 0.0
@@ -269,7 +269,7 @@ def words_heard(transcript: str, heard: str) -> Words:
     In Chinese and Japanese each character is one; Chinese ones count as heard when their syllable is, for it can be
     written in simplified and in traditional characters.
     """
-    if languages.told(transcript) == "en":
+    if languages.detected(transcript) == "en":
         return _english_heard(transcript.split(), words(transcript), words(heard))
     said = _spoken(transcript)
     kept = _kept([part for _, parts in said for part in parts], [part for _, parts in _spoken(heard) for part in parts])

@@ -119,7 +119,7 @@ class Documents(Repository):
             "name": name,
             "text": order.text,
             "model": order.model,
-            "settings": order.settings.told(),
+            "settings": order.settings.changed(),
             "speakers": [list(each) for each in order.speakers],
             "request_key": key,
             "created_at": now,
@@ -453,7 +453,7 @@ def _locked(db: Connection, document: Document) -> list[DocumentSentence]:
 
 
 def _request_key(order: SpeakOrder, engine: str) -> str:
-    asked: list[Any] = [order.voice_id, order.text, order.model, order.settings.told(), engine]
+    asked: list[Any] = [order.voice_id, order.text, order.model, order.settings.changed(), engine]
     asked += [part for part in (order.speakers, order.mix) if part]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 

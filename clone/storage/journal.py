@@ -100,7 +100,7 @@ class Journal(Repository):
             what: everything that makes it another request.
             voice_id: whose speech it is.
         """
-        asked = json.dumps([owner, kind, *what], sort_keys=True, default=_told)
+        asked = json.dumps([owner, kind, *what], sort_keys=True, default=_as_json)
         entry_id = sha256(asked.encode()).hexdigest()[:24]
         return Entry(entry_id=entry_id, owner=owner, kind=kind, created_at=self._now(), voice_id=voice_id)
 
@@ -287,8 +287,8 @@ def _from_row(row: Row[Any]) -> Entry:
     return Entry(**row._asdict() | {"voice": voice, "files": tuple(row.files)})
 
 
-def _told(value: object) -> dict[str, Any]:
-    return value.told() if isinstance(value, SpeechSettings) else vars(value)
+def _as_json(value: object) -> dict[str, Any]:
+    return value.changed() if isinstance(value, SpeechSettings) else vars(value)
 
 
 def _key(entry_id: str, name: str) -> str:

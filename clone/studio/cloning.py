@@ -33,7 +33,7 @@ from clone.studio.synthesis import Synthesis
 
 
 @dataclass(frozen=True)
-class Taken:
+class Prepared:
     """What an order's files come to, once nothing refuses them.
 
     Attributes:
@@ -135,16 +135,16 @@ class Cloning:
         script = [] if text is None else self._backend.script(text, language, stop)
         step = steps(tell, 4 + len(script))
         step("Reading the recording")
-        taken = self.taken(order, files, partial(step, "Checking the recording"), stop)
+        prepared = self.prepare(order, files, partial(step, "Checking the recording"), stop)
         step("Learning the voice")
-        profile = self._backend.learn(enhanced(taken.look.heard, order.options, stop), taken.prompt_heard, stop)
-        kept = {f"reference.{taken.look.suffix}": taken.look.kept, **profile.files()}
-        if taken.prompt and taken.prompt_path:
-            kept[f"prompt.{taken.prompt.format}"] = taken.prompt_path.read_bytes()
+        profile = self._backend.learn(enhanced(prepared.look.heard, order.options, stop), prepared.prompt_heard, stop)
+        kept = {f"reference.{prepared.look.suffix}": prepared.look.kept, **profile.files()}
+        if prepared.prompt and prepared.prompt_path:
+            kept[f"prompt.{prepared.prompt.format}"] = prepared.prompt_path.read_bytes()
         samples = self._synthesis.say(profile, script, (order.options.model or "", AS_IT_IS), step, stop)
         step("Comparing the clone with the original")
         alike = likeness(self._backend, profile, samples, SAMPLE_RATE, stop) if script else None
-        voice = new_voice(order, taken.look.recording, key).measured(alike)
+        voice = new_voice(order, prepared.look.recording, key).measured(alike)
         if script:
             engine = self._backend.engine(order.options.model or "", script[0].language, profile=profile)
             voice = replace(voice, settings=voice.settings | {"engine": engine.title})
@@ -159,17 +159,19 @@ class Cloning:
     def _hosted(self, order: CloneOrder, files: Mapping[str, Path], key: str, tell: Tell, stop: Stop) -> Cloned:
         step = steps(tell, N_STEPS)
         step("Reading the recording")
-        taken = self.taken(order, files, partial(step, "Checking the recording"), stop)
+        prepared = self.prepare(order, files, partial(step, "Checking the recording"), stop)
         entire = order.audio if order.segment is None else None
-        clip, prompt = clip_of(entire, taken.look.recording, (taken.look.kept, taken.look.suffix)), None
-        if taken.prompt and taken.prompt_path:
-            prompt = clip_of(order.prompt_audio, taken.prompt, accepted(taken.prompt, taken.prompt_path, stop))
-        measure = partial(likeness_of_file, self._backend, taken.look.heard, order.options)
-        asked = Asked(order, new_voice(order, taken.look.recording, key), (clip, prompt), measure)
+        clip, prompt = clip_of(entire, prepared.look.recording, (prepared.look.kept, prepared.look.suffix)), None
+        if prepared.prompt and prepared.prompt_path:
+            prompt = clip_of(order.prompt_audio, prepared.prompt, accepted(prepared.prompt, prepared.prompt_path, stop))
+        measure = partial(likeness_of_file, self._backend, prepared.look.heard, order.options)
+        asked = Asked(order, new_voice(order, prepared.look.recording, key), (clip, prompt), measure)
         self.check_room(order.owner, files_of(asked.clips))
         return self._calls.clone(asked, tell, stop)
 
-    def taken(self, order: CloneOrder, files: Mapping[str, Path], checking: Callable[[], None], stop: Stop) -> Taken:
+    def prepare(
+        self, order: CloneOrder, files: Mapping[str, Path], checking: Callable[[], None], stop: Stop
+    ) -> Prepared:
         """Read and judge what is cloned, and the prompt clip."""
 
         def begin(recording: Recording) -> None:
@@ -183,7 +185,7 @@ class Cloning:
         look.report.raise_if_refused()
         path = files.get("prompt_audio")
         clip, prompt = self._prompts.checked(order, path, stop) if path else (None, None)
-        return Taken(look, clip, prompt, path)
+        return Prepared(look, clip, prompt, path)
 
 
 def request_key(order: CloneOrder, path: Path, prompt_path: Path | None, backend: str) -> str:

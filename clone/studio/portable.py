@@ -34,7 +34,7 @@ from clone.storage.voice import NAME_MAX_CHARS, NOTE_MAX_CHARS, TAGS_MAX, check_
 from clone.storage.voices import Library
 from clone.studio.analysis import enhanced
 from clone.studio.archives import Archive, damaged
-from clone.studio.cloning import Cloning, Taken, new_voice
+from clone.studio.cloning import Cloning, Prepared, new_voice
 from clone.studio.evaluation import likeness
 from clone.studio.results import Cloned, provenance_of
 
@@ -201,14 +201,14 @@ class Portable:
         key = self._cloning.key(order, given) or ""
         if there := self._cloning.again(order, key):
             return there
-        taken = self._cloning.taken(order, given, partial(step, "Checking the recording"), stop)
+        prepared = self._cloning.prepare(order, given, partial(step, "Checking the recording"), stop)
         step("Learning the voice")
-        profile = self._profile(order, files, taken, stop)
-        kept = {f"reference.{taken.look.suffix}": taken.look.kept, PROFILE_FILE: profile.to_bytes()}
-        if taken.prompt and taken.prompt_path:
-            kept[f"prompt.{taken.prompt.format}"] = taken.prompt_path.read_bytes()
+        profile = self._profile(order, files, prepared, stop)
+        kept = {f"reference.{prepared.look.suffix}": prepared.look.kept, PROFILE_FILE: profile.to_bytes()}
+        if prepared.prompt and prepared.prompt_path:
+            kept[f"prompt.{prepared.prompt.format}"] = prepared.prompt_path.read_bytes()
         note = one_line(listed.note)[:NOTE_MAX_CHARS]
-        voice = replace(new_voice(order, taken.look.recording, key), note=note, tags=tags)
+        voice = replace(new_voice(order, prepared.look.recording, key), note=note, tags=tags)
         if _PREVIEW in files and order.options.text is not None:
             step("Comparing the clone with the original")
             said = read(files[_PREVIEW], stop=stop, most_s=PREVIEW_MAX_S)
@@ -221,7 +221,7 @@ class Portable:
             self._cloning.check_room(order.owner, kept)
             return Cloned(self._library.add(voice, kept), False)
 
-    def _profile(self, order: CloneOrder, files: dict[str, Path], taken: Taken, stop: Stop) -> Profile:
+    def _profile(self, order: CloneOrder, files: dict[str, Path], prepared: Prepared, stop: Stop) -> Profile:
         """Return what was learned, where this engine made it so; else learn it from the recording.
 
         What engines beside Kokoro and hibari learned they learn again when the voice next speaks.
@@ -229,7 +229,7 @@ class Portable:
         found = Profile.from_elsewhere(files[PROFILE_FILE].read_bytes()) if PROFILE_FILE in files else None
         if found is not None:
             return found
-        return self._backend.learn(enhanced(taken.look.heard, order.options, stop), taken.prompt_heard, stop)
+        return self._backend.learn(enhanced(prepared.look.heard, order.options, stop), prepared.prompt_heard, stop)
 
 
 def _unpacked(path: Path, folder: Path) -> list[tuple[_Listed, dict[str, Path]]]:

@@ -134,7 +134,7 @@ class DocumentDesk:
             owner = self._desk.owner(token, request)
             self._desk.studio.choose_take(which, owner, number, take)
             played = {self.panel.player: self._player(request, which, owner, number)}
-            return self._shown(which, owner) | self._whole(request, which, owner) | played
+            return self._shown(which, owner) | self._complete(request, which, owner) | played
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             return self._refused(error)
 
@@ -178,7 +178,7 @@ class DocumentDesk:
                 shown = {p.note: parts.note("info", strings.STOPPED)}
             except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
                 shown = self._refused(error)
-            yield self._shown(which, owner) | self._whole(request, which, owner) | shown
+            yield self._shown(which, owner) | self._complete(request, which, owner) | shown
         except Exception as error:  # noqa: BLE001  it is gone meanwhile
             yield self._refused(error) | {p.cancel: gr.update(visible=False)}
 
@@ -194,7 +194,7 @@ class DocumentDesk:
         (sound,) = self._desk.sounds(visit, (copy, strings.SENTENCE.format(position + 1), ""))
         return parts.player(sound, autoplay=True, named=True)
 
-    def _whole(self, request: gr.Request, which: str, owner: str) -> Updates:
+    def _complete(self, request: gr.Request, which: str, owner: str) -> Updates:
         """Return the player of the whole as it sounds now, and its file."""
         take = recalled(self._desk, self._desk.studio.document(which, owner), request.session_hash)
         shown = parts.player(replace(take.sound, saved_as=""))

@@ -58,7 +58,7 @@ class ModelOffer:
     def show(self, request: gr.Request) -> Updates:
         """Show the owner what there is to get, or what became of it."""
         model = self._model(request)
-        return {self.panel.shown: gr.skip()} if model is None else self._told(model)
+        return {self.panel.shown: gr.skip()} if model is None else self._offered(model)
 
     def get(self, request: gr.Request) -> Iterator[Updates]:
         """Get it for the owner, who accepts the terms by the click; closing this closes the studio's work too."""
@@ -73,7 +73,7 @@ class ModelOffer:
             with closing(self._desk.studio.get_model(model.name, stop)) as steps:  # type: ignore[type-var]
                 for step in steps:
                     if isinstance(step, ModelStatus):
-                        yield self._told(step) | {p.note: ""}
+                        yield self._offered(step) | {p.note: ""}
                     else:
                         yield running | {p.note: progress.shown(step)}
         except CancelledError:
@@ -92,7 +92,7 @@ class ModelOffer:
     def _model(self, request: gr.Request) -> ModelStatus | None:
         return next(iter(self._desk.studio.models()), None) if self._is_owner(request) else None
 
-    def _told(self, model: ModelStatus) -> Updates:
+    def _offered(self, model: ModelStatus) -> Updates:
         p = self.panel
         return {
             p.shown: gr.update(visible=True),

@@ -236,7 +236,7 @@ class Speaking:
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
             yield self._failed(error)
             return
-        yield from self._told(request, takes, (order, kind), events, stop)
+        yield from self._follow(request, takes, (order, kind), events, stop)
 
     def under_way(self, request: gr.Request, token: str) -> tuple[Any, Any]:
         """Return what is spoken in the page's tab, to be joined, and the place to see it, while it goes on."""
@@ -262,7 +262,7 @@ class Speaking:
             yield self._failed(error)
             return
         yield {self.panel.text: found.text, self.panel.voice: chosen, self.panel.model: found.model}
-        yield from self._told(request, takes, (order, strings.FORMATS[0]), events, stop)
+        yield from self._follow(request, takes, (order, strings.FORMATS[0]), events, stop)
 
     def _started(self, takes: Takings) -> Updates:
         p = self.panel
@@ -276,7 +276,7 @@ class Speaking:
     def _running(self) -> Updates:
         return {self.panel.speak: gr.update(visible=False), self.panel.cancel: gr.update(visible=True)}
 
-    def _told(
+    def _follow(
         self,
         request: gr.Request,
         takes: Takings,

@@ -51,16 +51,16 @@ def check(text: str, chosen: str | None = None) -> str:
     Raises:
         TextError: ``text_language``, measured is the language; or ``language_missing``, its extra is not installed.
     """
-    language = chosen or told(text)
+    language = chosen or detected(text)
     if language not in SPOKEN or (language == "en" and _foreign_share(text) > MAX_FOREIGN_SHARE):
-        found = told(text) if language == "en" else language
+        found = detected(text) if language == "en" else language
         raise _unspoken(NAMES.get(found, "another language"))
     if language in espeak.VOICES and not espeak.installed():
         raise missing(language)
     return language
 
 
-def told(text: str) -> str:
+def detected(text: str) -> str:
     """Return the code of a text's language; English where it can't be told apart from it, "" where no name is known."""
     text = text.translate(NARROW)
     letters = [c for c in text if c.isalpha()]
@@ -87,12 +87,12 @@ class TextLanguage:
     refusal: TextError | None = None
 
 
-def found(text: str, chosen: str | None = None) -> TextLanguage:
+def resolved(text: str, chosen: str | None = None) -> TextLanguage:
     """Return what is known of a text's language; as check(), but raises nothing."""
     try:
         code = check(text, chosen)
     except TextError as refusal:
-        code = chosen or told(text)
+        code = chosen or detected(text)
         return TextLanguage(code, str(refusal.measured), refusal)
     return TextLanguage(code, SPOKEN[code])
 
