@@ -18,14 +18,14 @@ from clone.contract.speech import SpeechSettings
 from clone.core.errors import BusyError, CancelledError, HostedError, KeyRefused, MaybeDone, TextError, TimbreError
 from clone.core.jobs import Stop
 from clone.core.network import Network
-from clone.hosted.client import CLONE_PATH, Bounds, NotSent, NovitaClient, Pace, Sound, speech_body
+from clone.hosted.client import CLONE_PATH, AudioOrLink, CallLimits, NotSent, NovitaClient, Pace, speech_body
 from tests.faults import CHUNKED, FAULTS, FaultServer, body, chunked, for_ever, in_turn, saying, sending, serving
 
 KEY = "nv-test-51f0e2d9c8"
 HURRY = Pace(
-    clone=Bounds(0.6, 1.2, 20_000),
-    speech=Bounds(0.6, 1.2, 200_000),
-    question=Bounds(0.4, 0.8, 20_000),
+    clone=CallLimits(0.6, 1.2, 20_000),
+    speech=CallLimits(0.6, 1.2, 200_000),
+    question=CallLimits(0.4, 0.8, 20_000),
     poll_s=0.02,
     poll_max_s=0.05,
     task_s=1.5,
@@ -59,7 +59,7 @@ def clone(server: FaultServer, request: CloneRequest = REQUEST, stop: Stop | Non
     return client(server).clone(request, lambda _: None, stop or Stop())
 
 
-def speak(server: FaultServer, text: str = "Hello.", stop: Stop | None = None) -> Sound:
+def speak(server: FaultServer, text: str = "Hello.", stop: Stop | None = None) -> AudioOrLink:
     return client(server).speak("voice_1", text, "speech-02-turbo", lambda _: None, stop or Stop())
 
 

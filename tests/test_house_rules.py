@@ -321,13 +321,19 @@ def test_every_public_function_says_what_it_does() -> None:
     assert not silent
 
 
-def test_a_class_has_a_name_of_its_own() -> None:
+def test_a_type_has_a_name_of_its_own() -> None:
     """A body of the API is named as its dialect names it; everything else is one thing wherever it is read of."""
     places: dict[str, list[str]] = {}
     for path in CODE:
-        for node in ast.walk(tree(path)):
-            if isinstance(node, ast.ClassDef) and part(path) != "api":
-                places.setdefault(node.name, []).append(name(path))
+        found = [node.name for node in ast.walk(tree(path)) if isinstance(node, ast.ClassDef)]
+        found += [
+            ast.unparse(node.targets[0])
+            for node in tree(path).body
+            if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Call)
+        ]
+        for each in found:
+            if part(path) != "api" and re.fullmatch("[A-Z][A-Za-z]*[a-z][A-Za-z]*", each):
+                places.setdefault(each, []).append(name(path))
     assert {each: where for each, where in places.items() if len(where) > 1} == {}
 
 

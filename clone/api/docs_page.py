@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from html import escape
-from typing import Any
 
-Json = dict[str, Any]
+from clone.api.dialect import Json
 
 _JSON = "application/json"
 _STYLE = """

@@ -27,14 +27,14 @@ from clone.api.service import Service, Speech, begun
 from clone.contract.cloning import (
     MODELS,
     CloneOptions,
-    Model,
+    ModelName,
     RequestModel,
     check_model,
     check_prompt_text,
     parse,
 )
 from clone.contract.orders import CloneOrder, SpeakOrder
-from clone.contract.speech import SpeechRequest, Word, language_code
+from clone.contract.speech import ShortText, SpeechRequest, language_code
 from clone.core.errors import (
     ApiKeyError,
     AudioError,
@@ -71,7 +71,7 @@ class CloneBody(CloneOptions):
     file_id: StrictInt | StrictStr = Field(description="Of an upload.")
     voice_id: StrictStr = Field(description=f"Yours to choose: {_VOICE_ID_SAID}; not one you have.")
     clone_prompt: Prompt | None = None
-    language_boost: Word | None = None
+    language_boost: ShortText | None = None
     text_validation: StrictStr | None = Field(None, max_length=200, description="What must be said in the file.")
 
     @field_validator("voice_id")
@@ -91,7 +91,7 @@ class CloneBody(CloneOptions):
 class T2aBody(SpeechRequest):
     """The body of ``POST /v1/t2a_v2``."""
 
-    model: Model
+    model: ModelName
 
     @field_validator("model", mode="before")
     @classmethod

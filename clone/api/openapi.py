@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from clone.api.auth import CALLS_PER_MINUTE
-from clone.api.dialect import Dialect
+from clone.api.dialect import Dialect, Json
 from clone.contract.cloning import (
     AUDIO_FORMATS,
     MODELS,
@@ -27,7 +27,6 @@ from clone.contract.cloning import (
 from clone.contract.speech import LANGUAGES, LINK_LIFETIME, TASK_STATUSES, AsyncSpeechRequest, SpeechRequest
 from clone.core import __version__
 
-Json = dict[str, Any]
 _HOURS = f"{RETENTION.total_seconds() / 3600:.0f}"
 _TEXT = "Hello, this is my voice."
 OWN = "Novita"

@@ -6,7 +6,7 @@ which the contract would meet them; the numbers are the contract's own, or named
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from clone.audio.enhance import (
     noise_share,
     true_peak_dbtp,
 )
+from clone.audio.quality import Spans
 from clone.audio.reader import MAX_KEPT_S, Recording
 from clone.audio.turns import SAME_SPEAKER, Turns
 from clone.contract import cloning
@@ -152,8 +153,6 @@ EDGE_S = 2.0
 LANGUAGE_SURE = 0.5
 
 _FLOOR_DBFS = -120.0
-
-Spans = Sequence[tuple[float, float]]
 
 
 def check(recording: Recording, n_bytes_to_clone: int, speech_spans: Spans) -> Report:

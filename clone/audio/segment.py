@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from clone.audio.preflight import speech_s
-from clone.audio.quality import FRAME_S, frame_power, framed
+from clone.audio.quality import FRAME_S, Spans, frame_power, framed
 from clone.audio.reader import Recording
 from clone.audio.turns import Turns
 from clone.contract import cloning
-
-Spans = Sequence[tuple[float, float]]
 
 AT_MOST_S = 60.0
 """As much as the engine learns from (engine.local.MAX_LEARNED_S)."""

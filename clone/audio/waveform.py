@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from clone.audio.quality import Spans
 from clone.audio.reader import resample
-
-Spans = Sequence[tuple[float, float]]
 
 N_COLUMNS = 600
 N_BANDS = 72

@@ -36,7 +36,7 @@ SPEECH_TASK_MAX_CHARS = 50_000
 """… up to this."""
 RETENTION = timedelta(hours=168)
 
-Model = Literal[
+ModelName = Literal[
     "speech-02-hd",
     "speech-02-turbo",
     "speech-2.5-hd-preview",
@@ -46,7 +46,7 @@ Model = Literal[
     "speech-2.8-hd",
     "speech-2.8-turbo",
 ]
-MODELS: tuple[str, ...] = get_args(Model)
+MODELS: tuple[str, ...] = get_args(ModelName)
 NEWEST = MODELS[-2:]
 """The generation whose answers to speech have the longer shape."""
 Tier = Literal["hd", "turbo"]
@@ -332,7 +332,7 @@ class CloneOptions(RequestModel):
     """Everything a clone is asked for besides the recordings themselves."""
 
     text: str | None = None
-    model: Model | None = None
+    model: ModelName | None = None
     accuracy: Annotated[float, Field(strict=True, ge=ACCURACY_MIN, le=ACCURACY_MAX)] = ACCURACY_DEFAULT
     need_noise_reduction: StrictBool = NOISE_REDUCTION_DEFAULT
     need_volume_normalization: StrictBool = VOLUME_NORMALIZATION_DEFAULT

@@ -198,7 +198,7 @@ def check_speech_text(text: str) -> str:
 _IDLE = "Accepted, and without effect here."
 _MARKUP = "<#0.5#> is half a second of silence; (laughs) and its like are left out."
 MIX_MAX = 4
-Word = Annotated[StrictStr, Field(max_length=_WORD_MAX_CHARS)]
+ShortText = Annotated[StrictStr, Field(max_length=_WORD_MAX_CHARS)]
 
 
 class VoiceSetting(RequestModel):
@@ -315,7 +315,7 @@ class SpeechParameters(RequestModel):
 
     voice_setting: VoiceSetting
     audio_setting: AudioSetting = AudioSetting()
-    language_boost: Word | None = Field(None, description=_BOOST)
+    language_boost: ShortText | None = Field(None, description=_BOOST)
     pronunciation_dict: PronunciationDict | None = None
     timbre_weights: list[TimbreWeight] | None = Field(
         None,

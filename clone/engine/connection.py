@@ -41,7 +41,7 @@ SIZE = struct.Struct("!Q")
 MISSING, ANSWER, END, DIED, FULL, FAILED = b"M", b"A", b"E", b"D", b"F", b"X"
 
 
-Voices = Mapping[str, Callable[[], bytes]]
+PackedVoices = Mapping[str, Callable[[], bytes]]
 
 
 class Died(Exception):
@@ -66,7 +66,7 @@ class Connection:
         self.closed = False
         """Whether nothing is asked any more."""
 
-    def call(self, asked: bytes, voices: Voices, stop: Stop) -> Generator[bytes, None, None]:
+    def call(self, asked: bytes, voices: PackedVoices, stop: Stop) -> Generator[bytes, None, None]:
         """Send a call to a replica.
 
         Args:

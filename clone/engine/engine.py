@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import numpy as np
 
+from clone.audio.quality import Spans
 from clone.audio.reader import resample
 from clone.contract.speech import SpeechSettings
 from clone.core.jobs import Stop
@@ -36,7 +37,6 @@ EDGE_BELOW_DB = 40.0
 _RESAMPLED_MORE_S = 1.0
 """Resampled beyond what is needed: the end of it then comes out as if all had been resampled."""
 
-Spans = list[tuple[float, float]]
 Network = TypeVar("Network")
 
 

@@ -116,7 +116,7 @@ Export: https://huggingface.co/csukuangfj2/sherpa-onnx-pocket-tts-int8-2026-01-2
 
 Judge = Callable[[Model], str]
 """Says why a model is worse than what it would replace, in a sentence; "" when it is not."""
-Tell = Callable[[int, int], None]
+TellBytes = Callable[[int, int], None]
 """Told how many bytes are here, and how many there are in all."""
 
 
@@ -230,7 +230,7 @@ class Models:
         is_judged = is_here and verdict != _NOT_JUDGED
         return ModelStatus(m.name, m.title, m.n_bytes, m.licence, m.terms, m.languages, is_here, is_judged, verdict)
 
-    def get(self, name: str, stop: Stop, tell: Tell) -> None:
+    def get(self, name: str, stop: Stop, tell: TellBytes) -> None:
         """Get what is missing of a model, and have it judged if it has not been.
 
         Args:
@@ -253,7 +253,7 @@ class Models:
                     self._keep_verdict(model, said)
 
     @contextmanager
-    def _alone(self, model: Model, stop: Stop, tell: Tell) -> Iterator[None]:
+    def _alone(self, model: Model, stop: Stop, tell: TellBytes) -> Iterator[None]:
         """Wait until no other thread or process gets this model; tell meanwhile how far that one is."""
         folder = self._folder / model.name
         with _writing():
@@ -272,7 +272,7 @@ class Models:
         finally:
             lock.release()
 
-    def _get_files(self, model: Model, stop: Stop, tell: Tell) -> None:
+    def _get_files(self, model: Model, stop: Stop, tell: TellBytes) -> None:
         missing = [file for file in model.files if not self._is_whole(model, file, stop)]
         self._check_room(model, missing)
         tell(self._n_here(model), model.n_bytes)
@@ -281,7 +281,7 @@ class Models:
         for left in (self._folder / model.name).glob("*.part*"):  # of versions that are no longer asked for
             left.unlink(missing_ok=True)
 
-    def _get_file(self, model: Model, file: File, stop: Stop, tell: Tell) -> None:
+    def _get_file(self, model: Model, file: File, stop: Stop, tell: TellBytes) -> None:
         path, part = self._path(model, file), self._part(model, file)
         n_before = self._n_here(model) - _size(part)
 

@@ -39,7 +39,7 @@ _REFUSED = "url_unreachable"
 
 
 @dataclass(frozen=True)
-class Bounds:
+class CallLimits:
     """Limits of one exchange: seconds for the next byte, for all of it, and bytes of the answer."""
 
     read_s: float
@@ -91,11 +91,11 @@ class Wire:
         """The key, for taking it out of what is shown."""
         return self._key
 
-    def get(self, path: str, bounds: Bounds, stop: Stop) -> ServiceAnswer:
+    def get(self, path: str, bounds: CallLimits, stop: Stop) -> ServiceAnswer:
         """Ask for something; it costs nothing and may be repeated."""
         return self._exchange(requests.Request("GET", self.base_url + path), bounds, stop, stop)
 
-    def post(self, path: str, body: Mapping[str, Any], bounds: Bounds, stop: Stop) -> ServiceAnswer:
+    def post(self, path: str, body: Mapping[str, Any], bounds: CallLimits, stop: Stop) -> ServiceAnswer:
         """Send something, once; ``stop`` is obeyed until it leaves, and not while its answer is awaited.
 
         Raises:
@@ -106,7 +106,7 @@ class Wire:
         data = json.dumps(body).encode()  # plain ASCII, which no proxy misreads
         return self._exchange(requests.Request("POST", self.base_url + path, data=data), bounds, stop, Stop())
 
-    def _exchange(self, request: requests.Request, bounds: Bounds, before: Stop, during: Stop) -> ServiceAnswer:
+    def _exchange(self, request: requests.Request, bounds: CallLimits, before: Stop, during: Stop) -> ServiceAnswer:
         before.check()
         place = place_of(str(request.url))
         request.headers = {
@@ -130,7 +130,7 @@ class Wire:
 class _Exchange:
     """One exchange under way; ``connected`` from the moment a request could have left."""
 
-    def __init__(self, deadline: Deadline, place: Place, bounds: Bounds, stop: Stop) -> None:
+    def __init__(self, deadline: Deadline, place: Place, bounds: CallLimits, stop: Stop) -> None:
         self.deadline = deadline
         self.stop = stop
         self.place = place
@@ -221,13 +221,13 @@ _ID_MAX_CHARS = 200
 _FINISHED = ("SUCCEED", "SUCCEEDED", "SUCCESS", "FAILED")
 
 Say = Callable[[str], None]
-Sound = bytes | str
+AudioOrLink = bytes | str
 """Audio as it was answered: its bytes, or the URL to download it from at once."""
 
 
-_CLONE = Bounds(read_s=120, total_s=180, max_bytes=1_000_000)
-_SPEECH = Bounds(read_s=120, total_s=240, max_bytes=100_000_000)
-_QUESTION = Bounds(read_s=20, total_s=30, max_bytes=1_000_000)
+_CLONE = CallLimits(read_s=120, total_s=180, max_bytes=1_000_000)
+_SPEECH = CallLimits(read_s=120, total_s=240, max_bytes=100_000_000)
+_QUESTION = CallLimits(read_s=20, total_s=30, max_bytes=1_000_000)
 
 
 @dataclass(frozen=True)
@@ -241,9 +241,9 @@ class Pace:
         task_s: after this a task is given up on.
     """
 
-    clone: Bounds = _CLONE
-    speech: Bounds = _SPEECH
-    question: Bounds = _QUESTION
+    clone: CallLimits = _CLONE
+    speech: CallLimits = _SPEECH
+    question: CallLimits = _QUESTION
     poll_s: float = 1.0
     poll_max_s: float = 10.0
     task_s: float = 900.0
@@ -283,7 +283,7 @@ class NovitaClient:
 
     def speak(
         self, voice_id: str, text: str, model: str, say: Say, stop: Stop, *, settings: SpeechSettings = AS_IT_IS
-    ) -> Sound:
+    ) -> AudioOrLink:
         """Say a text with a voice, which makes the voice permanent there.
 
         Args:
@@ -314,7 +314,7 @@ class NovitaClient:
             raise
         return self._finished(answer)
 
-    def _paid(self, path: str, body: dict[str, Any], bounds: Bounds, say: Say, stop: Stop) -> dict[str, Any]:
+    def _paid(self, path: str, body: dict[str, Any], bounds: CallLimits, say: Say, stop: Stop) -> dict[str, Any]:
         """Send a request that costs money and return its answer; see the head of this file for what is repeated."""
         for n_waits in range(MAX_WAITS + 1):
             try:
@@ -327,7 +327,7 @@ class NovitaClient:
             _wait(wait_s, say, stop)
         return content(answer, key=self._wire.key, paid=True)
 
-    def _connected(self, path: str, body: dict[str, Any], bounds: Bounds, say: Say, stop: Stop) -> ServiceAnswer:
+    def _connected(self, path: str, body: dict[str, Any], bounds: CallLimits, say: Say, stop: Stop) -> ServiceAnswer:
         for n_tries in range(1, MAX_CONNECTS + 1):
             stop.check()
             try:
@@ -365,7 +365,7 @@ class NovitaClient:
             advice=f"{MAYBE_DONE_ADVICE} Its task_id is {clean(task, self._wire.key)}.",
         )
 
-    def _finished(self, answer: dict[str, Any]) -> Sound:
+    def _finished(self, answer: dict[str, Any]) -> AudioOrLink:
         state = _task(answer)
         if str(state.get("status")).endswith("FAILED"):
             reason = str(state.get("reason") or "TASK_FAILED")
@@ -397,7 +397,7 @@ def speech_body(voice_id: str, text: str, how: SpeechSettings = AS_IT_IS) -> dic
     }
 
 
-def _sound(answered: dict[str, Any]) -> Sound:
+def _sound(answered: dict[str, Any]) -> AudioOrLink:
     """Return the audio of either response shape, as hex or as a URL."""
     data = answered.get("data")
     audio = answered.get("audio") or (data.get("audio") if isinstance(data, dict) else None)

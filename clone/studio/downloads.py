@@ -17,7 +17,7 @@ from clone.core.jobs import Queue, Stage, Stop, Tell, Waiting, steps
 MAX_DOWNLOADS = 16
 """Under way at once; of one owner, and of those that wait, as many as of jobs."""
 
-Given = Mapping[str, Path | str]
+Sources = Mapping[str, Path | str]
 """Recordings by the fields they were given in: files, and links as str."""
 Copy = Callable[[str, Path, str], Path | None]
 """Copies what a link of this app's own leads to, without asking itself: (link, folder, field); None for others."""
@@ -40,7 +40,7 @@ class Downloads:
         """End what is under way, and take no more."""
         self._queue.close()
 
-    def run(self, owner: str, given: Given, folder: Path) -> Generator[Stage | Waiting, None, dict[str, Path]]:
+    def run(self, owner: str, given: Sources, folder: Path) -> Generator[Stage | Waiting, None, dict[str, Path]]:
         """Download what was given by links.
 
         Args:

@@ -25,7 +25,7 @@ from clone.core.jobs import Queue, Stage, Stop, Tell, Work
 from clone.core.likeness import Likeness
 from clone.core.settings import NOVITA, Settings
 from clone.core.workspace import Workspace
-from clone.hosted.client import CLONE_PATH, NovitaClient, Say, Sound, clone_body
+from clone.hosted.client import CLONE_PATH, AudioOrLink, NovitaClient, Say, clone_body
 from clone.hosted.lending import Link, Publisher
 from clone.hosted.pricing import KEEP_BILL, KEEP_MODEL, KEEP_TEXT, Bill, clone_bill, estimate
 from clone.storage.files import Store
@@ -278,7 +278,7 @@ class Calls:
             sending()
             return client.clone(clone_request(asked.order, urls[0] or "", urls[1]), say, stop)
 
-    def _heard(self, sound: Sound, folder: Path, stop: Stop) -> Recording:
+    def _heard(self, sound: AudioOrLink, folder: Path, stop: Stop) -> Recording:
         """Read what the service spoke, downloaded first where it answered with a link.
 
         Raises:

@@ -39,7 +39,7 @@ AT_ONCE = 8
 """Calls under way at once: each holds one of the threads that the page's visitors need too."""
 AT_ONCE_PER_OWNER = AT_ONCE // 2
 
-_MODEL = cast(cloning.Model, strings.MODEL_START)
+_MODEL = cast(cloning.ModelName, strings.MODEL_START)
 _SHOWN = ("code", "severity", "measured", "limit", "message", "advice")
 _Result = TypeVar("_Result", Cloned, Spoken)
 
@@ -109,7 +109,7 @@ class Endpoints:
         recording: str,
         consent: bool,
         text: str = "",
-        model: cloning.Model = _MODEL,
+        model: cloning.ModelName = _MODEL,
         name: str = "",
         start_s: float = 0.0,
         end_s: float = 0.0,
@@ -174,7 +174,7 @@ class Endpoints:
         request: gr.Request,
         voice_id: str,
         text: str,
-        model: cloning.Model = _MODEL,
+        model: cloning.ModelName = _MODEL,
         speed: float = 1.0,
         vol: float = 1.0,
         pitch: int = 0,

@@ -15,10 +15,10 @@ from clone.core.errors import CancelledError, Refused
 from clone.core.jobs import Stop
 from clone.studio.facade import BatchDone, BatchOrder, Row
 from clone.ui import fields, parts, strings
+from clone.ui.fields import Updates
 from clone.ui.files import SEVERAL
 from clone.ui.running import Desk, Progress, explain
 
-Updates = dict[Any, Any]
 _KIND = "batch"
 _ZIP = "timbre-table.zip"
 

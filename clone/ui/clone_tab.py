@@ -15,14 +15,13 @@ from clone.core.errors import CancelledError, PromptMismatch, TimbreError, Voice
 from clone.core.settings import LOCAL
 from clone.studio.facade import Cloned, CloneOrder
 from clone.ui import fields, parts, strings
+from clone.ui.fields import Updates
 from clone.ui.form import Form, Given
 from clone.ui.panels import CloserPanel, PreviewPanel, RunPanel, VoicePanel
 from clone.ui.result import Comparing, ResultPanel
 from clone.ui.running import Desk, Progress, explain, share
 from clone.ui.tabs import Run
 from clone.ui.voices_tab import VoicesPanel
-
-Updates = dict[Any, Any]
 
 _KIND = "clone"
 

@@ -19,8 +19,6 @@ from clone.ui.running import Desk, address, explain
 from clone.ui.theme import static
 from clone.ui.visitors import LOCAL_OWNER
 
-Updates = dict[Any, Any]
-
 
 @dataclass(frozen=True)
 class Lent:

@@ -13,11 +13,11 @@ import gradio as gr
 from clone.core.errors import CancelledError
 from clone.studio.facade import Document, DocumentSentence, Passage
 from clone.ui import fields, parts, strings
+from clone.ui.fields import Updates
 from clone.ui.running import Desk, Progress, explain
 from clone.ui.takes import Take, file_name
 from clone.ui.theme import static
 
-Updates = dict[Any, Any]
 _KIND = "document"
 _SENTENCE_MAX_CHARS = 5_000
 

@@ -14,6 +14,9 @@ from clone.studio.facade import Studio
 from clone.ui import parts, strings
 from clone.ui.theme import wave
 
+Updates = dict[Any, Any]
+"""What a handler changes of the page: by component."""
+
 DROP_PX = 140
 """How tall the place is where a file is dropped."""
 

@@ -12,10 +12,9 @@ import gradio as gr
 from clone.core.errors import CancelledError
 from clone.studio.facade import ModelStatus
 from clone.ui import fields, parts, strings
+from clone.ui.fields import Updates
 from clone.ui.running import Desk, Progress, explain
 from clone.ui.visitors import header_pairs
-
-Updates = dict[Any, Any]
 
 _KIND = "model"
 

@@ -14,9 +14,9 @@ from clone.contract.cloning import RETENTION
 from clone.core.errors import CancelledError, ConsentError, Refused, TimbreError
 from clone.studio.facade import Imported
 from clone.ui import fields, parts, strings
+from clone.ui.fields import Updates
 from clone.ui.running import Desk, Progress, explain
 
-Updates = dict[Any, Any]
 _KIND = "import"
 
 

@@ -14,7 +14,7 @@ from clone.storage.voice import NAME_MAX_CHARS
 from clone.studio.snippets import CloneDraft, SpeakDraft
 from clone.ui import fields, parts, strings
 from clone.ui.code_panel import CodePanel, code_panel
-from clone.ui.fields import LanguagePanel, language_line, language_panel
+from clone.ui.fields import LanguagePanel, Updates, language_line, language_panel
 from clone.ui.form import examples
 from clone.ui.getting import GettingPanel, getting_panel
 from clone.ui.recording_check import SamplePanel, sample_panel
@@ -23,7 +23,6 @@ from clone.ui.running import Desk
 from clone.ui.theme import static
 
 BACKEND_KEY = "timbre-backend"
-Updates = dict[Any, Any]
 
 
 @dataclass(frozen=True)

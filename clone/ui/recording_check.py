@@ -13,12 +13,12 @@ from clone.contract import cloning
 from clone.core.errors import CancelledError
 from clone.studio.facade import Examination
 from clone.ui import fields, parts, strings
+from clone.ui.fields import Updates
 from clone.ui.form import Given, part
 from clone.ui.running import Desk, explain
 from clone.ui.tabs import Tab
 from clone.ui.takes import Sound
 
-Updates = dict[Any, Any]
 Seconds = float | None
 PART_S = 60.0
 """Length of the part that is offered where no better one is known."""

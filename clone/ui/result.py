@@ -17,12 +17,12 @@ from clone.studio.facade import SpeakOrder, Spoken, Voice
 from clone.studio.snippets import SpeakDraft
 from clone.ui import fields, parts, strings
 from clone.ui.code_panel import CodePanel, code_panel
+from clone.ui.fields import Updates
 from clone.ui.running import Desk, Progress, explain
 from clone.ui.takes import Sound, file_name
 from clone.ui.theme import static
 
-Updates = dict[Any, Any]
-Heard = tuple[str, tuple[tuple[str, str], ...]]
+Previews = tuple[str, tuple[tuple[str, str], ...]]
 """A voice_id, and what else it said to be compared: qualities and files."""
 
 _KIND = "other"
@@ -136,7 +136,7 @@ class Comparing:
         return [p.compare, p.heard, p.model, p.other, p.other_note, p.named, *tried]
 
     def speak(
-        self, request: gr.Request, token: str, voice_id: str, heard: Heard, typed: str | None
+        self, request: gr.Request, token: str, voice_id: str, heard: Previews, typed: str | None
     ) -> Iterator[Updates]:
         """Speak the preview's text, or what is typed where there is none, in the other quality, to be compared."""
         p, progress, visit = self.panel, Progress(), self._desk.visit(request)
@@ -172,7 +172,7 @@ class Comparing:
         """Ask it to stop."""
         self._desk.stop(self._desk.visit(request), _KIND)
 
-    def rest(self, request: gr.Request, token: str, voice_id: str | None, heard: Heard) -> Updates:
+    def rest(self, request: gr.Request, token: str, voice_id: str | None, heard: Previews) -> Updates:
         """Offer what can be heard next, and say how long the voice stays by now."""
         p = self.panel
         try:
@@ -221,6 +221,6 @@ class Comparing:
         return parts.compare(sounds, blind=voice.file("reference") is not None)
 
 
-def _of(heard: Heard, voice: Voice) -> tuple[tuple[str, str], ...]:
+def _of(heard: Previews, voice: Voice) -> tuple[tuple[str, str], ...]:
     """Return what else a voice said, as far as its files are still there."""
     return tuple(each for each in heard[1] if Path(each[1]).is_file()) if heard[0] == voice.voice_id else ()

@@ -20,12 +20,11 @@ from clone.studio.facade import Document, Passage, SpeakOrder
 from clone.ui import fields, parts, strings
 from clone.ui.batch_panel import BatchPanel, batch_panel
 from clone.ui.document_panel import DocumentPanel, document_panel, recalled, said_of
-from clone.ui.fields import REFUSALS, LanguagePanel, language_line, language_panel
+from clone.ui.fields import REFUSALS, LanguagePanel, Updates, language_line, language_panel
 from clone.ui.running import Desk, Progress, explain, refused
 from clone.ui.takes import Recorder, Take
 from clone.ui.theme import static
 
-Updates = dict[Any, Any]
 Takings = tuple[Take, ...]
 TAKES_SHOWN = 50
 _KIND = "speak"

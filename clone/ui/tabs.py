@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from clone.core.jobs import Stop
+from clone.ui.fields import Updates
 from clone.ui.form import Given
 from clone.ui.visitors import is_token
-
-Updates = dict[Any, Any]
 
 LEFT_S = 60.0
 """How long files are kept and a clone goes on while no page of their tab is there."""

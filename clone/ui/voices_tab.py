@@ -16,6 +16,7 @@ from clone.core.errors import CancelledError, VoiceError
 from clone.core.settings import NOVITA
 from clone.storage.voice import NOTE_MAX_CHARS, Voice
 from clone.ui import fields, parts, strings
+from clone.ui.fields import Updates
 from clone.ui.files import SEVERAL
 from clone.ui.import_panel import ImportPanel, import_panel
 from clone.ui.result import ResultPanel
@@ -24,8 +25,6 @@ from clone.ui.speak_tab import Speaking
 from clone.ui.takes import file_name
 from clone.ui.theme import static
 from clone.ui.visitors import is_token, new_token
-
-Updates = dict[Any, Any]
 
 _KIND = "keep"
 UNDO_S = 20
