@@ -59,7 +59,8 @@ command -v apt-get >/dev/null && { \
 	$$asroot apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$asroot apt-get -qq install -y $(1) >/dev/null; }
 endef
 
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Of three at once on two cores, one waits for a process or a server most of the time; a browser takes a core by itself.
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder -n
 
 .PHONY: help
 help:  ## list what can be made
@@ -71,11 +72,11 @@ run: $(VENV)/.run  ## set up, start the app at http://127.0.0.1:7860 (GRADIO_SER
 
 .PHONY: test
 test: $(VENV)/.dev $(CLIENTS_VENV)/.few chromium curl  ## set up and run the tests of every part (TESTS="tests/test_cli.py -x" chooses)
-	@$(PYTEST) $(TESTS)
+	@$(PYTEST) 3 $(TESTS)
 
 .PHONY: test-app
 test-app: $(VENV)/.dev chromium curl  ## run the tests of the whole: the page in a browser, and attacks on the app
-	@$(PYTEST) $(APP_TESTS)
+	@$(PYTEST) 2 $(APP_TESTS)
 
 .PHONY: test-scale
 test-scale: $(SCALE_VENV)/.scale servers  ## run the tests of several hosts: PostgreSQL, S3, and engines on Ray
