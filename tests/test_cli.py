@@ -398,6 +398,29 @@ def test_an_interrupt_of_work_ends_it_cleanly(examples: list[Path], home: Path) 
     assert process.returncode == 130
 
 
+INTERRUPTED_THERE = """
+import sys
+from sqlalchemy.pool import base
+from clone.cli.app import main
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+base._ConnectionFairy._reset = interrupted
+sys.exit(main(["voices"]))
+"""
+
+
+def test_an_interrupt_inside_a_library_that_logs_it_ends_it_cleanly(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_THERE],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "TIMBRE_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
+
+
 def test_an_interrupt_of_the_imports_ends_it_cleanly(home: Path) -> None:
     process = begin(["voices"], home, "-X", "importtime")
     assert process.stderr is not None

@@ -8,6 +8,7 @@ Each command imports what it needs: the engine's libraries take seconds, and nob
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -70,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: help was asked for, or there is no such command or option.
     """
-    warnings.simplefilter("ignore")  # a library's warning is not for whoever waits for one line
+    warnings.simplefilter("ignore")  # a library's warning is not for whoever waits for one line …
+    logging.lastResort = logging.NullHandler()  # … and neither is what it logs, tracebacks and all
     words = list(sys.argv[1:] if argv is None else argv)
     program = typer.main.get_group(app)
     try:  # not by calling it: typer would make its own exit status of what is raised
