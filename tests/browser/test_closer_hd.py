@@ -150,6 +150,7 @@ def test_it_speaks_on_the_page_for_programs_and_by_command(visit: Visit, tmp_pat
         expect(page.locator("#new-voice")).to_contain_text("Pocket TTS")
         voice_id = page.input_value("#voice-id textarea, #voice-id input")
         go(page, "Write")
+        expect(page.locator("#speak-voice input")).not_to_have_value("")
         page.fill("#speak-text textarea", LONGER)
         page.click("#speak")
         expect(page.locator("#take-done")).to_contain_text("Pocket TTS")
