@@ -125,23 +125,23 @@ def test_both_recordings_are_copied_once_to_be_played_and_compared(cloning: Clon
 
 def test_what_a_page_says_before_it_is_drawn_takes_no_recording_away(cloning: CloneTab, clip: Path) -> None:
     desk, voice = cloning._desk, cloning.voice
-    sampling = RecordingCheck(desk, voice.sample, voice.note)
+    checking = RecordingCheck(desk, voice.sample, voice.note)
     secret = new_token()
     tab = desk.tabs.arrive("one", secret)
     assert tab is not None
     tab.checked = Given(strings.UPLOAD, None, str(clip), "", None), {voice.note: "what was found"}
-    told = list(sampling.check(VISIT, strings.UPLOAD, None, str(clip), "", None))
+    told = list(checking.check(VISIT, strings.UPLOAD, None, str(clip), "", None))
     assert [each[voice.note] for each in told] == ["what was found"]
     assert desk.tabs.arrive("two", secret) is tab
     anew = gr.Request(session_hash="two", headers={"host": "timbre.example"})
-    assert list(sampling.look(anew, strings.UPLOAD, None, None, "", None)) == [{voice.note: gr.skip()}]
-    told = list(sampling.look_again(anew, strings.UPLOAD, None, str(clip), "", None))
+    assert list(checking.look(anew, strings.UPLOAD, None, None, "", None)) == [{voice.note: gr.skip()}]
+    told = list(checking.look_again(anew, strings.UPLOAD, None, str(clip), "", None))
     assert [each[voice.note] for each in told] == ["what was found"]
     assert tab.given is not None
-    told = list(sampling.look(anew, strings.UPLOAD, None, str(clip), "", None))
+    told = list(checking.look(anew, strings.UPLOAD, None, str(clip), "", None))
     assert [each[voice.note] for each in told] == ["what was found"]
-    assert list(sampling.check(anew, strings.RECORD, None, None, "", None))[-1][voice.note] == ""
-    assert sampling.forget(anew)[voice.note] == ""
+    assert list(checking.check(anew, strings.RECORD, None, None, "", None))[-1][voice.note] == ""
+    assert checking.forget(anew)[voice.note] == ""
     assert (tab.given, tab.checked) == (None, None)
-    told = list(sampling.look_again(anew, strings.UPLOAD, None, str(clip), "", None))
+    told = list(checking.look_again(anew, strings.UPLOAD, None, str(clip), "", None))
     assert told == [{voice.note: gr.skip()}]  # what is given first is checked when it is given

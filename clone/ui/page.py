@@ -160,32 +160,32 @@ def _wire_voice(clone_tab: CloneTab, desk: Desk) -> dict[str, Any]:
     """Return the event that looks at the recording which a page's tab has."""
     voice, preview, closer = clone_tab.voice, clone_tab.preview, clone_tab.closer
     sample = voice.sample
-    sampling = RecordingCheck(desk, sample, voice.note)
+    checking = RecordingCheck(desk, sample, voice.note)
     voice.source.change(js=_SHOW_SOURCE_JS, inputs=voice.source, outputs=list(voice.by_source), **_IN_BROWSER)
     preview.text.change(js=_COUNT_JS, inputs=preview.text, outputs=preview.counter, **_IN_BROWSER)
     looked_at: dict[str, Any] = {
-        "fn": sampling.check,
+        "fn": checking.check,
         "inputs": clone_tab.given(),
-        "outputs": sampling.outputs(),
+        "outputs": checking.outputs(),
         "api_visibility": "private",
         "show_progress": "hidden",
         "concurrency_id": "check",
         "concurrency_limit": _CHECKS_AT_ONCE,
     }
     files = [voice.recorded.change, voice.uploaded.change, voice.example.change]
-    gr.on(files, trigger_mode="always_last", **looked_at | {"fn": sampling.look})
+    gr.on(files, trigger_mode="always_last", **looked_at | {"fn": checking.look})
     fetched: dict[str, Any] = {
         "inputs": clone_tab.given(),
-        "outputs": sampling.outputs(),
+        "outputs": checking.outputs(),
         "api_visibility": "private",
         "show_progress": "hidden",
         "trigger_mode": "always_last",
         "concurrency_id": "download",
         "concurrency_limit": _DOWNLOADS_AT_ONCE,
     }
-    gr.on([voice.link.submit, voice.link_button.click], sampling.fetch, **fetched).then(**looked_at)
-    voice.source.input(sampling.fetch_once, **fetched).then(**looked_at)
-    gr.on([voice.recorded.clear, voice.uploaded.clear], sampling.forget, None, sampling.outputs(), **_QUICK)
+    gr.on([voice.link.submit, voice.link_button.click], checking.fetch, **fetched).then(**looked_at)
+    voice.source.input(checking.fetch_once, **fetched).then(**looked_at)
+    gr.on([voice.recorded.clear, voice.uploaded.clear], checking.forget, None, checking.outputs(), **_QUICK)
     another = [
         voice.source.change,
         voice.recorded.change,
@@ -198,9 +198,9 @@ def _wire_voice(clone_tab: CloneTab, desk: Desk) -> dict[str, Any]:
     chosen = [sample.use, *marked]
     changed = [sample.use.change, sample.start.change, sample.length.change]
     gr.on(changed, js=_MARK_JS, inputs=chosen, **_IN_BROWSER)
-    gr.on(changed, sampling.mark, chosen, trigger_mode="always_last", **_QUICK)
-    sample.hear.click(sampling.hear, [*marked, *clone_tab.given()], [sample.player, voice.note], **_SLOW)
-    sample.compare.click(sampling.compare, [sample.needs, *chosen, *clone_tab.given()], sampling.compared(), **_SLOW)
+    gr.on(changed, checking.mark, chosen, trigger_mode="always_last", **_QUICK)
+    sample.hear.click(checking.hear, [*marked, *clone_tab.given()], [sample.player, voice.note], **_SLOW)
+    sample.compare.click(checking.compare, [sample.needs, *chosen, *clone_tab.given()], checking.compared(), **_SLOW)
     sample.apply.click(
         lambda needs: ("noise" in needs, "volume" in needs, gr.update(open=True)),
         sample.needs,
@@ -223,7 +223,7 @@ def _wire_voice(clone_tab: CloneTab, desk: Desk) -> dict[str, Any]:
         trigger_mode="always_last",
         **_SLOW,
     )
-    return looked_at | {"fn": sampling.look_again}
+    return looked_at | {"fn": checking.look_again}
 
 
 def _wire_clone(clone_tab: CloneTab, token: gr.BrowserState) -> None:
