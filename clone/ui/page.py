@@ -107,7 +107,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         backend = gr.BrowserState("", storage_key=BACKEND_KEY, secret=secret)
         gr.HTML(parts.render("header"))
         with gr.Tabs(selected="clone", elem_id="places") as places:
-            with gr.Tab(strings.PLACES["clone"], id="clone"):
+            with gr.Tab(strings.PLACES["clone"], id="clone") as clone_place:
                 (voice, closer, preview, run), result = panels.clone_panels()
             with gr.Tab(strings.PLACES["speak"], id="speak") as speak_place:
                 spoken = speak_panel()
@@ -139,7 +139,7 @@ def build(studio: Studio, settings: Settings, authorize: api.Authorize, takes: T
         _wire_drawers(Importing(desk, listed.coming, listed.listed), BatchDesk(desk, spoken.batch), token, spoken)
         _wire_speaking(page, speaking, (token, run.backend_choice.key), speak_place, desk)
         arrived.then(speaking.under_way, token, [spoken.joined, places], **_QUICK)
-        _wire_result(desk, result, speaking, (token, run.backend_choice.key))
+        _wire_result(desk, result, speaking, (token, run.backend_choice.key), clone_place)
         coding = Coding(desk, has_house_key=not settings.api_keys)
         _wire_code(coding, clone_tab, token)
         for panel, write, inputs in (
@@ -265,10 +265,13 @@ def _wire_reload(page: gr.Blocks, clone_tab: CloneTab, token: gr.BrowserState, l
     return arrived
 
 
-def _wire_result(desk: Desk, result: ResultPanel, speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox]) -> None:
+def _wire_result(
+    desk: Desk, result: ResultPanel, speaking: Speaking, who: tuple[gr.BrowserState, gr.Textbox], place: gr.Tab
+) -> None:
     """Have the new voice heard in the other quality, and say what is written beside it, as the Speak place does."""
     (token, key), spoken, comparing = who, speaking.panel, Comparing(desk, result)
     rest = comparing.rest, [token, result.voice_id, result.heard], comparing.resting()
+    place.select(*rest, **_QUICK)  # what was said in Write keeps it for good
     asked = [token, result.voice_id, result.heard, result.text]
     compared = result.other.click(comparing.speak, asked, comparing.speaking(), **_SPEAKS)
     _wire_end(compared, comparing.stop, result.other_cancel)

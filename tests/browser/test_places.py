@@ -129,7 +129,12 @@ def test_a_new_voice_is_gone_on_with_in_write(result: Page) -> None:
     page, voice_id = result, voice_of(result)
     page.get_by_role("button", name="Go on in Write").click()
     expect(page.locator("#speak-voice input")).to_have_value(re.compile(re.escape(voice_id[-6:])))
+    choose_turbo(page, "#speak-model")
+    page.fill("#speak-text textarea", "It is used from now on.")
+    page.click("#speak")
+    expect(page.locator("#take-done a")).to_be_visible()
     go(page, "Clone")
+    expect(page.locator("#new-voice")).to_contain_text("Kept for good")
 
 
 def test_a_text_is_heard_from_its_first_sentence_on(visit: Visit, result: Page, app: App, tmp_path: Path) -> None:
