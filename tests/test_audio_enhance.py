@@ -11,6 +11,7 @@ from clone.audio.enhance import (
     integrated_loudness,
     normalize_volume,
     reduce_noise,
+    stretched,
     true_peak_dbtp,
 )
 from clone.core.errors import AudioError
@@ -135,3 +136,12 @@ def test_what_is_clean_comes_back_as_it_was() -> None:
     clean, noisy = ((speech + hiss * 10 ** (-below_db / 20)).astype(np.float32) for below_db in (40.0, 10.0))
     assert np.array_equal(reduce_noise(clean, 16_000), clean)
     assert not np.array_equal(reduce_noise(noisy, 16_000), noisy)
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.7, 1.3, 4.0])
+def test_speech_at_another_tempo_keeps_its_order_and_its_pauses(rate: float) -> None:
+    sped = stretched(SPEECH, rate)
+    assert (sped.dtype, sped.shape) == (np.float32, (round(len(SPEECH) / rate),))
+    at = np.minimum((np.arange(len(sped)) * rate).astype(int), len(SPEECH) - 1)
+    assert db(sped[~PAUSES[at]]) == pytest.approx(db(SPEECH[~PAUSES]), abs=5.0)
+    assert db(sped[PAUSES[at]]) < db(sped[~PAUSES[at]]) - 10.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import av
 import av.error
 import numpy as np
-import soxr  # as librosa does, without the seconds that importing librosa's numba takes
+import soxr
 
 from clone.audio import containers
 from clone.audio.containers import EXPORT_AGAIN

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import av
 import av.error
 import numpy as np
-import soxr  # as librosa does, without the seconds that importing librosa's numba takes
+import soxr
 
 from clone.audio import containers, reader_process
 from clone.audio.decoder import (
