@@ -27,6 +27,9 @@ from clone.ui.files import make_temporary_folder, temporary_folder
 SETTINGS = Settings.from_environment()
 prepare_gradio(temporary_folder(SETTINGS.home))
 
+from clone.ui import gradio_patches
+
+# isort: split
 import gradio as gr
 from gradio import routes
 
@@ -37,7 +40,7 @@ from clone.api.watched import Watched, log_to_stderr
 from clone.api.worker import Background
 from clone.hosted.lending import MOUNT
 from clone.studio.facade import ModelStatus, Studio
-from clone.ui import gradio_patches, page, theme
+from clone.ui import page, theme
 from clone.ui.api import Authorize, refuse_everybody
 from clone.ui.gate import Door, Gate, OwnerLink, PageCache
 from clone.ui.sessions import SESSIONS_LIMIT, sweeping

@@ -19,6 +19,13 @@ ROOT = Path(__file__).parent.parent
 
 # Each runs on Gradio as it comes, in a process of its own, and says whether the patch is needed.
 NEEDED = {
+    "write_no_stubs": """
+module = pathlib.Path(tempfile.mkdtemp()) / "shown.py"
+module.write_text("import gradio as gr\\n\\nclass Shown(gr.Textbox):\\n    pass\\n")
+sys.path.insert(0, str(module.parent))
+import shown
+needed = module.with_suffix(".pyi").exists()
+""",
     "refuse_downloads": """
 from gradio import processing_utils
 from gradio.state_holder import SessionState
@@ -87,8 +94,23 @@ def test_each_patch_has_its_proof() -> None:
     }
 
 
+LOADING = """
+import ast, inspect, sys
+ast.get_source_segment = lambda *_: sys.exit("a stub is made")
+file_of = inspect.getfile
+from clone.ui import gradio_patches
+assert inspect.getfile is file_of
+print(len([each for each in sys.modules if each.startswith("gradio.components.")]))
+"""
+
+
+def test_loading_it_writes_no_stubs() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert int(done.stdout or 0) > 30, done.stderr
+
+
 ASKING = """
-import asyncio, json, os, sys, tempfile
+import asyncio, json, os, pathlib, sys, tempfile
 import gradio as gr
 for name, program in json.loads(sys.argv[1]).items():
     if not os.fork():  # Gradio is imported once

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d, uniform_filter1d
-from scipy.signal import istft, lfilter, stft
+import scipy  # loads its parts when they are first used: signal takes a second
 
 from clone.audio.quality import frame_power
 from clone.audio.reader import resample
@@ -190,7 +189,7 @@ class _Stage:
         state = np.zeros(max(len(self._a), len(self._b)) - 1)
         for start in range(0, len(samples), _PEAK_CHUNK):
             part = slice(start, start + _PEAK_CHUNK)
-            filtered, state = lfilter(self._b, self._a, samples[part], zi=state)
+            filtered, state = scipy.signal.lfilter(self._b, self._a, samples[part], zi=state)
             samples[part] = self._gain * filtered
         return samples
 
@@ -249,10 +248,10 @@ def limited(samples: np.ndarray, sample_rate: int, ceiling: float) -> np.ndarray
         float32, shape (n_samples,); untouched where nothing is near the ceiling.
     """
     width = 2 * int(LOOK_AHEAD_S * sample_rate) + 1
-    peaks = maximum_filter1d(np.abs(samples), width, mode="nearest")
+    peaks = scipy.ndimage.maximum_filter1d(np.abs(samples), width, mode="nearest")
     needed = np.minimum(1.0, ceiling / np.maximum(peaks, 1e-9))
     # The mean of gains that each suffice for all they are averaged over suffices too.
-    gain = uniform_filter1d(needed, width, mode="nearest")
+    gain = scipy.ndimage.uniform_filter1d(needed, width, mode="nearest")
     return np.asarray(np.clip(samples * gain, -ceiling, ceiling), np.float32)
 
 
@@ -280,7 +279,7 @@ def stretched(samples: np.ndarray, rate: float) -> np.ndarray:
     if len(samples) < STRETCH_FFT:
         return samples
     frames = {"nperseg": STRETCH_FFT, "noverlap": STRETCH_FFT * 3 // 4}
-    spectrum = np.pad(stft(samples, **frames)[2], ((0, 0), (0, 1)))
+    spectrum = np.pad(scipy.signal.stft(samples, **frames)[2], ((0, 0), (0, 1)))
     at = np.arange(0.0, spectrum.shape[1] - 1, rate)
     before = at.astype(int)
     share = (at - before).astype(np.float32)
@@ -288,5 +287,5 @@ def stretched(samples: np.ndarray, rate: float) -> np.ndarray:
     turns = angle[:, before + 1] - angle[:, before]
     phase = np.cumsum(np.column_stack([angle[:, 0], turns[:, :-1]]), axis=1, dtype=np.float64)
     sped = ((1 - share) * size[:, before] + share * size[:, before + 1]) * np.exp(1j * phase)
-    sound, n_samples = istft(sped, **frames)[1], round(len(samples) / rate)
+    sound, n_samples = scipy.signal.istft(sped, **frames)[1], round(len(samples) / rate)
     return np.pad(sound[:n_samples], (0, max(0, n_samples - len(sound)))).astype(np.float32)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d, uniform_filter1d
-from scipy.signal import lfilter
+import scipy  # loads its parts when they are first used: signal takes a second
 
 from clone.audio.enhance import LOOK_AHEAD_S, PEAK_CEILING_DBTP, TRUE_PEAK_OVERSAMPLING, true_peak_dbtp
 from clone.audio.reader import resample
@@ -48,7 +47,7 @@ class Meter:
         """Hear a piece: float32, shape (n_samples,), mono."""
         filtered: np.ndarray = samples.astype(np.float64)
         for i, stage in enumerate(self._stages):
-            filtered, self._states[i] = lfilter(stage.b, stage.a, filtered, zi=self._states[i])
+            filtered, self._states[i] = scipy.signal.lfilter(stage.b, stage.a, filtered, zi=self._states[i])
             filtered = filtered * stage.passband_gain
         filtered = np.concatenate([self._rest, filtered])
         n_whole = len(filtered) // self._n_step * self._n_step
@@ -108,7 +107,7 @@ def leveled(samples: np.ndarray, sample_rate: int, gain_db: float) -> np.ndarray
     dense = np.pad(dense, (0, max(0, TRUE_PEAK_OVERSAMPLING * len(louder) - len(dense))))
     peaks = dense[: TRUE_PEAK_OVERSAMPLING * len(louder)].reshape(-1, TRUE_PEAK_OVERSAMPLING).max(axis=1)
     width = 2 * int(LOOK_AHEAD_S * sample_rate) + 1
-    needed = np.minimum(1.0, ceiling / np.maximum(maximum_filter1d(peaks, width, mode="nearest"), 1e-9))
-    held = np.asarray(louder * uniform_filter1d(needed, width, mode="nearest"), np.float32)
+    needed = np.minimum(1.0, ceiling / np.maximum(scipy.ndimage.maximum_filter1d(peaks, width, mode="nearest"), 1e-9))
+    held = np.asarray(louder * scipy.ndimage.uniform_filter1d(needed, width, mode="nearest"), np.float32)
     over_db = true_peak_dbtp(held, sample_rate) - PEAK_CEILING_DBTP
     return np.asarray(held * np.float32(10 ** (-max(over_db, 0.0) / 20)), np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy import signal
+import scipy  # loads its parts when they are first used: signal takes a second
 
 from clone.audio.reader import resample
 
@@ -86,11 +86,11 @@ def frame_power(samples: np.ndarray, sample_rate: int) -> np.ndarray:
         float32, shape (n_frames,).
     """
     n = round(FRAME_S * sample_rate)
-    sections = signal.butter(4, RUMBLE_HZ, "highpass", fs=sample_rate, output="sos").astype(np.float32)
+    sections = scipy.signal.butter(4, RUMBLE_HZ, "highpass", fs=sample_rate, output="sos").astype(np.float32)
     state = np.zeros((len(sections), 2), np.float32)
     powers = [np.zeros(0, np.float32)]
     for frames in framed(samples, n):
-        filtered, state = signal.sosfilt(sections, frames.reshape(-1), zi=state)
+        filtered, state = scipy.signal.sosfilt(sections, frames.reshape(-1), zi=state)
         filtered = filtered.reshape(-1, n)
         powers.append(np.einsum("ij,ij->i", filtered, filtered) / n)
     return np.concatenate(powers)
@@ -158,7 +158,7 @@ def bandwidth_hz(samples: np.ndarray, sample_rate: int) -> float:
     n_bands = (n // 2 + 1) // per_band
     parts = []
     for frames in framed(samples, n):
-        _, _, spectrum = signal.stft(
+        _, _, spectrum = scipy.signal.stft(
             frames.reshape(-1), sample_rate, nperseg=n, noverlap=0, boundary=None, padded=False
         )
         power = np.abs(spectrum) ** 2
@@ -186,7 +186,7 @@ def hum(samples: np.ndarray, sample_rate: int) -> tuple[float, float] | None:
     n = round(HUM_WINDOW_S * rate)
     if len(heard) < 3 * n:
         return None
-    _, _, spectrum = signal.stft(heard, rate, "hann", n, 3 * n // 4, boundary=None, padded=False)
+    _, _, spectrum = scipy.signal.stft(heard, rate, "hann", n, 3 * n // 4, boundary=None, padded=False)
     power = np.percentile(np.abs(spectrum) ** 2, 10, axis=1)  # speech comes and goes, hum stays
     mains, lines = max(((hz, _lines(power, hz)) for hz in MAINS_HZ), key=lambda found: found[1])
     full = float(np.vdot(samples, samples)) / len(samples)

@@ -15,9 +15,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import scipy.fft
-from scipy.ndimage import gaussian_filter1d
-from scipy.special import logsumexp, softmax
+import scipy  # loads its parts when they are first used: signal takes a second
 
 from clone.engine.asr import FRAME_S
 
@@ -226,8 +224,8 @@ def _attention(features: np.ndarray, reference: np.ndarray) -> np.ndarray:
     query, key, sharpness, hub_share = _matching()
     cosines = _unit(features @ query) @ _unit(reference @ key).T
     # Frames that are near to everything are chosen less.
-    hub = logsumexp(HUB_SHARPNESS * cosines, axis=0) / HUB_SHARPNESS
-    return np.asarray(softmax(sharpness * (cosines - hub_share * hub), axis=1))
+    hub = scipy.special.logsumexp(HUB_SHARPNESS * cosines, axis=0) / HUB_SHARPNESS
+    return np.asarray(scipy.special.softmax(sharpness * (cosines - hub_share * hub), axis=1))
 
 
 def _moving(mean: np.ndarray, reference: Frames, share: float, limit: float) -> np.ndarray:
@@ -260,8 +258,8 @@ def _gain_db(wanted: tuple[np.ndarray, np.ndarray], speech: np.ndarray, n_bands:
     constant = wanted[0]
     moving = np.zeros((len(speech), N_BANDS))
     moving[speech] = wanted[1]
-    weight = gaussian_filter1d(speech.astype(float), smoothing)
-    moving = gaussian_filter1d(moving, smoothing, axis=0) / np.maximum(weight, 0.3)[:, None]
+    weight = scipy.ndimage.gaussian_filter1d(speech.astype(float), smoothing)
+    moving = scipy.ndimage.gaussian_filter1d(moving, smoothing, axis=0) / np.maximum(weight, 0.3)[:, None]
     gain = GAIN_SHARE * np.clip(
         moving + constant * np.minimum(1.0, weight / 0.3)[:, None], -GAIN_LIMIT_DB, GAIN_LIMIT_DB
     )
@@ -285,7 +283,7 @@ def _spectrum_gain_db(reference: Frames, converted: np.ndarray, speech: np.ndarr
     """Return the constant gain towards the reference's mean spectrum, finer than the bands, shape (n_bins,)."""
     n_frames = min(len(converted), len(speech))
     mean = _mean_db(np.abs(converted[:n_frames][speech[:n_frames]]) ** 2)
-    gain = gaussian_filter1d(reference.spectrum - mean, SPECTRUM_SMOOTHING_BINS, mode="nearest")
+    gain = scipy.ndimage.gaussian_filter1d(reference.spectrum - mean, SPECTRUM_SMOOTHING_BINS, mode="nearest")
     top = max(4, int(_centres_hz()[reference.n_bands - 1] * N_FFT / SAMPLE_RATE))
     gain -= np.average(gain[:top], weights=10 ** (mean[:top] / 10))
     gain[top:] = gain[top - 3 : top].mean()

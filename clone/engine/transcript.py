@@ -15,7 +15,6 @@ from itertools import groupby
 
 from hibari.g2p import numbers
 from hibari.g2p.normalize import ABBREV, CURRENCY_WORDS, MONTH_NAMES, TITLES, UNITS, normalize
-from pypinyin import lazy_pinyin
 from rapidfuzz.distance import Levenshtein
 
 from clone.core.errors import PromptMismatch
@@ -318,4 +317,6 @@ def _spoken(text: str) -> list[tuple[str, list[str]]]:
     told = [bare(word).split() for word in parts]
     if re.search(f"[{_KANA}]", text):
         return list(zip(parts, told, strict=True))
+    from pypinyin import lazy_pinyin  # its words take a third of a second
+
     return [(word, [lazy_pinyin(part)[0] for part in each]) for word, each in zip(parts, told, strict=True)]

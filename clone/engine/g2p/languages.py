@@ -10,7 +10,7 @@ import py3langid
 
 from clone.contract.speech import LANGUAGES as SPOKEN
 from clone.core.errors import TextError
-from clone.engine.g2p import chinese, espeak, japanese
+from clone.engine.g2p import espeak, japanese
 from clone.engine.g2p.text import NARROW
 
 MAX_FOREIGN_SHARE = 0.2
@@ -34,8 +34,6 @@ NAMES = {
 
 KANA_PER_HAN = 8
 """Japanese has more kana than one in eight characters; Chinese has none but in names."""
-
-_OWN = {"zh": chinese.phonemes, "ja": japanese.phonemes}
 
 EXTRA = "requirements-languages.txt"
 EXTRA_LICENCE = "GPL-3.0"
@@ -110,8 +108,12 @@ def phonemes(sentence: str, language: str, english: Callable[[str], list[str]]) 
     """
     if language == "en":
         return english(sentence)
-    if language in _OWN:
-        return [_OWN[language](sentence, lambda words: " ".join(english(words)))]
+    if language == "ja":
+        return [japanese.phonemes(sentence, lambda words: " ".join(english(words)))]
+    if language == "zh":
+        from clone.engine.g2p import chinese  # its dictionary takes a third of a second
+
+        return [chinese.phonemes(sentence, lambda words: " ".join(english(words)))]
     try:
         return [espeak.phonemes(sentence, language)]
     except (OSError, AttributeError):
