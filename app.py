@@ -34,9 +34,9 @@ import gradio as gr
 from gradio import routes
 
 from clone.api import app as api_app
-from clone.api import connections
+from clone.api import edge
 from clone.api.auth import Keys, RateLimits, limits_of, load_keys
-from clone.api.watched import Watched, log_to_stderr
+from clone.api.edge import Watched, log_to_stderr
 from clone.api.worker import Background
 from clone.hosted.lending import MOUNT
 from clone.studio.facade import ModelStatus, Studio
@@ -179,7 +179,7 @@ def main() -> None:
     try:
         options = launch_options(SETTINGS, api, link)
         options["app_kwargs"]["routes"] = [Mount(MOUNT, studio.lent), Mount(TAKES, takes.route)]
-        gradio_patches.serve_with(connections.bound)
+        gradio_patches.serve_with(edge.bound)
         _launch(demo, options)
         gradio_patches.look_less_often(demo)
         studio.start()

@@ -14,8 +14,7 @@ import pytest
 
 from clone.audio.encoder import Encoder
 from clone.audio.reader import read
-from clone.audio.tags import SOURCE_TYPE, Provenance, marked
-from clone.audio.writer import file_bytes
+from clone.audio.writer import SOURCE_TYPE, Provenance, file_bytes, marked
 from clone.contract.speech import AudioSetting
 from tests import sounds
 

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
+from clone.audio.audiobook import AUDIOBOOK_LUFS
 from clone.audio.enhance import PEAK_CEILING_DBTP, integrated_loudness, true_peak_dbtp
-from clone.audio.leveling import AUDIOBOOK_LUFS
 from clone.audio.reader import read
 from clone.contract.orders import SpeakOrder
 from clone.core.errors import CancelledError, TimbreError

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from clone.audio.reader import read
-from clone.audio.tags import Provenance
-from clone.audio.writer import file_bytes
+from clone.audio.writer import Provenance, file_bytes
 from clone.contract.cloning import RETENTION
 from clone.core.errors import VoiceError
 from clone.core.likeness import Likeness

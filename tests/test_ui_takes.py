@@ -13,7 +13,7 @@ import pytest
 
 from clone.audio.encoder import FileWriter
 from clone.audio.reader import read
-from clone.audio.tags import Provenance
+from clone.audio.writer import Provenance
 from clone.ui.takes import MOUNT, Recorder, Takes, file_name
 from tests.sounds import tone
 

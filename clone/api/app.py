@@ -13,14 +13,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from clone.api import elevenlabs, minimax, openai, responses
 from clone.api.auth import Keys, RateLimits, limits_of
-from clone.api.docs_page import page
 from clone.api.elevenlabs import ElevenLabs
 from clone.api.minimax import MiniMax
 from clone.api.minimax_socket import PATH as SOCKET
 from clone.api.minimax_socket import Sockets
 from clone.api.novita import Novita
 from clone.api.openai import OpenAI
-from clone.api.openapi import document
+from clone.api.openapi import document, page
 from clone.api.requests import Health
 from clone.api.service import Service
 from clone.api.worker import Background

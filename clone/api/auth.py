@@ -15,7 +15,7 @@ from pathlib import Path
 from clone.core.errors import ApiKeyError, BusyError
 from clone.core.settings import Settings
 from clone.core.workspace import keep_secret, kept_secret, secret_for
-from clone.storage.counts import Counts
+from clone.storage.server import Counts
 
 KEY_FILE = "api_key"
 _KEY_PREFIX = "timbre_"

@@ -1,4 +1,7 @@
-"""An audiobook as one file: AAC in MP4 (.m4b), with chapters, written piece by piece."""
+"""An audiobook as one file: AAC in MP4 (.m4b), with chapters, written piece by piece, at one loudness.
+
+It is measured first, then amplified and held back, whatever its length.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,119 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from clone.audio.tags import Provenance
+from clone.audio.writer import Provenance
 
 if TYPE_CHECKING:
     from av.container.core import Chapter as AvChapter
+from collections.abc import Callable, Iterable
+
+import scipy  # loads its parts when they are first used: signal takes a second
+
+from clone.audio.enhance import LOOK_AHEAD_S, PEAK_CEILING_DBTP, TRUE_PEAK_OVERSAMPLING, true_peak_dbtp
+from clone.audio.reader import resample
+
+AUDIOBOOK_LUFS, PODCAST_LUFS = -19.0, -16.0
+"""What is asked of mono: as much below the -16 and -14 of the same in two channels as one channel is less loud."""
+LUFS_MIN, LUFS_MAX = -40.0, -10.0
+
+STEP_S, BLOCK_STEPS = 0.1, 4
+"""Blocks of 0.4 s that overlap by three quarters. Source: ITU-R BS.1770-4, annex 1, as the following."""
+OFFSET_LU, ABSOLUTE_GATE_LUFS, RELATIVE_GATE_LU = -0.691, -70.0, -10.0
+
+CLOSE_LU = 0.1
+PASSES = 3
+"""Holding peaks back takes loudness, which is given back so often at most."""
+MARGIN_DB = 0.1
+"""Kept below the ceiling, as a gain that moves makes a little that was not there."""
+
+Pieces = Callable[[], Iterable[np.ndarray]]
+
+
+class Meter:
+    """Gated loudness of what is added piece by piece; source: ITU-R BS.1770-4.
+
+    Args:
+        sample_rate: Hz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        import pyloudnorm  # brings scipy's filters
+
+        self._stages = list(pyloudnorm.Meter(sample_rate)._filters.values())
+        self._states = [np.zeros(max(len(each.a), len(each.b)) - 1) for each in self._stages]
+        self._n_step = round(STEP_S * sample_rate)
+        self._rest = np.zeros(0)
+        self._steps: list[np.ndarray] = []
+
+    def add(self, samples: np.ndarray) -> None:
+        """Hear a piece: float32, shape (n_samples,), mono."""
+        filtered: np.ndarray = samples.astype(np.float64)
+        for i, stage in enumerate(self._stages):
+            filtered, self._states[i] = scipy.signal.lfilter(stage.b, stage.a, filtered, zi=self._states[i])
+            filtered = filtered * stage.passband_gain
+        filtered = np.concatenate([self._rest, filtered])
+        n_whole = len(filtered) // self._n_step * self._n_step
+        self._rest = filtered[n_whole:]
+        self._steps.append(np.square(filtered[:n_whole]).reshape(-1, self._n_step).mean(axis=1))
+
+    def integrated(self) -> float:
+        """Return the loudness of all that was heard, in LUFS; -inf for silence, and for less than a block."""
+        steps = np.concatenate([np.zeros(0), *self._steps])
+        if len(steps) < BLOCK_STEPS:
+            return float("-inf")
+        power = np.convolve(steps, np.full(BLOCK_STEPS, 1 / BLOCK_STEPS), "valid")
+        loud = power[_lufs(power) > ABSOLUTE_GATE_LUFS]
+        if not len(loud):
+            return float("-inf")
+        gated = loud[_lufs(loud) > _lufs(loud.mean()) + RELATIVE_GATE_LU]
+        return float(_lufs(gated.mean()))
+
+
+def _lufs(power: np.ndarray) -> np.ndarray:
+    return np.asarray(OFFSET_LU + 10 * np.log10(np.maximum(power, 1e-15)))
+
+
+def gain_to(pieces: Pieces, sample_rate: int, lufs: float) -> float:
+    """Return the gain in dB that brings speech to a loudness, once its peaks are held back.
+
+    Args:
+        pieces: gives all of it anew, float32, mono.
+        sample_rate: Hz.
+        lufs: the loudness asked for.
+    """
+    gain_db = 0.0
+    for n_before in range(PASSES):
+        meter = Meter(sample_rate)
+        for piece in pieces():
+            meter.add(leveled(piece, sample_rate, gain_db) if n_before else piece)
+        off = lufs - meter.integrated()
+        if not np.isfinite(off) or abs(off) < CLOSE_LU:
+            break
+        gain_db += off
+    return gain_db
+
+
+def leveled(samples: np.ndarray, sample_rate: int, gain_db: float) -> np.ndarray:
+    """Return a piece of speech with a gain, its true peaks at or below PEAK_CEILING_DBTP.
+
+    Args:
+        samples: float32, shape (n_samples,), mono; pieces begin and end in silence.
+        sample_rate: Hz.
+        gain_db: the gain.
+    """
+    louder = np.asarray(samples * np.float32(10 ** (gain_db / 20)), np.float32)
+    if not len(louder) or true_peak_dbtp(louder, sample_rate) <= PEAK_CEILING_DBTP:
+        return louder
+    ceiling = 10 ** ((PEAK_CEILING_DBTP - MARGIN_DB) / 20)
+    dense = np.abs(resample(louder, sample_rate, TRUE_PEAK_OVERSAMPLING * sample_rate))
+    dense = np.pad(dense, (0, max(0, TRUE_PEAK_OVERSAMPLING * len(louder) - len(dense))))
+    peaks = dense[: TRUE_PEAK_OVERSAMPLING * len(louder)].reshape(-1, TRUE_PEAK_OVERSAMPLING).max(axis=1)
+    width = 2 * int(LOOK_AHEAD_S * sample_rate) + 1
+    needed = np.minimum(1.0, ceiling / np.maximum(scipy.ndimage.maximum_filter1d(peaks, width, mode="nearest"), 1e-9))
+    held = np.asarray(louder * scipy.ndimage.uniform_filter1d(needed, width, mode="nearest"), np.float32)
+    over_db = true_peak_dbtp(held, sample_rate) - PEAK_CEILING_DBTP
+    return np.asarray(held * np.float32(10 ** (-max(over_db, 0.0) / 20)), np.float32)
+
 
 BIT_RATE = 64_000
 """Of mono speech at 24 kHz, at which nobody tells AAC from what it was made of."""

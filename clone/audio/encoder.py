@@ -14,8 +14,8 @@ import soxr
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
-from clone.audio.tags import Provenance, marked
 from clone.audio.waveform import outline, points
+from clone.audio.writer import Provenance, marked
 from clone.contract.speech import SAMPLE_RATES, AudioSetting, OutputFormat
 
 _CODECS = {

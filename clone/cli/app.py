@@ -24,7 +24,7 @@ import typer.completion
 from typer.core import TyperCommand, TyperGroup
 
 from clone.cli import completion as tab
-from clone.cli import documents, portable, scale
+from clone.cli import documents, engines, portable
 from clone.cli.terminal import (
     PIPE,
     called,
@@ -140,7 +140,7 @@ app = typer.Typer(
 )
 app.add_typer(portable.app)
 app.add_typer(documents.app, name="document")
-app.add_typer(scale.app, name="scale")
+app.add_typer(engines.app, name="scale")
 
 _FILE: dict[str, Any] = {"metavar": "FILE", "autocompletion": tab.files}
 _MODEL: dict[str, Any] = {"metavar": "MODEL", "autocompletion": tab.models}

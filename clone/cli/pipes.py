@@ -14,7 +14,7 @@ import numpy as np
 
 from clone.audio.encoder import Encoder
 from clone.audio.reader import MAX_INTAKE_BYTES, read
-from clone.audio.tags import Provenance
+from clone.audio.writer import Provenance
 from clone.cli.terminal import PIPE, progress, showing
 from clone.core.errors import TimbreError
 from clone.core.settings import LOCAL, NOVITA

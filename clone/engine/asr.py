@@ -22,7 +22,7 @@ from faster_whisper.vad import VadOptions, get_speech_timestamps, get_vad_model
 from clone.contract import cloning
 from clone.core.jobs import Stop
 from clone.engine import weights
-from clone.engine.sessions import N_THREADS
+from clone.engine.weights import N_THREADS
 
 SAMPLE_RATE = 16_000
 FRAME_S = 0.02

@@ -26,9 +26,9 @@ from clone.engine.g2p import languages
 from clone.engine.g2p.text import SENTENCE_MAX_CHARS, Sentence, pieces, sentences
 from clone.engine.pocket import Pocket
 from clone.engine.profile import Profile
-from clone.engine.sessions import give_back_memory
 from clone.engine.speaker import SpeakerEncoder
 from clone.engine.tts import Hd, Turbo
+from clone.engine.weights import give_back_memory
 
 if TYPE_CHECKING:
     from clone.engine.models import Models

@@ -24,7 +24,7 @@ from clone.core.errors import EngineError, TimbreError
 from clone.core.settings import check_ray_token, prepare_ray
 from clone.engine.profile import ENGINE_VERSION
 from clone.engine.replica import LOCAL, Replica
-from clone.engine.sessions import N_THREADS
+from clone.engine.weights import N_THREADS
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 6379

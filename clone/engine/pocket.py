@@ -33,7 +33,7 @@ from clone.engine.asr import Recognizer
 from clone.engine.engine import SAMPLE_RATE, Heard, Line, Manner, Networks, trimmed, voices
 from clone.engine.g2p.text import CLAUSE_PAUSE_S, written_out
 from clone.engine.profile import Profile
-from clone.engine.sessions import open_session
+from clone.engine.weights import open_session
 
 if TYPE_CHECKING:
     from clone.engine.models import Models

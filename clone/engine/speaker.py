@@ -12,7 +12,7 @@ from clone.core.jobs import Stop
 from clone.core.likeness import Likeness
 from clone.engine import styles, weights
 from clone.engine.asr import mel_basis
-from clone.engine.sessions import open_session, run
+from clone.engine.weights import open_session, run
 
 SAMPLE_RATE = 16_000
 N_FFT, N_WINDOW, N_HOP, N_MELS = 512, 400, 160, 40

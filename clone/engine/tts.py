@@ -17,7 +17,7 @@ from clone.core.jobs import Stop
 from clone.engine import weights
 from clone.engine.g2p.text import readable
 from clone.engine.prosody import AS_PREDICTED, VOICED_HZ, Pitch
-from clone.engine.sessions import N_THREADS, open_session, run
+from clone.engine.weights import N_THREADS, open_session, run
 
 SAMPLE_RATE = 24_000
 SEED = 20_260_101

@@ -30,7 +30,7 @@ from clone.core.workspace import make_private_folder
 from clone.storage import leftovers
 from clone.storage.database import PAID, Repository, truncate_log
 from clone.storage.files import Store
-from clone.storage.locks import Locks
+from clone.storage.server import Locks
 from clone.storage.voice import Voice, record, to_record
 
 CLONE, KEEP, SPEECH = "clone", "keep", "speech"

@@ -30,8 +30,7 @@ from clone.core.workspace import make_home
 from clone.storage import leftovers
 from clone.storage.database import ABOUT, UNSETTLED, VOICES, migrate, open_database, truncate_log
 from clone.storage.files import Store
-from clone.storage.locks import Locks, lock
-from clone.storage.server import BUSY_WITHIN_S, busy
+from clone.storage.server import BUSY_WITHIN_S, Locks, busy, lock
 from clone.storage.voice import Voice, folder_of, from_record, from_row, to_record
 
 ROOT = "voices"

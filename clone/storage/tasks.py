@@ -22,8 +22,7 @@ from clone.core.errors import BusyError, TaskError
 from clone.storage import leftovers
 from clone.storage.database import TASKS, Repository, used_bytes, utc_now
 from clone.storage.files import Store
-from clone.storage.locks import lock
-from clone.storage.server import seconds
+from clone.storage.server import lock, seconds
 from clone.storage.voice import sayable
 
 QUEUED, PROCESSING, SUCCEED, FAILED = TASK_STATUSES

@@ -9,11 +9,9 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from clone.audio.audiobook import AudiobookWriter, ChapterMark
+from clone.audio.audiobook import LUFS_MAX, LUFS_MIN, AudiobookWriter, ChapterMark, gain_to, leveled
 from clone.audio.encoder import FileWriter
-from clone.audio.leveling import LUFS_MAX, LUFS_MIN, gain_to, leveled
-from clone.audio.tags import Provenance
-from clone.audio.writer import file_bytes
+from clone.audio.writer import Provenance, file_bytes
 from clone.contract.markup import plain
 from clone.core.errors import Refused, TaskError
 from clone.core.jobs import Stop

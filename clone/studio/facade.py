@@ -16,8 +16,7 @@ from typing import cast
 
 from clone.audio.encoder import FileWriter
 from clone.audio.preflight import Report
-from clone.audio.tags import Provenance
-from clone.audio.writer import file_bytes
+from clone.audio.writer import Provenance, file_bytes
 from clone.contract import cloning
 from clone.contract.cloning import CloneOptions
 from clone.contract.markup import plain
@@ -26,16 +25,15 @@ from clone.core.jobs import Queue, Stage, Stop, Waiting
 from clone.core.settings import LOCAL, NOVITA, Settings
 from clone.core.signed_urls import App
 from clone.core.workspace import Workspace, make_home
-from clone.engine import trial
 from clone.engine.backend import LocalBackend
 from clone.engine.converted import Hibari, Kokoro
 from clone.engine.models import Models, ModelStatus
 from clone.engine.transcript import Match
-from clone.storage.counts import Counts
 from clone.storage.documents import Document, Documents, DocumentSentence, SentenceTake
 from clone.storage.files import Store
 from clone.storage.journal import Entry
 from clone.storage.retention import Retention
+from clone.storage.server import Counts
 from clone.storage.tasks import Tasks
 from clone.storage.uploads import Uploads
 from clone.storage.voice import Voice
@@ -49,7 +47,7 @@ from clone.studio.documents import Authoring
 from clone.studio.downloads import Downloads
 from clone.studio.evaluation import OUTLINE_COLUMNS, Outline, compare, outlines
 from clone.studio.exporting import Exporting, title_of
-from clone.studio.getting import Getting, backend_of, models_of
+from clone.studio.getting import Getting, backend_of, judged, models_of
 from clone.studio.hosted import Calls
 from clone.studio.portable import Imported, Portable
 from clone.studio.prompts import PromptPair, Prompts, Transcript
@@ -100,7 +98,7 @@ class Studio:
         store = Store(settings.store_url, settings.home / "copies")
         self._library = Library(settings, store)
         self.describe, self.tag = self._library.describe, self._library.tag
-        models = models or models_of(settings, lambda model: trial.judged(self._backend, model))
+        models = models or models_of(settings, lambda model: judged(self._backend, model))
         self._backend = backend or backend_of(settings, models)
         # Elsewhere several speak at once, and a worker here only waits for them.
         self._queue = Queue(rest=self._rest, n_workers=settings.engine_jobs if settings.engine else 1)

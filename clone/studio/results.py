@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clone.audio.tags import Provenance
+from clone.audio.writer import Provenance
 from clone.core.errors import BusyError
 from clone.core.likeness import Likeness
 from clone.core.settings import NOVITA

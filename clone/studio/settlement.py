@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clone.audio.decoder import MAX_INTAKE_S
 from clone.audio.reader import MAX_INTAKE_BYTES, Recording, read
-from clone.audio.tags import marked
+from clone.audio.writer import marked
 from clone.core.errors import BusyError, MaybeDone, TimbreError, VoiceError
 from clone.core.fetching import fetch
 from clone.core.jobs import Stop

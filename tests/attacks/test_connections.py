@@ -16,7 +16,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from clone.api import connections
+from clone.api import edge
 from clone.ui import bodies, gate
 from clone.ui.gate import Gate
 from tests.attacks.sockets import WITHIN_S, answer, connected, head, status
@@ -40,7 +40,7 @@ class Small:
         while not self.server.started:
             assert time.monotonic() < end
             time.sleep(0.01)
-        connections.bound(self.server)
+        edge.bound(self.server)
         self.url = f"http://127.0.0.1:{self.port}"
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -79,9 +79,9 @@ def ended_while_dripping(asked: socket.socket, byte: bytes) -> bool:
 
 @pytest.fixture
 def small(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Small]:
-    monkeypatch.setattr(connections, "HEAD_WITHIN_S", 0.5)
-    monkeypatch.setattr(connections, "TAKEN_WITHIN_S", 0.5)
-    monkeypatch.setattr(connections, "CONNECTIONS_LIMIT", 20)
+    monkeypatch.setattr(edge, "HEAD_WITHIN_S", 0.5)
+    monkeypatch.setattr(edge, "TAKEN_WITHIN_S", 0.5)
+    monkeypatch.setattr(edge, "CONNECTIONS_LIMIT", 20)
     monkeypatch.setattr(bodies, "BODY_GRACE_S", 0.5)
     monkeypatch.setattr(bodies, "BODY_MIN_BYTES_PER_S", 1_000)
     monkeypatch.setattr(gate, "HEARTBEATS_AT_ONCE", 3)
@@ -194,5 +194,5 @@ def test_an_answer_that_is_taken_slowly_is_sent_to_its_end(small: Small) -> None
 
 def test_the_real_one_bounds_its_heads_too(public: App) -> None:
     with connected(public.port, b"GET / HTTP/1.1\r\n") as asked:
-        asked.settimeout(2 * connections.HEAD_WITHIN_S)
+        asked.settimeout(2 * edge.HEAD_WITHIN_S)
         assert answer(asked) == b""

@@ -18,7 +18,7 @@ from fastapi import FastAPI, WebSocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from clone.api import connections, minimax_socket
+from clone.api import edge, minimax_socket
 from clone.api.requests import FORM_MAX_BYTES
 from tests.running import App
 
@@ -83,7 +83,7 @@ def test_the_socket_is_there_behind_the_gate(public: App, key: str, voice: str) 
     assert (events[:2], events[-1]) == (["connected_success", "task_started"], "task_finished")
     with connect(url, additional_headers={"Authorization": f"Bearer {key}"}) as opened:
         with suppress(ConnectionClosed):
-            opened.send("x" * (connections.MESSAGE_MAX_BYTES + 1))
+            opened.send("x" * (edge.MESSAGE_MAX_BYTES + 1))
         with pytest.raises(ConnectionClosed):  # noqa: PT012  whichever of them is too late
             for _ in range(3):
                 opened.recv(timeout=20)
@@ -139,7 +139,7 @@ def test_nothing_is_done_without_a_key(public: App, voice: str) -> None:
 @pytest.fixture
 def echoing(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A socket on uvicorn as the app serves it, with a wait for requests that a test can wait for."""
-    monkeypatch.setattr(connections, "HEAD_WITHIN_S", 0.3)
+    monkeypatch.setattr(edge, "HEAD_WITHIN_S", 0.3)
     app = FastAPI()
 
     @app.websocket("/echo")
@@ -152,7 +152,7 @@ def echoing(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         server.config.load()
-        connections.bound(server)
+        edge.bound(server)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from clone.audio.tags import Provenance
-from clone.audio.writer import file_bytes
+from clone.audio.writer import Provenance, file_bytes
 from clone.core.likeness import Likeness
 from clone.studio import voice_card
 from tests import sounds

@@ -18,8 +18,8 @@ from clone.api.worker import Background
 from clone.contract.orders import CloneOrder
 from clone.core.errors import TimbreError
 from clone.core.settings import Settings
-from clone.storage.counts import Counts
 from clone.storage.files import Store
+from clone.storage.server import Counts
 from clone.storage.tasks import Tasks
 from clone.storage.voices import Library, utc_now
 from clone.studio.facade import Studio

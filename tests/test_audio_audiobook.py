@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clone.audio.audiobook import AUDIOBOOK_LUFS, PODCAST_LUFS, Meter, gain_to, leveled
 from clone.audio.enhance import PEAK_CEILING_DBTP, integrated_loudness, true_peak_dbtp
-from clone.audio.leveling import AUDIOBOOK_LUFS, PODCAST_LUFS, Meter, gain_to, leveled
 from tests.sounds import silence, speechlike, tone
 
 RATE = 24_000

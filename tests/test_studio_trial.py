@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from clone.core.jobs import Stop
-from clone.engine import trial
 from clone.engine.backend import ENGINES, LocalBackend, Manner
 from clone.engine.converted import Kokoro
 from clone.engine.engine import Heard, Line
 from clone.engine.models import POCKET, File, Model, Models
 from clone.engine.profile import Profile
+from clone.studio import getting
 from tests import standins
 
 
@@ -50,15 +50,15 @@ class Other(Kokoro):
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A recording and a sentence are enough to tell."""
-    monkeypatch.setattr(trial, "SENTENCES", ("The harbour was quiet this morning.",))
+    monkeypatch.setattr(getting, "SENTENCES", ("The harbour was quiet this morning.",))
     (tmp_path / "one").mkdir()
-    shutil.copy(trial.EXAMPLES / "ada.m4a", tmp_path / "one")
-    monkeypatch.setattr(trial, "EXAMPLES", tmp_path / "one")
+    shutil.copy(getting.EXAMPLES / "ada.m4a", tmp_path / "one")
+    monkeypatch.setattr(getting, "EXAMPLES", tmp_path / "one")
 
 
 def judged(backend: LocalBackend, **changes: object) -> str:
     other = type("Other", (Other,), changes)
-    return trial.judged(
+    return getting.judged(
         sharing(backend, LocalBackend(Path("unused"), engines=ENGINES | {"hd": (other, Kokoro)})), POCKET
     )
 
@@ -81,7 +81,7 @@ def test_stand_ins_are_refused_and_never_speak(backend: LocalBackend, tmp_path: 
     model, files = stand_in()
     standins.write(tmp_path / "from" / "pocket", files)
     made: list[LocalBackend] = []
-    models = Models(tmp_path / "models", (model,), str(tmp_path / "from"), lambda each: trial.judged(made[0], each))
+    models = Models(tmp_path / "models", (model,), str(tmp_path / "from"), lambda each: getting.judged(made[0], each))
     made.append(sharing(backend, LocalBackend(tmp_path, models)))
     models.get("pocket", Stop(), lambda *_: None)
     assert models.is_here("pocket")
