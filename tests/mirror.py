@@ -113,8 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             part = data[at : at + 10_000]
+            self.server.sent[self.path] += len(part)  # first: who has it all asks at once how much that was
             self.wfile.write(part)
-            self.server.sent[self.path] += len(part)
             time.sleep(self.server.pause_s)
 
     def log_message(self, *_: object) -> None: ...

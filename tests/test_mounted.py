@@ -98,21 +98,27 @@ def test_no_file_of_the_machine_can_be_read_through_the_page(app: App, key: str)
     """A mounted Blocks would hand over any path a stranger names: it checks paths only once launched."""
     config = requests.get(f"{app.url}/config", timeout=10).json()
     secret, stranger = app.home / "api_key", requests.Session()
+    taking = [each for each in config["dependencies"] if each["inputs"] and each["backend_fn"]]
+    assert len(taking) > 50, "events that can be handed a path"
+    routes = ["run/predict", "queue/join"]
     for path in (str(secret), "/proc/self/environ", "/etc/passwd"):
         data = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        for dependency in config["dependencies"]:
+        for dependency in taking:
             body = {
                 "data": [data] * len(dependency["inputs"]),
                 "fn_index": dependency["id"],
                 "session_hash": "stranger",
             }
-            for route in ("run/predict", "queue/join"):
+            for route in list(routes):
                 answer = stranger.post(f"{app.url}/gradio_api/{route}", json=body, timeout=20)
+                if answer.status_code == 404:  # there is no such route, for no event
+                    routes.remove(route)
                 assert key not in answer.text
                 assert "root:" not in answer.text
                 assert "TIMBRE_HOME" not in answer.text
         read = requests.get(f"{app.url}/gradio_api/file={path}", timeout=10)
         assert read.status_code in (403, 404)
+    assert routes == ["queue/join"]
     stream = requests.get(f"{app.url}/gradio_api/queue/data?session_hash=stranger", timeout=20, stream=True)
     said = b"".join(chunk for _, chunk in zip(range(40), stream.iter_content(2000), strict=False))
     assert key.encode() not in said
