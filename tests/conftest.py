@@ -96,12 +96,11 @@ def examples() -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> LocalBackend:
-    """The engine, shared by all tests: its models load once, each when it is first needed."""
-    from clone.engine.backend import LocalBackend
+def backend() -> LocalBackend:
+    """The engine, shared by all tests."""
+    from tests.studios import engine
 
-    remembered.install()
-    return LocalBackend(tmp_path_factory.mktemp("weights"))
+    return engine()
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from clone.api.worker import Background
 from clone.core.settings import Settings
 from clone.hosted.lending import MOUNT
 from clone.studio.facade import Studio, Voice
+from tests.studios import engine
 
 KEYS = ("first-key-for-tests", "second-key-for-tests")
 TEXT = "The harbour was quiet this morning."
@@ -108,7 +109,7 @@ def serving(home: Path, background: bool = True, public: bool = False, **changes
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         changes = {"public_url": url} | changes if public else changes
         settings = Settings.at(home, **{"allow_private_urls": True, "api_keys": KEYS, **changes})
-        studio = Studio(settings)
+        studio = Studio(settings, None if settings.engine else engine())
         studio.start(warm=False)
         keys = load_keys(settings)[0]
         behind = Background(studio, studio.tasks(), keys.house)

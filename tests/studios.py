@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ import pytest
 from clone.contract.cloning import CloneOptions
 from clone.core.errors import TimbreError
 from clone.core.jobs import Stage
+from clone.engine.backend import LocalBackend
 from clone.storage.voice import Voice
 from clone.studio.facade import CloneOrder, SpeakOrder, Studio
+from tests import remembered
 
 TURBO, HD = "speech-2.8-turbo", "speech-2.8-hd"
 TEXT = "Walk slowly home."
@@ -21,6 +25,13 @@ LONG = "The train to the coast leaves at nine, and the people by the harbour wal
 PROMPT = "You have to move slowly, she said, and you must never breathe on them."
 """The second sentence of Ada, an example voice; PROMPT_SPAN_S is where."""
 PROMPT_SPAN_S = (6.1, 11.0)
+
+
+@cache
+def engine() -> LocalBackend:
+    """The engine of this process, shared by all tests in it: its models load once, each when it is first needed."""
+    remembered.install()
+    return LocalBackend(Path(tempfile.gettempdir()) / "timbre-no-weights")
 
 
 def order(audio: Path | str, owner: str = "ann", **changes: Any) -> CloneOrder:
