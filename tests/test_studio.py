@@ -415,6 +415,15 @@ def test_the_public_face_is_loaded_when_it_is_used() -> None:
     assert done.stdout.endswith("set()\n"), "takes seconds, and is not needed yet"
 
 
+def test_what_judges_a_recording_is_loaded_ahead() -> None:
+    program = (
+        "import sys; from clone.studio.analysis import Examining; print('scipy.signal' in sys.modules);"
+        "Examining(None).warm(); print('scipy.signal' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["False", "True"], done.stderr
+
+
 def test_the_language_of_a_text_is_told_once_for_a_request(
     studio: Studio, examples: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from clone.audio import enhance, preflight, segment, turns, waveform
 from clone.audio.preflight import Report
-from clone.audio.quality import clipped_spans
+from clone.audio.quality import clipped_spans, frame_power
 from clone.audio.reader import Recording, read
 from clone.audio.segment import Alone, Segment
 from clone.audio.writer import accepted, stays, wav_bytes
@@ -26,7 +26,7 @@ from clone.contract.cloning import CloneOptions
 from clone.contract.orders import CloneOrder
 from clone.core.errors import AudioError, BusyError
 from clone.core.jobs import Stop
-from clone.engine.backend import Heard, LocalBackend
+from clone.engine.backend import SAMPLE_RATE, Heard, LocalBackend
 
 MAX_CHECKS = 2
 CHECK_WAIT_S = 10.0
@@ -114,6 +114,10 @@ class Examining:
         self._places = threading.BoundedSemaphore(MAX_CHECKS)
         self._recent = _Recent()
         self.forget = self._recent.forget
+
+    def warm(self) -> None:
+        """Load what judges a recording, which takes a second, so that nobody's first one waits for it."""
+        frame_power(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE)
 
     def examine(self, path: Path, stop: Stop | None = None) -> Iterator[Examination]:
         """Look at a recording.

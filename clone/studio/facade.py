@@ -490,6 +490,7 @@ class Studio:
 
     def _warm_up(self) -> None:
         try:
+            self._examining.warm()
             self._backend.warm()
         except Exception:  # the first clone will meet it too, and say so to a person
             log.exception("The models could not be loaded")
