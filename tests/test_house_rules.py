@@ -5,11 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 from clone.contract import cloning
 
@@ -106,6 +104,11 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree(path)))
+
+
 def part(path: Path) -> str:
     """Name the part of the house a file belongs to: ``engine``, ``studio``, ``app`` …"""
     inside = path.relative_to(ROOT).with_suffix("").parts
@@ -118,7 +121,7 @@ def name(path: Path) -> str:
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (module, name) for every import, wherever it stands; name is "" for a plain import."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -140,15 +143,15 @@ def own_imports(path: Path) -> Iterator[tuple[str, str, str]]:
 
 def text_constants(path: Path) -> Iterator[ast.Constant]:
     """Yield every string that is not a docstring (of a module, class, function or attribute)."""
-    docstrings = {id(node.value) for node in ast.walk(tree(path)) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree(path)):
+    docstrings = {id(node.value) for node in nodes(path) if isinstance(node, ast.Expr)}
+    for node in nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield node
 
 
 def functions() -> list[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return [(path, node) for path in CODE for node in ast.walk(tree(path)) if isinstance(node, kinds)]
+    return [(path, node) for path in CODE for node in nodes(path) if isinstance(node, kinds)]
 
 
 def n_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -161,10 +164,28 @@ def n_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return lines
 
 
+def in_each(paths: list[Path]) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """Hold a rule in each of these files, in one test, and name every file that breaks it."""
+
+    def holding(rule: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            broken = []
+            for path in paths:
+                try:
+                    rule(path)
+                except AssertionError as error:
+                    broken.append(f"{name(path)}: {error}")
+            assert not broken, "\n".join(broken)
+
+        return test
+
+    return holding
+
+
 # who imports whom
 
 
-@pytest.mark.parametrize("path", CODE, ids=name)
+@in_each(CODE)
 def test_nothing_imports_upward(path: Path) -> None:
     here = part(path)
     assert here in MAY_IMPORT, f"{here} is new: say in MAY_IMPORT what it may import"
@@ -174,16 +195,16 @@ def test_nothing_imports_upward(path: Path) -> None:
         assert there in MAY_IMPORT[here], f"{name(path)} may not import {module}"
 
 
-@pytest.mark.parametrize("path", CODE, ids=name)
+@in_each(CODE)
 def test_each_library_has_its_place(path: Path) -> None:
     for module, _ in imports(path):
         places = ONLY.get(module.split(".")[0])
         assert places is None or part(path) in places or path.stem in places, f"{module} belongs into {places}"
 
 
-@pytest.mark.parametrize("path", [path for path in CODE if part(path) in {"api", "app", "cli", "ui"}], ids=name)
+@in_each([path for path in CODE if part(path) in {"api", "app", "cli", "ui"}])
 def test_views_do_not_reach_through_the_studio(path: Path) -> None:
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
             assert not re.search(r"studio\.\w+\.\w+$", ast.unparse(node)), f"{name(path)}:{node.lineno}"
 
@@ -194,29 +215,29 @@ def test_the_house_has_at_most_ten_rooms() -> None:
     assert len({name for name in inside if not name.endswith(".py")}) <= 10
 
 
-@pytest.mark.parametrize("path", CODE, ids=name)
+@in_each(CODE)
 def test_the_app_is_imported_by_nobody(path: Path) -> None:
     assert "app" not in {module.split(".")[0] for module, _ in imports(path)}
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=name)
+@in_each(EVERYTHING)
 def test_packages_of_weights_are_never_imported(path: Path) -> None:
     assert not [module for module, _ in imports(path) if WEIGHTS_ONLY.match(module)]
 
 
-@pytest.mark.parametrize("path", CODE, ids=name)
+@in_each(CODE)
 def test_only_settings_reads_the_environment(path: Path) -> None:
     if path.stem == "settings":
         return
     reads = [
         node.lineno
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv", "getenvb"}
     ]
     # What a library only takes from the environment may be given to it there, before it is imported.
     gives = [
         node.lineno
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "os.environ.setdefault"
     ]
     assert reads == (gives if part(path) == "app" else [])
@@ -226,18 +247,18 @@ def test_only_settings_reads_the_environment(path: Path) -> None:
 # the contract's numbers
 
 
-@pytest.mark.parametrize("path", [path for path in CODE if part(path) != "contract"], ids=name)
+@in_each([path for path in CODE if part(path) != "contract"])
 def test_the_contracts_numbers_stand_in_contract(path: Path) -> None:
     is_edge = part(path) not in {"engine", "audio"} or path.name == "preflight.py"
     forbidden = CONTRACT_NUMBERS | (EDGE_NUMBERS if is_edge else set())
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         value = constant(node)
         assert value not in forbidden, f"{name(path)}:{getattr(node, 'lineno', 0)} says {value}"
 
 
-@pytest.mark.parametrize("path", [path for path in CODE if part(path) != "contract"], ids=name)
+@in_each([path for path in CODE if part(path) != "contract"])
 def test_lengths_of_recordings_are_judged_by_the_contract(path: Path) -> None:
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Compare):
             words, values = ast.unparse(node), node.comparators
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -260,7 +281,7 @@ def constant(node: ast.AST) -> float | None:
     return None
 
 
-@pytest.mark.parametrize("path", [path for path in CODE if part(path) != "contract"], ids=name)
+@in_each([path for path in CODE if part(path) != "contract"])
 def test_models_and_limits_are_not_written_out(path: Path) -> None:
     for node in text_constants(path):
         said = MODEL_NAME.search(str(node.value)) or CONTRACT_TEXT.search(str(node.value))
@@ -269,11 +290,11 @@ def test_models_and_limits_are_not_written_out(path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("path", [path for path in CODE if part(path) != "contract"], ids=name)
+@in_each([path for path in CODE if part(path) != "contract"])
 def test_the_contracts_names_are_not_defined_again(path: Path) -> None:
     names = {each for each in vars(cloning) if each.isupper() and not each.startswith("_")}
     stored = {
-        node.id for node in ast.walk(tree(path)) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        node.id for node in nodes(path) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
     assert not names & stored
 
@@ -281,7 +302,7 @@ def test_the_contracts_names_are_not_defined_again(path: Path) -> None:
 # size and shape
 
 
-@pytest.mark.parametrize("path", EVERYTHING, ids=name)
+@in_each(EVERYTHING)
 def test_files_are_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
 
@@ -326,7 +347,7 @@ def test_a_type_has_a_name_of_its_own() -> None:
     """A body of the API is named as its dialect names it; everything else is one thing wherever it is read of."""
     places: dict[str, list[str]] = {}
     for path in CODE:
-        found = [node.name for node in ast.walk(tree(path)) if isinstance(node, ast.ClassDef)]
+        found = [node.name for node in nodes(path) if isinstance(node, ast.ClassDef)]
         found += [
             ast.unparse(node.targets[0])
             for node in tree(path).body
@@ -338,6 +359,6 @@ def test_a_type_has_a_name_of_its_own() -> None:
     assert {each: where for each, where in places.items() if len(where) > 1} == {}
 
 
-@pytest.mark.parametrize("path", CODE, ids=name)
+@in_each(CODE)
 def test_no_exception_is_swallowed_unnamed(path: Path) -> None:
-    assert not [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.ExceptHandler) and not node.type]
+    assert not [node.lineno for node in nodes(path) if isinstance(node, ast.ExceptHandler) and not node.type]
