@@ -23,6 +23,8 @@ TESTS ?= $(addprefix --ignore=,$(APP_TESTS) $(SCALE_TESTS))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 export PIP_ROOT_USER_ACTION := ignore
+# Hundreds of processes start here: each would compile the same files.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Each candidate is run, not only looked up: a version manager's stub may exist and start nothing.
 ifndef PYTHON

@@ -293,9 +293,7 @@ def test_models_and_limits_are_not_written_out(path: Path) -> None:
 @in_each([path for path in CODE if part(path) != "contract"])
 def test_the_contracts_names_are_not_defined_again(path: Path) -> None:
     names = {each for each in vars(cloning) if each.isupper() and not each.startswith("_")}
-    stored = {
-        node.id for node in nodes(path) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
+    stored = {node.id for node in nodes(path) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     assert not names & stored
 
 
