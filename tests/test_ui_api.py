@@ -34,7 +34,7 @@ ARGUMENTS: dict[str, list[Any]] = {"check": ["x"], "clone": ["x", True], "speak"
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = App(tmp_path_factory.mktemp("named") / "home", TIMBRE_API_KEYS=",".join((*KEYS, HASTY)))
+    running = App(tmp_path_factory.mktemp("named") / "home", COLD, TIMBRE_API_KEYS=",".join((*KEYS, HASTY)))
     running.start()
     yield running
     running.stop()
