@@ -23,7 +23,7 @@ from clone.api.auth import CALLS_PER_MINUTE
 from clone.audio.reader import read
 from clone.contract.cloning import MODELS
 from clone.core import __version__
-from tests.browser.driving import App
+from tests.running import COLD, App
 from tests.serving import KEYS, TEXT, bearer, decoded
 from tests.studios import PROMPT, TURBO
 
