@@ -54,6 +54,8 @@ def log_to_stderr(*, as_json: bool) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
+# connections
+
 HEAD_WITHIN_S = 10.0
 """How long a connection may be open with no request on it that has a whole head."""
 TAKEN_WITHIN_S = 120.0

@@ -259,6 +259,8 @@ def _error() -> Json:
     return error
 
 
+# the same for people
+
 _JSON = "application/json"
 _STYLE = """
 :root{color-scheme:light dark;--line:light-dark(#d4d4d8,#3f3f46);--soft:light-dark(#f4f4f5,#27272a)}

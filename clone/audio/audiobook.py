@@ -128,6 +128,8 @@ def leveled(samples: np.ndarray, sample_rate: int, gain_db: float) -> np.ndarray
     return np.asarray(held * np.float32(10 ** (-max(over_db, 0.0) / 20)), np.float32)
 
 
+# the file
+
 BIT_RATE = 64_000
 """Of mono speech at 24 kHz, at which nobody tells AAC from what it was made of."""
 _MS = Fraction(1, 1000)

@@ -23,6 +23,8 @@ from clone.core import __version__
 from clone.core.jobs import Stop
 from clone.core.settings import LOCAL
 
+# tags
+
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """The word for AI-generated media that programs look for. Source: IPTC NewsCodes, Digital Source Type."""
 
@@ -141,6 +143,8 @@ def _flac(data: bytes, comment: bytes) -> bytes:
     heads = (bytes([kind | end]) + len(body).to_bytes(3, "big") for (kind, body), end in zip(blocks, ends, strict=True))
     return b"fLaC" + b"".join(head + body for head, (_, body) in zip(heads, blocks, strict=True)) + data[at:]
 
+
+# files
 
 MP3_BIT_RATE = 128_000
 MP3_SAMPLE_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)

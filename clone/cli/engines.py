@@ -68,6 +68,8 @@ def _state(model: ModelStatus) -> str:
     return f"here, not used: {model.verdict}" if model.verdict else "here"
 
 
+# scale
+
 app = typer.Typer(help="Add machines.", rich_markup_mode=None)
 
 PORT = 6379

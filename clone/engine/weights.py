@@ -159,6 +159,8 @@ def _download(weights: Weights, cache: Path) -> Path:
         ) from e
 
 
+# sessions
+
 N_THREADS = 2
 
 

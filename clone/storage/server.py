@@ -129,6 +129,8 @@ def of_server(context: ExceptionContext) -> BaseException | None:
     return DiskFull() if state == _NO_ROOM else busy() if state in _HELD else unreachable()
 
 
+# locks
+
 _LOOK_AGAIN_S = 0.1
 
 
@@ -222,6 +224,8 @@ def _let_go(db: Connection) -> None:
     except (TimbreError, SQLAlchemyError):  # the server let go when it lost the connection
         db.invalidate()
 
+
+# counts
 
 _TAKE = text("""
     WITH t AS (SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision) AS now)

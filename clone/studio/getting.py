@@ -99,6 +99,8 @@ def _stages(title: str, tell: Tell) -> Callable[[int, int], None]:
     return step
 
 
+# whether one that was got is any better
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 
 SENTENCES = (

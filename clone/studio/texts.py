@@ -270,6 +270,8 @@ def _chapters(text: str) -> Iterator[Chapter]:
             yield Chapter(lines[start].lstrip("# ") if levels[start] else "", part)
 
 
+# the chapters of an EPUB
+
 BOOK = "The book"
 DIRECTIONS_MAX_BYTES = 2_000_000
 """Of the files that say where things are."""
