@@ -20,9 +20,8 @@ import requests
 from bench.texts import PREVIEW
 from clone.core.jobs import MAX_RUNNING_PER_OWNER
 from clone.studio.downloads import MAX_DOWNLOADS
-from clone.ui import strings
 from tests.attacks.sockets import ready
-from tests.pressing import Tab
+from tests.pressing import LINK, UPLOAD, Tab
 from tests.running import App
 from tests.serving import KEYS, WITHIN_S, Dripping, bearer, files
 
@@ -87,7 +86,7 @@ def pages(tabs: list[Tab]) -> Callable[[Dripping], None]:
 
     def attack(dripping: Dripping) -> None:
         for tab in tabs:
-            begin(lambda tab=tab: tab.told("link-check", "click", source=strings.LINK, link=dripping.url))
+            begin(lambda tab=tab: tab.told("link-check", "click", source=LINK, link=dripping.url))
 
     return attack
 
@@ -111,7 +110,7 @@ def finding_s(app: App, recording: Path) -> float:
     tab = Tab(app.url)
     uploaded = tab.upload(recording)
     begun_s = time.perf_counter()
-    for said in tab.press("uploaded", "change", source=strings.UPLOAD, uploaded=uploaded):
+    for said in tab.press("uploaded", "change", source=UPLOAD, uploaded=uploaded):
         if FINDING in said:
             return time.perf_counter() - begun_s
     raise AssertionError("nothing was found")

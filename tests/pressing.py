@@ -10,7 +10,11 @@ from typing import Any
 
 import requests
 
+from clone.ui import strings
+
 WITHIN_S = 60
+LINK, UPLOAD = strings.LINK, strings.UPLOAD
+"""Where a recording comes from, as the page has it."""
 
 
 class Tab:
