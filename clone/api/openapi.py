@@ -34,6 +34,7 @@ from clone.core import __version__
 
 _HOURS = f"{RETENTION.total_seconds() / 3600:.0f}"
 _TEXT = "Hello, this is my voice."
+_JSON = "application/json"
 OWN = "Novita"
 OWN_ABOUT = "The hosted service's own: what its clients are pointed at by another base URL alone."
 _BASE_RESP = {"status_code": 0, "status_msg": "success"}
@@ -232,7 +233,7 @@ def _operation(
 
 def _json(schema: Json, examples: Json) -> Json:
     named = {name: {"value": value} for name, value in examples.items()}
-    return {"application/json": {"schema": schema, "examples": named}}
+    return {_JSON: {"schema": schema, "examples": named}}
 
 
 def _refusal(status: int) -> Json:
@@ -261,7 +262,6 @@ def _error() -> Json:
 
 # the same for people
 
-_JSON = "application/json"
 _STYLE = """
 :root{color-scheme:light dark;--line:light-dark(#d4d4d8,#3f3f46);--soft:light-dark(#f4f4f5,#27272a)}
 html{background:light-dark(#fff,#18181b);color:light-dark(#18181b,#f4f4f5)}
@@ -318,7 +318,7 @@ def _section(document: Json, method: str, path: str, operation: Json) -> str:
         for p in given
     ]
     contents = operation.get("requestBody", {}).get("content", {})
-    content = contents.get("application/json")
+    content = contents.get(_JSON)
     for schema in (each["schema"] for each in contents.values()):
         for part in schema.get("allOf", [schema]):
             rows += _fields(document, part, "")
@@ -334,7 +334,7 @@ def _section(document: Json, method: str, path: str, operation: Json) -> str:
 def _answers(responses: Json) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for status, response in responses.items():
-        examples = response["content"].get("application/json", {}).get("examples", {})
+        examples = response["content"].get(_JSON, {}).get("examples", {})
         shown = [json.dumps(each["value"], ensure_ascii=False) for each in examples.values()]
         streams = [media.get("example", name) for name, media in response["content"].items() if name != _JSON]
         rows.append((status, response["description"], "\n".join([*shown, *streams])))

@@ -5,7 +5,7 @@ It is measured first, then amplified and held back, whatever its length.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-
-from clone.audio.writer import Provenance
-
-if TYPE_CHECKING:
-    from av.container.core import Chapter as AvChapter
-from collections.abc import Callable, Iterable
-
 import scipy  # loads its parts when they are first used: signal takes a second
 
 from clone.audio.enhance import LOOK_AHEAD_S, PEAK_CEILING_DBTP, TRUE_PEAK_OVERSAMPLING, true_peak_dbtp
 from clone.audio.reader import resample
+from clone.audio.writer import Provenance
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter as AvChapter
+
+# loudness
 
 AUDIOBOOK_LUFS, PODCAST_LUFS = -19.0, -16.0
 """What is asked of mono: as much below the -16 and -14 of the same in two channels as one channel is less loud."""

@@ -5,26 +5,21 @@ Those are put at the disposal of others as replicas in a cluster of Ray's.
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from clone.cli.terminal import interactive, print_json, print_table, result, sure
-from clone.core.errors import TimbreError
-
-if TYPE_CHECKING:
-    from clone.studio.facade import ModelStatus, Studio
-import os
-import re
-from typing import TYPE_CHECKING
-
 import typer
 
-from clone.cli.terminal import interrupts_are_raised
+from clone.cli.terminal import interactive, interrupts_are_raised, print_json, print_table, result, sure
+from clone.core.errors import TimbreError
 from clone.core.settings import Settings
 
 if TYPE_CHECKING:
     from clone.engine.cluster import Node
+    from clone.studio.facade import ModelStatus, Studio
 
 
 def tell(studio: Studio, *, as_json: bool) -> None:
