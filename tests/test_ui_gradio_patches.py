@@ -73,6 +73,10 @@ with gr.Blocks() as page:
     gr.Textbox()
 needed = bool(SessionState(page).config_values)
 """,
+    "send_updates_whole": """
+from gradio import utils
+needed = any(path for _, path, _ in utils.diff(gr.update(visible=True), gr.skip()))
+""",
     "serve_with": """
 import inspect
 from gradio.http_server import start_server

@@ -37,7 +37,7 @@ write_no_stubs()
 
 import gradio as gr
 import uvicorn
-from gradio import http_server, processing_utils, route_utils, routes, state_holder
+from gradio import http_server, processing_utils, route_utils, routes, state_holder, utils
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
@@ -50,6 +50,7 @@ QUEUE_LOOK_S = 0.05
 
 _Parser = route_utils.GradioMultiPartParser
 _State = state_holder.SessionState
+_difference: Callable[[Any, Any], list[list[Any]]] = utils.diff
 
 
 def apply() -> None:
@@ -58,6 +59,7 @@ def apply() -> None:
     bound_uploads()
     forget_inputs()
     keep_sessions_small()
+    send_updates_whole()
 
 
 def refuse_downloads() -> None:
@@ -126,6 +128,21 @@ def keep_sessions_small() -> None:
             super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks={}))  # type: ignore[arg-type]
 
     state_holder.SessionState = Session  # type: ignore[misc]
+
+
+def send_updates_whole() -> None:
+    """Have each update of a component that a run changes sent whole, not as edits of the one before.
+
+    A browser makes those edits in the update that it already has, which it may not have shown yet where it is slow: a
+    button that appears with one step of a run, and is not named in the next, never appeared.
+    """
+
+    def changed(old: Any, new: Any) -> list[list[Any]]:
+        if isinstance(new, str):  # one text after another, which no edit changes
+            return _difference(old, new)
+        return [] if old == new else [["replace", [], new]]
+
+    utils.diff = changed
 
 
 def serve_with(prepare: Callable[[uvicorn.Server], object]) -> None:

@@ -181,6 +181,30 @@ def test_a_clone_is_paid_once_however_often_the_page_is_reloaded(
     assert [head.split()[1] for head in service.asked if head.startswith("POST")] == [CLONE]
 
 
+BUSY_JS = "() => { const end = Date.now() + 3000; while (Date.now() < end); }"
+
+
+def test_a_voice_that_is_made_while_the_browser_is_busy_is_shown(
+    public: App, visit: Visit, service: FaultServer, example_m4a: Path
+) -> None:
+    going, voice_id = threading.Event(), "voice_3d5e"
+
+    def late(connection: socket.socket) -> None:
+        going.wait(60)
+        saying(200, {"voice_id": voice_id, "demo_audio_url": service.url("/preview.mp3")})(connection)
+
+    service.answers[CLONE] = late
+    page = visit(of=public)
+    fill(page, example_m4a, KEY)
+    page.click("#clone")
+    page.wait_for_selector("#progress [role=progressbar]:not([aria-valuenow='0'])")
+    threading.Timer(0.5, going.set).start()
+    page.evaluate(BUSY_JS)  # all that is said of it comes in one piece
+    expect(page.locator("#result")).to_be_visible()
+    expect(page.locator("#voice-id textarea, #voice-id input")).to_have_value(voice_id)
+    expect(page.locator("#facts")).not_to_be_empty()
+
+
 def test_without_a_key_a_stranger_spends_nothing(
     public: App, visit: Visit, service: FaultServer, example_m4a: Path
 ) -> None:
