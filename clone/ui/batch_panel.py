@@ -74,7 +74,8 @@ class BatchDesk:
         """Speak a table as ``SpeakPanel.said`` asks for it, until somebody asks this to stop; what is done is kept."""
         p, visit, stop = self.panel, request.session_hash, self._desk.begin(request.session_hash, _KIND)
         self._desk.files.remember(visit, table)
-        yield {p.note: "", p.rows: "", p.done: "", p.progress: Progress().shown()} | self._running()
+        running = {p.run: gr.update(visible=False), p.cancel: gr.update(visible=True)}
+        yield running | {p.note: "", p.rows: "", p.done: "", p.progress: Progress().shown()}
         rows: list[Row] = []
         path, ended = None, None
         try:
@@ -108,13 +109,10 @@ class BatchDesk:
                     return
                 if isinstance(event, Row):
                     rows.append(event)
-                    yield self._running() | {p.rows: parts.render("batch_rows", rows=rows)}
+                    yield {p.rows: parts.render("batch_rows", rows=rows)}
                 else:
                     stop.check()
-                    yield self._running() | {p.progress: progress.shown(event)}
-
-    def _running(self) -> Updates:
-        return {self.panel.run: gr.update(visible=False), self.panel.cancel: gr.update(visible=True)}
+                    yield {p.progress: progress.shown(event)}
 
     def _lent(self, path: Path, visit: str | None) -> Updates:
         self._desk.files.remember(visit, path)

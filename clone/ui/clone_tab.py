@@ -159,7 +159,8 @@ class CloneTab:
 
     def _work(self, form: Form, run: Run, visit: str | None) -> Iterator[Updates]:
         progress = Progress()
-        yield self._cleared() | self._running() | {self.run.progress: progress.shown()}
+        running = {self.run.clone: gr.update(visible=False), self.run.cancel: gr.update(visible=True)}
+        yield self._cleared() | running | {self.run.progress: progress.shown()}
         try:
             order = self._order(form, run.owner, visit)
             with closing(self._desk.studio.clone(order)) as steps:  # type: ignore[type-var]
@@ -169,7 +170,7 @@ class CloneTab:
                         yield {self.run.progress: ""} | self._shown(step, run.owner, visit)
                     else:
                         run.stop.check()
-                        yield self._running() | {self.run.progress: progress.shown(step)}
+                        yield {self.run.progress: progress.shown(step)}
         except CancelledError:
             said = strings.STOPPED if form.backend == LOCAL else strings.STOPPED_HOSTED
             yield {self.run.progress: parts.note("info", said)}
@@ -225,10 +226,6 @@ class CloneTab:
     def buttons(self) -> list[Any]:
         """Return what starts a run, and what cancels it."""
         return [self.run.clone, self.run.cancel]
-
-    def _running(self) -> Updates:
-        # Said with each step: a page that was just loaded may lose what comes before it has drawn its buttons.
-        return {self.run.clone: gr.update(visible=False), self.run.cancel: gr.update(visible=True)}
 
     def _cleared(self) -> Updates:
         # What the check found stays: it is not a message about this run.

@@ -66,15 +66,14 @@ class ModelOffer:
             yield {p.shown: gr.skip()}
             return
         stop, progress = self._desk.begin(request.session_hash, _KIND), Progress()
-        running = {p.get: gr.update(visible=False), p.cancel: gr.update(visible=True)}
-        yield running | {p.note: progress.shown()}
+        yield {p.get: gr.update(visible=False), p.cancel: gr.update(visible=True), p.note: progress.shown()}
         try:
             with closing(self._desk.studio.get_model(model.name, stop)) as steps:  # type: ignore[type-var]
                 for step in steps:
                     if isinstance(step, ModelStatus):
                         yield self._offered(step) | {p.note: ""}
                     else:
-                        yield running | {p.note: progress.shown(step)}
+                        yield {p.note: progress.shown(step)}
         except CancelledError:
             yield {p.note: parts.note("info", strings.MODEL_STOPPED)}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback

@@ -76,7 +76,8 @@ class Importing:
             yield self._refused(*faults)
             return
         self._desk.files.remember(request.session_hash, path)
-        yield {p.file_note: "", p.consent_note: "", p.progress: progress.shown()} | self._running()
+        running = {p.run: gr.update(visible=False), p.cancel: gr.update(visible=True)}
+        yield running | {p.file_note: "", p.consent_note: "", p.progress: progress.shown()}
         try:
             owner = self._desk.owner(token, request)
             with closing(self._desk.studio.import_voices(Path(path or ""), owner, consent=True)) as steps:
@@ -85,7 +86,7 @@ class Importing:
                         yield self._shown(step, owner)
                     else:
                         stop.check()
-                        yield self._running() | {p.progress: progress.shown(step)}
+                        yield {p.progress: progress.shown(step)}
         except CancelledError:
             yield {p.progress: parts.note("info", strings.IMPORT_STOPPED), self._listed: self._voices(owner)}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback
@@ -94,9 +95,6 @@ class Importing:
     def stop(self, request: gr.Request) -> None:
         """Ask taking in to stop."""
         self._desk.stop(request.session_hash, _KIND)
-
-    def _running(self) -> Updates:
-        return {self.panel.run: gr.update(visible=False), self.panel.cancel: gr.update(visible=True)}
 
     def _shown(self, imported: Imported, owner: str) -> Updates:
         """Say what came in and what did not; file and consent go, for consent is of one file."""

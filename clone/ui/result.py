@@ -157,7 +157,7 @@ class Comparing:
                         yield {p.compare: compared, p.heard: (voice_id, others), p.other_note: ""}
                     else:
                         stop.check()
-                        yield running | {p.other_note: progress.shown(step)}
+                        yield {p.other_note: progress.shown(step)}
         except CancelledError:
             yield {p.other_note: parts.note("info", strings.STOPPED)}
         except Exception as error:  # noqa: BLE001  a visitor is never shown a traceback

@@ -287,20 +287,19 @@ class Speaking:
         p, progress, order = self.panel, Progress(), asked[0]
         recorder: Recorder | None = None
         document: Document | None = None
-        listed: Updates = {}
         times: list[tuple[int, float]] = []
         try:
             take, begin = self._begin(*asked, request.session_hash)
             with closing(events):
                 for event in events:
                     if isinstance(event, Document):
-                        document, listed = event, self._kept(request, event, begun=not recorder)
+                        document = event
+                        yield self._kept(request, event, begun=not recorder)
                         continue
                     if not (isinstance(event, Passage) and self._hosted(order.voice_id, order.owner)):
                         self._check(stop, request, document)  # what is paid for is shown, even to who asked to stop
                     if not isinstance(event, Passage):
-                        # All with each step: a page that was just loaded may lose what comes before it is drawn.
-                        yield listed | {p.progress: progress.shown(event)}
+                        yield {p.progress: progress.shown(event)}
                         continue
                     if recorder is None:
                         recorder = begin()
@@ -316,7 +315,7 @@ class Speaking:
             assert recorder is not None, "a text without a sentence is refused"
             take = _ended(take, recorder, document)
             kept = (take, *takes)[:TAKES_SHOWN]
-            yield listed | {p.progress: "", p.done: parts.take_done(take), p.takes: kept}
+            yield {p.progress: "", p.done: parts.take_done(take), p.takes: kept}
         except CancelledError:
             if recorder is not None and document is not None:  # what was spoken is kept, and gone on with
                 document = self._desk.studio.document(document.document_id, order.owner)
