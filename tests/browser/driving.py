@@ -29,6 +29,8 @@ FLAGS = [
     "--mute-audio",
 ]
 WAIT_MS = 40_000
+BUSY_JS = "() => { const end = Date.now() + 3000; while (Date.now() < end); }"
+"""What a slow machine does: what comes meanwhile is seen afterwards, in one piece."""
 
 
 HOLD = "hold"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import re
+import threading
 import zipfile
 from pathlib import Path
 
 import av
 from playwright.sync_api import Download, Page, expect
 
-from tests.browser.driving import HOLD, WAIT_MS, App, Visit, choose_turbo, go, open_drawer
+from tests.browser.driving import BUSY_JS, HOLD, WAIT_MS, App, Visit, choose_turbo, go, open_drawer
 from tests.browser.test_page import assert_accessible_by_day_and_night
 from tests.browser.test_places import playing, result
 
@@ -116,6 +117,22 @@ def test_the_first_words_sound_while_the_next_are_not_yet_spoken(app: App, visit
         expect(page.locator("#take-done a")).to_be_visible()
         page.wait_for_function("document.querySelector('#take audio').src.startsWith('http')")  # from its file now
         page.wait_for_function("document.querySelector('#take audio').ended")
+    finally:
+        hold.unlink(missing_ok=True)
+
+
+def test_what_was_spoken_while_the_browser_was_busy_is_heard(app: App, visit: Visit, result: Page) -> None:
+    page, hold = visit(beside=result), app.home / HOLD
+    write(page)
+    page.fill("#speak-text textarea", "It is over before the page looks.")
+    hold.touch()
+    try:
+        page.click("#speak")
+        page.wait_for_selector("#speak-progress [role=progressbar]")
+        threading.Timer(0.3, hold.unlink).start()
+        page.evaluate(BUSY_JS)
+        page.wait_for_function("document.querySelector('#take audio')?.ended")
+        expect(page.locator("#take-done a")).to_be_visible()
     finally:
         hold.unlink(missing_ok=True)
 

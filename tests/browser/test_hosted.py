@@ -13,7 +13,18 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.browser.driving import CLONED, App, Visit, choose_novita, choose_source, go, heard, open_drawer, upload
+from tests.browser.driving import (
+    BUSY_JS,
+    CLONED,
+    App,
+    Visit,
+    choose_novita,
+    choose_source,
+    go,
+    heard,
+    open_drawer,
+    upload,
+)
 from tests.browser.test_page import assert_accessible_by_day_and_night
 from tests.faults import FAULTS, FaultServer, body, saying, sending, serving
 from tests.running import COLD
@@ -181,9 +192,6 @@ def test_a_clone_is_paid_once_however_often_the_page_is_reloaded(
     assert [head.split()[1] for head in service.asked if head.startswith("POST")] == [CLONE]
 
 
-BUSY_JS = "() => { const end = Date.now() + 3000; while (Date.now() < end); }"
-
-
 def test_a_voice_that_is_made_while_the_browser_is_busy_is_shown(
     public: App, visit: Visit, service: FaultServer, example_m4a: Path
 ) -> None:
@@ -199,7 +207,7 @@ def test_a_voice_that_is_made_while_the_browser_is_busy_is_shown(
     page.click("#clone")
     page.wait_for_selector("#progress [role=progressbar]:not([aria-valuenow='0'])")
     threading.Timer(0.5, going.set).start()
-    page.evaluate(BUSY_JS)  # all that is said of it comes in one piece
+    page.evaluate(BUSY_JS)
     expect(page.locator("#result")).to_be_visible()
     expect(page.locator("#voice-id textarea, #voice-id input")).to_have_value(voice_id)
     expect(page.locator("#facts")).not_to_be_empty()

@@ -76,6 +76,8 @@
   if (document.body) watch();
   else document.addEventListener("DOMContentLoaded", watch);
 
+  // It does not begin by itself any more, either.
+  const silence = (audio) => { audio.autoplay = false; audio.pause(); };
   let going = false;
   const follow = () => {
     const playing = [...document.querySelectorAll(".tb-player.tb-playing")];
@@ -91,7 +93,7 @@
       if (!player) return;
       if (each === "play") {  // one sound at a time
         target.volume = Number(player.dataset.volume || 1);
-        for (const other of document.querySelectorAll("audio")) if (other !== target) other.pause();
+        for (const other of document.querySelectorAll("audio")) if (other !== target) silence(other);
       }
       paint(player);
       if (!going) follow();
@@ -164,12 +166,14 @@
     paint(chosen);
   };
 
-  // A take that is spoken has a length, a shape, and can be sought: what played while it grew goes on from its file.
+  // A take that is spoken has a length, a shape, and can be sought: what played while it grew goes on from its file, and
+  // what was over before it began to play begins there.
   window.tbFinish = (place, done) => setTimeout(() => {
     const [player, file] = [document.querySelector(place), document.querySelector(done)];
     const audio = player && sound(player);
     if (!audio || !file || audio.src === file.href) return;
-    const [at, playing] = [audio.ended ? 0 : audio.currentTime, !audio.paused && !audio.ended];
+    const [at, begins] = [audio.ended ? 0 : audio.currentTime, audio.autoplay && !audio.played.length];
+    const playing = begins || (!audio.paused && !audio.ended);
     player.dataset.duration = file.dataset.duration;
     player.querySelector(".tb-track").style.setProperty("--wave", file.dataset.wave);
     audio.autoplay = playing;
@@ -197,5 +201,5 @@
   };
   for (const each of ["timeupdate", "seeked", "play"])
     document.addEventListener(each, ({ target }) => { if (target.closest?.("#take")) where(target); }, true);
-  window.tbSilence = (place) => document.querySelector(`${place} audio`)?.pause();
+  window.tbSilence = (place) => { const audio = document.querySelector(`${place} audio`); if (audio) silence(audio); };
 })();
