@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 
 from clone.audio.reader import read, resample
 from clone.audio.writer import wav_bytes
-from tests.browser.driving import CHROMIUM, FLAGS, HOLDING, WAIT_MS, App, Visit, Watch
+from tests.browser.driving import CHROMIUM, FLAGS, HOLD, HOLDING, WAIT_MS, App, Visit, Watch
 from tests.running import COLD
 
 
@@ -21,6 +21,14 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture
+def hold(app: App) -> Iterator[Path]:
+    """A file that keeps the app from speaking as long as it is there; none is, to begin with."""
+    path = app.home / HOLD
+    yield path
+    path.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

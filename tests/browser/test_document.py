@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 from playwright.sync_api import Download, Page, expect
 
-from tests.browser.driving import BUSY_JS, HOLD, WAIT_MS, App, Visit, choose_turbo, go, open_drawer
+from tests.browser.driving import BUSY_JS, WAIT_MS, Visit, choose_turbo, go, open_drawer
 from tests.browser.test_page import assert_accessible_by_day_and_night
 from tests.browser.test_places import playing, result
 
@@ -103,87 +103,75 @@ def test_the_sentence_that_is_heard_is_marked_and_the_whole_can_be_sought(visit:
     expect(page.locator("#take audio")).not_to_have_attribute("src", whole or "")  # the whole has the new take
 
 
-def test_the_first_words_sound_while_the_next_are_not_yet_spoken(app: App, visit: Visit, result: Page) -> None:
-    page, hold = visit(beside=result), app.home / HOLD
+def test_the_first_words_sound_while_the_next_are_not_yet_spoken(hold: Path, visit: Visit, result: Page) -> None:
+    page = visit(beside=result)
     write(page)
     page.fill("#speak-text textarea", "Hello. What comes then is held. And it ends.")
     hold.write_text("What comes then")
-    try:
-        page.click("#speak")
-        page.wait_for_function("document.querySelector('#take audio')?.currentTime > 0.2")
-        expect(page.locator("#speak-cancel")).to_be_visible()
-        expect(page.locator("#take-done a")).to_have_count(0)
-        hold.unlink()
-        expect(page.locator("#take-done a")).to_be_visible()
-        page.wait_for_function("document.querySelector('#take audio').src.startsWith('http')")  # from its file now
-        page.wait_for_function("document.querySelector('#take audio').ended")
-    finally:
-        hold.unlink(missing_ok=True)
+    page.click("#speak")
+    page.wait_for_function("document.querySelector('#take audio')?.currentTime > 0.2")
+    expect(page.locator("#speak-cancel")).to_be_visible()
+    expect(page.locator("#take-done a")).to_have_count(0)
+    hold.unlink()
+    expect(page.locator("#take-done a")).to_be_visible()
+    page.wait_for_function("document.querySelector('#take audio').src.startsWith('http')")  # from its file now
+    page.wait_for_function("document.querySelector('#take audio').ended")
 
 
-def test_what_was_spoken_while_the_browser_was_busy_is_heard(app: App, visit: Visit, result: Page) -> None:
-    page, hold = visit(beside=result), app.home / HOLD
+def test_what_was_spoken_while_the_browser_was_busy_is_heard(hold: Path, visit: Visit, result: Page) -> None:
+    page = visit(beside=result)
     write(page)
     page.fill("#speak-text textarea", "It is over before the page looks.")
     hold.touch()
-    try:
-        page.click("#speak")
-        page.wait_for_selector("#speak-progress [role=progressbar]")
-        threading.Timer(0.3, hold.unlink).start()
-        page.evaluate(BUSY_JS)
-        page.wait_for_function("document.querySelector('#take audio')?.ended")
-        expect(page.locator("#take-done a")).to_be_visible()
-    finally:
-        hold.unlink(missing_ok=True)
+    page.click("#speak")
+    page.wait_for_selector("#speak-progress [role=progressbar]")
+    threading.Timer(0.3, hold.unlink).start()
+    page.evaluate(BUSY_JS)
+    page.wait_for_function("document.querySelector('#take audio')?.ended")
+    expect(page.locator("#take-done a")).to_be_visible()
 
 
-def test_what_is_spoken_is_joined_after_a_reload(app: App, visit: Visit, result: Page) -> None:
-    page, hold = visit(beside=result), app.home / HOLD
+def test_what_is_spoken_is_joined_after_a_reload(hold: Path, visit: Visit, result: Page) -> None:
+    page = visit(beside=result)
     write(page)
     text = "Nothing is lost. It goes on. It is heard to its end."
     page.fill("#speak-text textarea", text)
     hold.touch()
-    try:
-        page.click("#speak")
-        page.wait_for_selector("#speak-progress [role=progressbar]")
-        expect(page.locator("#document .tb-sentences li")).to_have_count(3)
-        page.reload()
-        expect(page.locator("#speak-cancel")).to_be_visible()
-        expect(page.locator("#speak-text textarea")).to_have_value(text)
-        expect(page.locator("#document .tb-sentences li")).to_have_count(3)
-        hold.unlink()
-        expect(page.locator("#take-done a")).to_be_visible()
-        expect(page.locator("#speak")).to_be_visible()
-        expect(page.locator("#speak-model input")).to_have_value(re.compile("turbo"))
-        expect(page.locator("#document [data-do=apply]")).to_have_count(3)
-        page.reload()  # and is over then
-        page.wait_for_selector("#source")
-        go(page, "Write")
-        expect(page.locator("#takes li").filter(has_text="Nothing is lost.")).to_have_count(1)
-        expect(page.locator("#speak-cancel")).to_have_count(0)
-    finally:
-        hold.unlink(missing_ok=True)
+    page.click("#speak")
+    page.wait_for_selector("#speak-progress [role=progressbar]")
+    expect(page.locator("#document .tb-sentences li")).to_have_count(3)
+    page.reload()
+    expect(page.locator("#speak-cancel")).to_be_visible()
+    expect(page.locator("#speak-text textarea")).to_have_value(text)
+    expect(page.locator("#document .tb-sentences li")).to_have_count(3)
+    hold.unlink()
+    expect(page.locator("#take-done a")).to_be_visible()
+    expect(page.locator("#speak")).to_be_visible()
+    expect(page.locator("#speak-model input")).to_have_value(re.compile("turbo"))
+    expect(page.locator("#document [data-do=apply]")).to_have_count(3)
+    page.reload()  # and is over then
+    page.wait_for_selector("#source")
+    go(page, "Write")
+    expect(page.locator("#takes li").filter(has_text="Nothing is lost.")).to_have_count(1)
+    expect(page.locator("#speak-cancel")).to_have_count(0)
 
 
-def test_what_is_stopped_after_a_reload_is_stopped(app: App, visit: Visit, result: Page) -> None:
-    page, hold = visit(beside=result), app.home / HOLD
+def test_what_is_stopped_after_a_reload_is_stopped(hold: Path, visit: Visit, result: Page) -> None:
+    page = visit(beside=result)
     write(page)
     page.fill("#speak-text textarea", "This is never said. Nor is this.")
     hold.touch()
-    try:
-        page.click("#speak")
-        page.wait_for_selector("#speak-progress [role=progressbar]")
-        expect(page.locator("#document .tb-sentences li")).to_have_count(2)
-        page.reload()
-        page.click("#speak-cancel")
-        expect(page.locator("#speak-progress")).to_contain_text("Stopped")
-        expect(page.locator("#speak")).to_be_visible()
-        page.reload()
-        page.wait_for_selector("#source")
-        expect(page.get_by_role("tab", name="Clone")).to_have_attribute("aria-selected", "true")
-        expect(page.locator("#speak-cancel")).to_have_count(0)
-    finally:
-        hold.unlink(missing_ok=True)
+    page.click("#speak")
+    page.wait_for_selector("#speak-progress [role=progressbar]")
+    expect(page.locator("#document .tb-sentences li")).to_have_count(2)
+    page.reload()
+    page.click("#speak-cancel")
+    expect(page.locator("#speak-progress")).to_contain_text("Stopped")
+    expect(page.locator("#speak")).to_be_visible()
+    page.reload()
+    page.wait_for_selector("#source")
+    expect(page.get_by_role("tab", name="Clone")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#speak-cancel")).to_have_count(0)
 
 
 def test_lines_with_a_name_are_offered_as_a_dialogue(visit: Visit, result: Page) -> None:
@@ -329,7 +317,9 @@ def test_a_table_is_spoken_into_a_zip(visit: Visit, result: Page, tmp_path: Path
     expect(page.locator("#batch-done a")).to_have_count(0)
 
 
-def test_what_was_spoken_of_a_table_is_kept_after_a_stop(app: App, visit: Visit, result: Page, tmp_path: Path) -> None:
+def test_what_was_spoken_of_a_table_is_kept_after_a_stop(
+    hold: Path, visit: Visit, result: Page, tmp_path: Path
+) -> None:
     page = visit(beside=result)
     write(page)
     open_drawer(page, "#batch-drawer")
@@ -337,15 +327,12 @@ def test_what_was_spoken_of_a_table_is_kept_after_a_stop(app: App, visit: Visit,
     table.write_text("text\n" + "".join(f"Number {number}.\n" for number in range(60)))
     page.set_input_files("#batch-file input[type=file]", table)
     page.wait_for_selector("#batch-file .file-preview")
-    hold = app.home / HOLD
     page.click("#batch")
-    try:
-        expect(page.locator("#batch-rows li").nth(1)).to_be_visible()
-        hold.touch()
-        page.click("#batch-cancel")
-        expect(page.locator("#batch-progress .tb-info")).to_contain_text("What was spoken is kept.")
-    finally:
-        hold.unlink(missing_ok=True)
+    expect(page.locator("#batch-rows li").nth(1)).to_be_visible()
+    hold.touch()
+    page.click("#batch-cancel")
+    expect(page.locator("#batch-progress .tb-info")).to_contain_text("What was spoken is kept.")
+    hold.unlink()
     expect(page.locator("#batch")).to_be_focused()
     n_rows = page.locator("#batch-rows li").count()
     expect(page.locator("#batch-progress")).to_contain_text(f"Stopped after {n_rows} rows.")

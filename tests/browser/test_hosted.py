@@ -162,16 +162,23 @@ navigator.locks.request = async (name, options, held) => {
 """What a slow machine does: it lets go of the lock of the page before long after the new one asked for it."""
 
 
-def test_a_clone_is_paid_once_however_often_the_page_is_reloaded(
-    public: App, visit: Visit, service: FaultServer, example_m4a: Path
-) -> None:
-    going, voice_id = threading.Event(), "voice_7b1c"
+def clones_later(service: FaultServer, voice_id: str) -> threading.Event:
+    """Have the service answer with a voice only once this is set."""
+    going = threading.Event()
 
     def late(connection: socket.socket) -> None:
         going.wait(180)
         saying(200, {"voice_id": voice_id, "demo_audio_url": service.url("/preview.mp3")})(connection)
 
     service.answers[CLONE] = late
+    return going
+
+
+def test_a_clone_is_paid_once_however_often_the_page_is_reloaded(
+    public: App, visit: Visit, service: FaultServer, example_m4a: Path
+) -> None:
+    voice_id = "voice_7b1c"
+    going = clones_later(service, voice_id)
     page = visit(of=public)
     fill(page, example_m4a, KEY)
     page.fill("#text textarea", "Paid once.")
@@ -195,13 +202,8 @@ def test_a_clone_is_paid_once_however_often_the_page_is_reloaded(
 def test_a_voice_that_is_made_while_the_browser_is_busy_is_shown(
     public: App, visit: Visit, service: FaultServer, example_m4a: Path
 ) -> None:
-    going, voice_id = threading.Event(), "voice_3d5e"
-
-    def late(connection: socket.socket) -> None:
-        going.wait(60)
-        saying(200, {"voice_id": voice_id, "demo_audio_url": service.url("/preview.mp3")})(connection)
-
-    service.answers[CLONE] = late
+    voice_id = "voice_3d5e"
+    going = clones_later(service, voice_id)
     page = visit(of=public)
     fill(page, example_m4a, KEY)
     page.click("#clone")

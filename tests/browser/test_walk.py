@@ -18,7 +18,6 @@ from clone.audio.reader import Recording, read
 from clone.audio.writer import wav_bytes
 from tests.browser.driving import (
     CLONED,
-    HOLD,
     ORIGINAL,
     WAIT_MS,
     App,
@@ -217,12 +216,10 @@ def test_a_clone_can_be_cancelled_in_the_middle(visit: Visit, example_m4a: Path)
 
 
 @pytest.fixture
-def held(app: App) -> Iterator[Path]:
-    """What keeps the app from speaking as long as it is there."""
-    path = app.home / HOLD
-    path.touch()
-    yield path
-    path.unlink(missing_ok=True)
+def held(hold: Path) -> Path:
+    """``hold``, where it is there."""
+    hold.touch()
+    return hold
 
 
 def start(page: Page, recording: Path, n_sentences: int = 12, turbo: bool = False) -> None:
